@@ -1,0 +1,1 @@
+"""The IMS: REST API, workflows, database, built-in OCI registry."""

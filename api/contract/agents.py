@@ -1,0 +1,264 @@
+"""The agent protocol, `/v1/agent`: enrol, sign in, lease, heartbeat, logs, finish.
+
+Every write of an agent about a job names its attempt, which is the fence: a report of an attempt that isn't the current one
+is refused with `stale_attempt`. The server chooses all intervals and says them in every answer.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from api.contract.base import AgentKind, Digest, Failure, Json, Model, Name, Timestamp
+from api.contract.components import ComponentConfig
+from api.contract.resources import Artifact, ModuleOutput, ModuleVariable, PlanSummary
+
+JobKind = Literal["build", "sync", "plan", "apply", "plan_destroy", "destroy"]
+JobState = Literal["queued", "leased", "unknown", "succeeded", "failed", "cancelled"]
+Cancel = Literal["none", "graceful", "force"]
+
+LOG_CHUNK_BYTES = 64 * 1024
+"""At most so many bytes of text, before gzip, in one log chunk."""
+
+
+class EnrollmentCreate(Model):
+    """Ask for a one-time enrolment token. An install agent's is bound to its install."""
+
+    kind: AgentKind
+    install_id: str | None = Field(default=None, description="The install's id or name; only for an install agent.")
+
+
+class EnrollmentCreated(Model):
+    """The token, shown only here; it works once, until `expires_at`."""
+
+    id: str
+    kind: AgentKind
+    install_id: str | None
+    secret: str
+    expires_at: Timestamp
+
+
+class EnrollRequest(Model):
+    """What an agent sends with its one-time token. The same key again gets the same answer; another key is refused."""
+
+    token: str
+    public_key: str = Field(description="The agent's own Ed25519 public key, raw 32 bytes in base64.")
+    name: Name
+    version: str
+    platform: str = Field(description="`os/arch` as OCI writes it, such as `linux/amd64`.")
+    vendor_key: str | None = Field(
+        default=None, description="Build agents only: the public key (PEM, ECDSA P-256) with which they sign artifacts."
+    )
+
+
+class EnrollResponse(Model):
+    """What the agent is from now on, and what it pins: the vendor's public keys."""
+
+    agent_id: str
+    kind: AgentKind
+    install_id: str | None
+    install_name: str | None
+    app_name: str | None
+    vendor_keys: list[str] = Field(description="PEM public keys. An install agent trusts these and no others.")
+
+
+class SignInRequest(Model):
+    """Proof that the caller holds the agent's key: `signature` is Ed25519 over `sign_in_message(...)`, in base64."""
+
+    agent_id: str
+    timestamp: int = Field(description="Unix seconds; at most 5 minutes from the server's clock.")
+    nonce: str = Field(min_length=16, max_length=64)
+    signature: str
+    version: str
+
+
+def sign_in_message(agent_id: str, timestamp: int, nonce: str) -> bytes:
+    """The bytes that an agent signs to sign in."""
+    return f"exclave-agent-sign-in\n{agent_id}\n{timestamp}\n{nonce}".encode()
+
+
+class SignInResponse(Model):
+    """A bearer token for the agent's other calls."""
+
+    access_token: str
+    expires_in: int = Field(description="Seconds.")
+
+
+class RegistryAccess(Model):
+    """Where a job pushes or pulls, and with what. The credential is a ticket: Basic at the registry's token endpoint.
+
+    A pull ticket works once, for `repository` and the digests of the job; a push ticket works while the attempt is current.
+    """
+
+    url: str = Field(description="The registry's base URL, such as `http://127.0.0.1:8420`.")
+    repository: str
+    username: str
+    password: str
+
+
+class BuildJob(Model):
+    """Build one component config and push the artifact."""
+
+    kind: Literal["build"] = "build"
+    build_id: str
+    app: str
+    component: str
+    config: ComponentConfig
+    registry: RegistryAccess
+
+
+class SyncJob(Model):
+    """Copy an artifact with its signature into the customer's registry."""
+
+    kind: Literal["sync"] = "sync"
+    deploy_id: str
+    component: str
+    digest: Digest
+    registry: RegistryAccess
+
+
+class TerraformJob(Model):
+    """Plan, apply, plan the destruction of, or destroy one component.
+
+    `apply` and `destroy` run the plan that the job `plan_job_id` saved, and only that (`saved-plan`).
+    """
+
+    kind: Literal["plan", "apply", "plan_destroy", "destroy"]
+    deploy_id: str
+    component: str
+    digest: Digest
+    repository: str
+    config: ComponentConfig
+    install_id: str
+    install_name: str
+    inputs: dict[str, Json]
+    sensitive_inputs: dict[str, Json] = Field(default_factory=dict)
+    digests: dict[str, Digest] = Field(
+        default_factory=dict, description="The artifact of each component of the release, for image references."
+    )
+    plan_job_id: str | None = None
+
+
+JobPayload = Annotated[BuildJob | SyncJob | TerraformJob, Field(discriminator="kind")]
+
+
+class LeaseRequest(Model):
+    """Ask for one job; the server holds the answer back until there is one, or `wait_seconds` have passed.
+
+    `resume` names a job that the agent's journal says it held when it stopped: it gets that attempt again if it is still the
+    current one.
+    """
+
+    wait_seconds: float = Field(default=50, ge=0, le=60)
+    resume: "HeldJob | None" = None
+
+
+class HeldJob(Model):
+    """A job and the attempt under which an agent held it."""
+
+    job_id: str
+    attempt: int
+
+
+class Lease(Model):
+    """A job, and the attempt that fences every report about it. `resumed` says that it is the agent's own, given again."""
+
+    job_id: str
+    attempt: int
+    resumed: bool = False
+    lease_seconds: float
+    heartbeat_seconds: float
+    payload: JobPayload
+
+
+class Heartbeat(Model):
+    """Still at work on this attempt."""
+
+    attempt: int
+
+
+class HeartbeatAnswer(Model):
+    """The lease is renewed. `cancel`: `graceful` = stop as soon as it is safe; `force` = stop now."""
+
+    cancel: Cancel
+    lease_seconds: float
+    heartbeat_seconds: float
+
+
+class BuildResult(Model):
+    """A build that succeeded."""
+
+    kind: Literal["build"] = "build"
+    source_revision: str
+    artifact: Artifact
+    variables: list[ModuleVariable] = Field(default_factory=list)
+    outputs: list[ModuleOutput] = Field(default_factory=list)
+
+
+class SyncResult(Model):
+    """An artifact that is now in the customer's registry, verified before and after the copy."""
+
+    kind: Literal["sync"] = "sync"
+    copied_bytes: int
+    skipped_bytes: int
+
+
+class PlanResult(Model):
+    """A plan that was saved. Its values stay with the agent."""
+
+    kind: Literal["plan"] = "plan"
+    summary: PlanSummary
+    plan_digest: Digest
+
+
+class ApplyResult(Model):
+    """An apply that succeeded. `outputs_changed` counts sensitive ones too, whose values stay with the agent."""
+
+    kind: Literal["apply"] = "apply"
+    outputs: dict[str, Json] = Field(default_factory=dict)
+    sensitive_outputs: list[str] = Field(default_factory=list)
+    outputs_changed: bool = True
+
+
+JobResult = Annotated[BuildResult | SyncResult | PlanResult | ApplyResult, Field(discriminator="kind")]
+
+
+class Finish(Model):
+    """How an attempt ended: a result, or a failure. Sending it again is harmless."""
+
+    attempt: int
+    outcome: Literal["succeeded", "failed", "cancelled"]
+    result: JobResult | None = None
+    failure: Failure | None = None
+
+
+class Agent(Model):
+    """An agent, as the REST API shows it."""
+
+    id: str
+    name: str
+    kind: AgentKind
+    install_id: str | None
+    version: str
+    platform: str
+    enrolled_at: Timestamp
+    last_seen_at: Timestamp | None
+    revoked_at: Timestamp | None
+
+
+class Job(Model):
+    """A job, as the REST API shows it."""
+
+    id: str
+    kind: JobKind
+    state: JobState
+    attempt: int
+    agent_id: str | None
+    install_id: str | None
+    build_id: str | None
+    step_id: str | None
+    cancel: Cancel
+    failure: Failure | None
+    created_at: Timestamp
+    started_at: Timestamp | None
+    ended_at: Timestamp | None
+    lease_until: Timestamp | None

@@ -1,0 +1,56 @@
+"""The base of every model in the contract, and the names and ids that they share."""
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z]([a-z0-9_-]{0,61}[a-z0-9])?$",
+        description="1 to 63 of a-z, 0-9, `-` and `_`; begins with a letter, ends with a letter or a digit.",
+    ),
+]
+"""A name that people type. It is used in URLs, repository names and references."""
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", description="An OCI digest: `sha256:` and 64 hex digits.")]
+
+Json = Any
+"""Any JSON value. Where it appears in a model, the field's own description says what is allowed."""
+
+
+class Model(BaseModel):
+    """A frozen model that refuses unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
+
+
+class Page(Model, Generic[T]):
+    """One page of a collection, oldest first.
+
+    `after` is the cursor for the next page (`?after=`), or None on the last one. It is opaque: don't build it, don't store it.
+    """
+
+    items: list[T]
+    after: str | None = None
+
+
+class Failure(Model):
+    """Why a build, a step or a deploy failed. Shown to people, so it says what to do.
+
+    `code` is stable and machine-readable; `field` is a dotted path into the config that caused it, if there is one.
+    """
+
+    code: str
+    message: str
+    remedy: str = ""
+    field: str | None = None
+    retryable: bool = False
+
+
+AgentKind = Literal["build", "install"]
+Timestamp = datetime
+"""Always UTC, with its offset: `2026-11-21T09:00:00Z`."""

@@ -1,0 +1,136 @@
+"""Errors as classes: each one knows its HTTP status, its stable code, and what the reader should do.
+
+On the wire they are `application/problem+json` (RFC 9457). `type` is `urn:exclave:problem:<code>`.
+"""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from api.contract.base import Model
+
+PROBLEM_TYPE_PREFIX = "urn:exclave:problem:"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+class FieldProblem(Model):
+    """One field that is wrong. `field` is a dotted path (`config.variables.cidr`); the provider maps it to an attribute."""
+
+    field: str
+    message: str
+    remedy: str = ""
+
+
+class Problem(Model):
+    """The body of every error answer (RFC 9457), with the fields at fault and whether trying again can help."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    remedy: str = ""
+    errors: list[FieldProblem] = Field(default_factory=list)
+    retryable: bool = False
+
+    @property
+    def code(self) -> str:
+        """The stable code: the last part of `type`."""
+        return self.type.removeprefix(PROBLEM_TYPE_PREFIX)
+
+
+class ProblemError(Exception):
+    """Base of the errors that reach a caller of the API."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Internal error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str, *, remedy: str = "", errors: list[FieldProblem] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.remedy = remedy
+        self.errors = errors or []
+
+    def problem(self) -> Problem:
+        """The error as it goes over the wire."""
+        return Problem(
+            type=PROBLEM_TYPE_PREFIX + self.code,
+            title=self.title,
+            status=self.status,
+            detail=self.detail,
+            remedy=self.remedy,
+            errors=self.errors,
+            retryable=self.retryable,
+        )
+
+
+class InvalidError(ProblemError):
+    """The request is well-formed, but a value in it can't be accepted. Nothing was changed."""
+
+    status, code, title = 422, "invalid", "Invalid value"
+
+    @classmethod
+    def at(cls, field: str, message: str, remedy: str = "") -> "InvalidError":
+        """An error about one field."""
+        return cls(f"{field}: {message}", remedy=remedy, errors=[FieldProblem(field=field, message=message, remedy=remedy)])
+
+
+class UnauthorizedError(ProblemError):
+    """No token, or one that isn't known, has expired or was revoked."""
+
+    status, code, title = 401, "unauthorized", "Not signed in"
+
+
+class ForbiddenError(ProblemError):
+    """The token is good, but not for this."""
+
+    status, code, title = 403, "forbidden", "Not allowed"
+
+
+class NotFoundError(ProblemError):
+    """No such object, or none that this token may see."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+
+class NameTakenError(ProblemError):
+    """Another object already has this name."""
+
+    status, code, title = 409, "name_taken", "Name taken"
+
+
+class InUseError(ProblemError):
+    """The object can't be deleted while others use it; the detail lists them."""
+
+    status, code, title = 409, "in_use", "Still in use"
+
+
+class ConflictError(ProblemError):
+    """The request is right in itself, but not in the state that the object is in."""
+
+    status, code, title = 409, "conflict", "Conflict"
+
+
+class StaleAttemptError(ProblemError):
+    """`fencing`: the report comes from a lease that is no longer the current one. The agent must drop the job."""
+
+    status, code, title = 409, "stale_attempt", "Stale attempt"
+
+
+class AttemptClosedError(ProblemError):
+    """The attempt has ended: the log uploader stops."""
+
+    status, code, title = 410, "attempt_closed", "Attempt closed"
+
+
+class PreconditionFailedError(ProblemError):
+    """`If-Match` names another version than the current one: somebody changed the object meanwhile."""
+
+    status, code, title = 412, "precondition_failed", "Changed meanwhile"
+
+
+class RateLimitedError(ProblemError):
+    """Too many tries. `Retry-After` says when to come back."""
+
+    status, code, title, retryable = 429, "rate_limited", "Too many requests", True

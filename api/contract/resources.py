@@ -1,0 +1,314 @@
+"""What the REST API takes and gives for apps, installs, builds, releases, deploys and events.
+
+`XCreate` and `XUpdate` are what a caller sends; `X` is what comes back. Ids are a prefix and 26 characters that sort by
+time of creation (`app_01j…`). Where a path or a field takes the id of an object that has a name, the name will do.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from api.contract.base import Digest, Failure, Json, Model, Name, Timestamp
+from api.contract.components import ComponentKind
+from api.contract.inputs import InputSpec
+
+
+class AppCreate(Model):
+    """A new app."""
+
+    name: Name = Field(description="The app's name, unique in this IMS. A new name makes a new app.")
+    description: str = Field(default="", description="What the app is, for people.")
+    inputs: list[InputSpec] = Field(default_factory=list, description="What each install must or may say about itself.")
+
+
+class AppUpdate(Model):
+    """The new description and inputs of an app; the name stays."""
+
+    description: str = ""
+    inputs: list[InputSpec] = Field(default_factory=list)
+
+
+class App(Model):
+    """An app. `version` counts its changes, from 1; it is also the ETag."""
+
+    id: str
+    name: str
+    description: str
+    inputs: list[InputSpec]
+    version: int
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+Approval = Literal["auto", "vendor", "customer"]
+
+
+class InstallCreate(Model):
+    """A new install of an app in one customer's account."""
+
+    app_id: str = Field(description="The app's id or name. Another app makes a new install.")
+    name: Name = Field(description="The install's name, unique in this IMS. A new name makes a new install.")
+    inputs: dict[str, Json] = Field(default_factory=dict, description="Values for the app's inputs that aren't sensitive.")
+    sensitive_inputs: dict[str, Json] = Field(
+        default_factory=dict,
+        description="Values for the app's sensitive inputs. Stored encrypted; never given back.",
+    )
+    approval: Approval = Field(default="auto", description="Who approves a plan: `auto` (nobody), `vendor` or `customer`.")
+
+
+class InstallUpdate(Model):
+    """The new inputs of an install. `sensitive_inputs` replaces all of them; None keeps those that are stored."""
+
+    inputs: dict[str, Json] = Field(default_factory=dict)
+    sensitive_inputs: dict[str, Json] | None = None
+    approval: Approval = "auto"
+
+
+ComponentStatus = Literal["pending", "deploying", "deployed", "failed", "removing"]
+
+
+class InstalledComponent(Model):
+    """What one component of an install is at now. `outputs` has no sensitive value; those stay with the agent."""
+
+    name: str
+    status: ComponentStatus
+    digest: Digest | None = None
+    release_number: int | None = None
+    outputs: dict[str, Json] = Field(default_factory=dict)
+    sensitive_outputs: list[str] = Field(default_factory=list)
+
+
+class Install(Model):
+    """An install. `inputs_version` counts the changes of its inputs, from 1.
+
+    `inputs` are the values given, in the form given. `sensitive_fingerprints` has one keyed hash for each sensitive input:
+    equal values give equal fingerprints in this IMS, and nobody can compute them without its key.
+    """
+
+    id: str
+    app_id: str
+    name: str
+    inputs: dict[str, Json]
+    sensitive_fingerprints: dict[str, str]
+    approval: Approval
+    inputs_version: int
+    version: int
+    agent_id: str | None
+    agent_last_seen_at: Timestamp | None
+    components: list[InstalledComponent]
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+BuildStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+class Artifact(Model):
+    """A signed OCI artifact in the vendor's registry."""
+
+    repository: str = Field(description="The repository's path in the registry, without its host.")
+    digest: Digest
+    media_type: str
+    artifact_type: str
+    size: int = Field(description="Bytes of the manifest and everything that it lists.")
+
+
+class ModuleVariable(Model):
+    """A variable that a Terraform module declares. `type` is its constraint as written, or None."""
+
+    name: str
+    type: str | None = None
+    required: bool = False
+    sensitive: bool = False
+
+
+class ModuleOutput(Model):
+    """An output that a Terraform module declares."""
+
+    name: str
+    sensitive: bool = False
+
+
+class Build(Model):
+    """One component config at one source revision."""
+
+    id: str
+    app_id: str
+    component: str
+    component_version: int
+    status: BuildStatus
+    source_revision: str | None = Field(description="The commit, or the folder's content hash.")
+    artifact: Artifact | None
+    variables: list[ModuleVariable]
+    outputs: list[ModuleOutput]
+    failure: Failure | None
+    waiting_for: str = Field(description="In plain words, why it isn't done yet; empty when it is.")
+    created_at: Timestamp
+    ended_at: Timestamp | None
+
+
+ReleaseStatus = Literal["building", "ready", "failed"]
+
+
+class ReleaseCreate(Model):
+    """A new release of an app: a build of each component at the version named.
+
+    `components` maps each component's name to its version; empty takes the newest version of every component.
+    """
+
+    app_id: str = Field(description="The app's id or name.")
+    components: dict[str, int] = Field(default_factory=dict, description="The version of each component, by its name.")
+
+
+class ReleaseBuild(Model):
+    """One build of a release. `reused` says that an earlier release had made it already."""
+
+    component: str
+    component_version: int
+    kind: ComponentKind
+    build_id: str
+    reused: bool
+    status: BuildStatus
+    source_revision: str | None
+    digest: Digest | None
+    failure: Failure | None
+    waiting_for: str
+
+
+class Release(Model):
+    """An immutable, numbered set of builds. `ready` once each build succeeded."""
+
+    id: str
+    app_id: str
+    number: int
+    status: ReleaseStatus
+    builds: list[ReleaseBuild]
+    failure: Failure | None
+    created_at: Timestamp
+    ended_at: Timestamp | None
+
+
+DeployKind = Literal["deploy", "teardown"]
+DeployStatus = Literal["running", "succeeded", "failed", "cancelling", "cancelled"]
+StepKind = Literal["sync", "plan", "apply", "plan_destroy", "destroy"]
+StepStatus = Literal["waiting", "ready", "running", "unknown", "succeeded", "failed", "cancelled", "skipped"]
+
+
+class DeployCreate(Model):
+    """One release brought to one install; or, with kind `teardown` and no release, everything removed from it."""
+
+    install_id: str = Field(description="The install's id or name.")
+    release_id: str | None = Field(default=None, description="The release's id; None only for a teardown.")
+    kind: DeployKind = "deploy"
+    inputs_version: int | None = Field(
+        default=None, description="The install's inputs version that the caller expects; another one is refused."
+    )
+
+
+class PlanSummary(Model):
+    """What a plan would do: counts and addresses, never values."""
+
+    add: int = 0
+    change: int = 0
+    destroy: int = 0
+    resources: list["PlannedChange"] = Field(default_factory=list)
+    outputs_change: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether applying it would do nothing."""
+        return not (self.add or self.change or self.destroy or self.outputs_change)
+
+
+class PlannedChange(Model):
+    """One resource that a plan touches, with the *names* of the attributes that change."""
+
+    address: str
+    actions: list[str]
+    attributes: list[str] = Field(default_factory=list)
+
+
+class Step(Model):
+    """One step of a deploy."""
+
+    id: str
+    component: str
+    kind: StepKind
+    status: StepStatus
+    job_id: str | None
+    attempt: int
+    needs: list[str] = Field(description="Ids of the steps that must end well before this one begins.")
+    plan: PlanSummary | None
+    failure: Failure | None
+    waiting_for: str = Field(description="In plain words, why it isn't done yet; empty when it is.")
+    started_at: Timestamp | None
+    ended_at: Timestamp | None
+
+
+class Deploy(Model):
+    """One release on its way to one install. `version` counts its changes: long-poll with `?wait=20&seen=<version>`."""
+
+    id: str
+    install_id: str
+    app_id: str
+    release_id: str | None
+    release_number: int | None
+    kind: DeployKind
+    status: DeployStatus
+    inputs_version: int
+    steps: list[Step]
+    outputs: dict[str, dict[str, Json]] = Field(description="Outputs by component, without sensitive values.")
+    sensitive_outputs: dict[str, list[str]] = Field(description="Names of sensitive outputs by component.")
+    failure: Failure | None
+    version: int
+    created_at: Timestamp
+    ended_at: Timestamp | None
+
+
+class Event(Model):
+    """One line of the audit history. `hash` = sha256(previous hash ‖ canonical JSON of the rest)."""
+
+    seq: int
+    at: Timestamp
+    actor: str = Field(description="`token:<name>`, `agent:<id>` or `system`.")
+    action: str = Field(description="`<object>.<what happened>`, such as `deploy.created` or `ticket.refused`.")
+    object_id: str
+    before: Json = None
+    after: Json = None
+    previous_hash: str
+    hash: str
+
+
+TokenRole = Literal["admin"]
+
+
+class TokenCreate(Model):
+    """A new bearer token."""
+
+    name: Name
+    role: TokenRole = "admin"
+
+
+class Token(Model):
+    """A bearer token, without its secret."""
+
+    id: str
+    name: str
+    role: TokenRole
+    created_at: Timestamp
+    last_used_at: Timestamp | None
+    revoked_at: Timestamp | None
+
+
+class TokenCreated(Token):
+    """A new token with its secret, which is shown only here."""
+
+    secret: str
+
+
+class ServerInfo(Model):
+    """What an IMS says about itself, without a token."""
+
+    name: Literal["exclave"] = "exclave"
+    version: str
+    time: Timestamp
