@@ -74,7 +74,7 @@ def find_all(variables: dict[str, str]) -> Iterator[tuple[str, Reference]]:
 
 
 def render(text: str, resolve: Callable[[Reference], Json]) -> Json:
-    """`text` with every reference replaced by `resolve(reference)`, which raises InvalidReferenceError for what it doesn't know."""
+    """`text` with every reference replaced by `resolve(reference)`, which raises InvalidReferenceError if it can't."""
     whole = _BRACES.fullmatch(text.strip())
     if whole and "{{" not in whole[1]:
         return resolve(_parse(whole[1]))
@@ -84,29 +84,3 @@ def render(text: str, resolve: Callable[[Reference], Json]) -> Json:
         return value if isinstance(value, str) else json.dumps(value)
 
     return _BRACES.sub(put, text)
-
-
-def cycle(edges: dict[str, set[str]]) -> list[str] | None:
-    """One cycle in a graph of name → names that it needs, as `[a, b, a]`, or None if there is none."""
-    done: set[str] = set()
-    for start in sorted(edges):
-        trail: list[str] = []
-
-        def visit(node: str, trail: list[str] = trail) -> list[str] | None:
-            if node in trail:
-                return [*trail[trail.index(node) :], node]
-            if node in done:
-                return None
-            trail.append(node)
-            for needed in sorted(edges.get(node, ())):
-                found = visit(needed)
-                if found:
-                    return found
-            trail.pop()
-            done.add(node)
-            return None
-
-        found = visit(start)
-        if found:
-            return found
-    return None

@@ -1,0 +1,50 @@
+"""Who calls: the dependencies that every route declares."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api.agents import service as agents
+from api.agents.service import AgentCaller
+from api.contract.problems import UnauthorizedError
+from api.ims import Ims, get_ims
+from api.tokens import service as tokens
+
+_bearer = HTTPBearer(auto_error=False, description="A token of this IMS, or an agent's access token.")
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def _secret(credentials: HTTPAuthorizationCredentials | None) -> str:
+    if credentials is None:
+        raise UnauthorizedError("the request has no bearer token", remedy="Send `Authorization: Bearer <token>`.")
+    return credentials.credentials
+
+
+async def admin(ims: Annotated[Ims, Depends(get_ims)], credentials: _Credentials) -> str:
+    """The caller's name as the history shows it. Raises UnauthorizedError unless it has an admin token."""
+    secret = _secret(credentials)
+    row, fresh = await ims.db.read(lambda tx: (row := tokens.authenticate(tx, secret), tokens.used_lately(row, tx)))
+    if not fresh:
+        await ims.db.write("system", tokens.touch, row.id)
+    return f"token:{row.name}"
+
+
+async def agent(ims: Annotated[Ims, Depends(get_ims)], credentials: _Credentials) -> AgentCaller:
+    """The agent that calls. Raises UnauthorizedError unless it has a current access token."""
+    secret = _secret(credentials)
+    caller, fresh = await ims.db.read(lambda tx: (caller := agents.authenticate(tx, secret), agents.seen_lately(tx, caller.id)))
+    if not fresh:
+        await ims.db.write("system", agents.touch, caller.id)
+    return caller
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header), if there is one."""
+    return request.headers.get("idempotency-key")
+
+
+Admin = Annotated[str, Depends(admin)]
+AgentOf = Annotated[AgentCaller, Depends(agent)]
+State = Annotated[Ims, Depends(get_ims)]
+Key = Annotated[str | None, Depends(idempotency_key)]

@@ -1,0 +1,1 @@
+"""Agents: enrolment, sign-in, and the protocol that they speak."""

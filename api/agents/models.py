@@ -1,0 +1,44 @@
+"""The tables of agents."""
+
+from datetime import datetime
+
+from sqlalchemy import String
+from sqlmodel import Field, SQLModel
+
+from api.contract.base import AgentKind
+from api.db.columns import UtcDateTime
+
+
+class AgentRow(SQLModel, table=True):
+    """An agent, known by its own public key. Its current access token is stored as a hash; a newer sign-in replaces it."""
+
+    __tablename__ = "agent"
+
+    id: str = Field(primary_key=True)
+    name: str
+    kind: AgentKind = Field(sa_type=String)
+    install_id: str | None = Field(default=None, foreign_key="install.id", index=True)
+    public_key: str
+    vendor_key: str | None = None
+    version: str
+    platform: str
+    access_hash: str | None = Field(default=None, index=True)
+    access_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_nonce: str | None = None
+    enrolled_at: datetime = Field(sa_type=UtcDateTime)
+    last_seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class EnrollmentRow(SQLModel, table=True):
+    """A one-time enrolment token, as a hash. `agent_id` is set by its first and only use."""
+
+    __tablename__ = "enrollment"
+
+    id: str = Field(primary_key=True)
+    kind: AgentKind = Field(sa_type=String)
+    install_id: str | None = Field(default=None, foreign_key="install.id")
+    secret_hash: str = Field(index=True)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    agent_id: str | None = Field(default=None, foreign_key="agent.id")
+    created_at: datetime = Field(sa_type=UtcDateTime)

@@ -1,0 +1,120 @@
+"""`/v1/agents` for people, and `/v1/agent`: the protocol that agents speak."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api.access import Admin, AgentOf, State
+from api.agents import service
+from api.contract.agents import (
+    Agent,
+    EnrollmentCreate,
+    EnrollmentCreated,
+    EnrollRequest,
+    EnrollResponse,
+    Finish,
+    Heartbeat,
+    HeartbeatAnswer,
+    Lease,
+    LeaseRequest,
+    SignInRequest,
+    SignInResponse,
+)
+from api.contract.base import Page
+from api.contract.problems import InvalidError
+from api.http import After, Limit
+from api.jobs import logs, outcomes, queue
+
+people = APIRouter(prefix="/v1/agents", tags=["agents"])
+protocol = APIRouter(prefix="/v1/agent", tags=["agent protocol"])
+
+_CHUNK_LIMIT = 128 * 1024
+"""gzip makes nothing twice as large."""
+
+
+@people.post("/enrollments", status_code=201)
+async def create_enrollment(body: EnrollmentCreate, ims: State, actor: Admin) -> EnrollmentCreated:
+    """Make a one-time token with which one agent can enrol."""
+    return await ims.db.write(actor, service.create_enrollment, body, seconds=ims.settings.intervals.enrollment)
+
+
+@people.get("")
+async def list_agents(ims: State, _: Admin, limit: Limit = 100, after: After = None, install: str | None = None) -> Page[Agent]:
+    """Page through the agents, of one install or of all."""
+    return await ims.db.read(service.list_agents, limit=limit, after=after, install=install)
+
+
+@people.get("/{agent}")
+async def get_agent(agent: str, ims: State, _: Admin) -> Agent:
+    """One agent."""
+    return await ims.db.read(lambda tx: service.public(service.find(tx, agent)))
+
+
+@people.delete("/{agent}", status_code=204)
+async def revoke_agent(agent: str, ims: State, actor: Admin) -> None:
+    """End an agent's access at once."""
+    await ims.db.write(actor, service.revoke, agent)
+
+
+@protocol.post("/enroll")
+async def enroll(body: EnrollRequest, ims: State) -> EnrollResponse:
+    """Become an agent. Needs no bearer token: the one-time token in the body is the proof."""
+    return await ims.db.write("enrollment", service.enroll, body)
+
+
+@protocol.post("/session")
+async def sign_in(body: SignInRequest, ims: State) -> SignInResponse:
+    """Get an access token. Needs no bearer token: the signature is the proof."""
+    return await ims.db.write(f"agent:{body.agent_id}"[:64], service.sign_in, body, seconds=ims.settings.intervals.access_token)
+
+
+@protocol.post("/lease", responses={204: {"description": "No job; come back after `Retry-After` seconds."}})
+async def lease(body: LeaseRequest, ims: State, agent: AgentOf, response: Response) -> Lease | None:
+    """Get a job, or the attempt that the agent held before it was restarted."""
+    db, intervals, actor = ims.db, ims.settings.intervals, f"agent:{agent.id}"
+    if body.resume:
+        return await db.write(actor, outcomes.resume, agent, body.resume, ims.sources, intervals)
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + min(body.wait_seconds, intervals.long_poll)
+    with db.doorbell.listen(queue.topic(agent.kind, agent.install_id)) as listener:
+        while True:
+            if await db.read(lambda tx: queue.next_for(tx, service.find(tx, agent.id)) is not None):
+                job = await db.write(actor, outcomes.claim, agent, ims.sources, intervals)
+                if job:
+                    return job
+            elif not await listener.wait(deadline - clock()):
+                response.status_code = 204
+                response.headers["Retry-After"] = "1" if db.doorbell.closed else "0"
+                return None
+
+
+@protocol.post("/jobs/{job}/heartbeat")
+async def heartbeat(job: str, body: Heartbeat, ims: State, agent: AgentOf) -> HeartbeatAnswer:
+    """Prolong a lease."""
+    return await ims.db.write(f"agent:{agent.id}", outcomes.heartbeat, agent, job, body.attempt, ims.settings.intervals)
+
+
+@protocol.put("/jobs/{job}/logs/{seq}", status_code=204)
+async def put_log(
+    job: str,
+    seq: int,
+    request: Request,
+    ims: State,
+    agent: AgentOf,
+    attempt: Annotated[int, Query(ge=1)],
+    offset: Annotated[int, Query(ge=0)],
+) -> None:
+    """Store one gzip chunk of a job's log; the same chunk again is harmless."""
+    chunk = b""
+    async for part in request.stream():
+        chunk += part
+        if len(chunk) > _CHUNK_LIMIT:
+            raise InvalidError(f"a log chunk has at most {_CHUNK_LIMIT} bytes of gzip")
+    await ims.db.write(f"agent:{agent.id}", logs.add, ims.logs, agent, job, attempt, seq, offset, chunk)
+
+
+@protocol.post("/jobs/{job}/finish", status_code=204)
+async def finish(job: str, body: Finish, ims: State, agent: AgentOf) -> None:
+    """Report how an attempt ended; the same report again is harmless."""
+    await ims.db.write(f"agent:{agent.id}", outcomes.finish, agent, job, body)

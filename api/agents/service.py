@@ -1,0 +1,219 @@
+"""Enrolment and sign-in of agents."""
+
+import base64
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from sqlmodel import col, select
+
+from api.agents.models import AgentRow, EnrollmentRow
+from api.apps.models import AppRow
+from api.contract.agents import (
+    Agent,
+    EnrollmentCreate,
+    EnrollmentCreated,
+    EnrollRequest,
+    EnrollResponse,
+    SignInRequest,
+    SignInResponse,
+    sign_in_message,
+)
+from api.contract.base import AgentKind, Page
+from api.contract.problems import ConflictError, InvalidError, NotFoundError, UnauthorizedError
+from api.db.pages import page
+from api.db.transaction import Read, Write
+from api.installs import service as installs
+from api.installs.models import InstallRow
+from api.tokens.secrets import hash_secret, new_secret
+
+_CLOCK_SKEW_SECONDS = 300
+_SEEN_STEP = timedelta(seconds=20)
+
+
+@dataclass(frozen=True)
+class AgentCaller:
+    """The agent that a request comes from."""
+
+    id: str
+    kind: AgentKind
+    install_id: str | None
+
+
+def public(row: AgentRow) -> Agent:
+    """A row as the API shows it: without keys and hashes."""
+    hidden = {"public_key", "vendor_key", "access_hash", "access_until", "last_nonce"}
+    return Agent.model_validate(row.model_dump(exclude=hidden))
+
+
+def list_agents(tx: Read, *, limit: int, after: str | None, install: str | None) -> Page[Agent]:
+    """One page of agents."""
+    query = select(AgentRow)
+    if install:
+        query = query.where(AgentRow.install_id == installs.find(tx, install).id)
+    return page(tx, query, col(AgentRow.id), public, limit=limit, after=after)
+
+
+def find(tx: Read, agent: str) -> AgentRow:
+    """One agent's row. Raises NotFoundError."""
+    row = tx.session.get(AgentRow, agent)
+    if row is None:
+        raise NotFoundError(f"there is no agent {agent!r}")
+    return row
+
+
+def revoke(tx: Write, agent: str) -> None:
+    """End an agent's access at once; the install may then enrol another one."""
+    row = find(tx, agent)
+    if row.revoked_at is None:
+        row.revoked_at = tx.now
+        tx.emit("agent.revoked", row.id)
+
+
+def create_enrollment(tx: Write, body: EnrollmentCreate, *, seconds: float) -> EnrollmentCreated:
+    """A one-time token with which one agent can enrol."""
+    if (body.kind == "install") != (body.install_id is not None):
+        need = "needs the install's id or name" if body.kind == "install" else "has no install"
+        raise InvalidError.at("install_id", f"an enrolment of a {body.kind} agent {need}")
+    install = installs.find(tx, body.install_id, field="install_id") if body.install_id else None
+    secret = new_secret("exce")
+    row = EnrollmentRow(
+        id=tx.new_id("enr"),
+        kind=body.kind,
+        install_id=install.id if install else None,
+        secret_hash=hash_secret(secret),
+        expires_at=tx.now + timedelta(seconds=seconds),
+        created_at=tx.now,
+    )
+    tx.session.add(row)
+    tx.emit("enrollment.created", row.id, after={"kind": row.kind, "install": install.name if install else None})
+    return EnrollmentCreated(id=row.id, kind=row.kind, install_id=row.install_id, secret=secret, expires_at=row.expires_at)
+
+
+def vendor_keys(tx: Read) -> list[str]:
+    """The public keys with which this vendor's build agents sign."""
+    query = select(AgentRow).where(col(AgentRow.vendor_key).is_not(None), col(AgentRow.revoked_at).is_(None))
+    return sorted({row.vendor_key for row in tx.all(query) if row.vendor_key})
+
+
+def enroll(tx: Write, body: EnrollRequest) -> EnrollResponse:
+    """Make the caller an agent. The same key with the same token gets the same answer, however often it asks."""
+    enrollment = tx.first(select(EnrollmentRow).where(EnrollmentRow.secret_hash == hash_secret(body.token)))
+    if enrollment is None:
+        raise UnauthorizedError("the enrolment token isn't known", remedy="Ask the vendor for a new one.")
+    known = tx.session.get(AgentRow, enrollment.agent_id) if enrollment.agent_id else None
+    if known:
+        if known.public_key != body.public_key:
+            tx.note_refusal("enrollment.refused", enrollment.id, {"reason": "used already, with another key"})
+            raise UnauthorizedError(
+                "the enrolment token was used already, by an agent with another key",
+                remedy="Ask for a new token. If nobody of yours used it, revoke that agent.",
+            )
+        return _answer(tx, known)
+    if enrollment.expires_at < tx.now:
+        tx.note_refusal("enrollment.refused", enrollment.id, {"reason": "expired"})
+        raise UnauthorizedError("the enrolment token has expired", remedy="Ask for a new one.")
+    _check_keys(tx, enrollment, body)
+    row = AgentRow(
+        id=tx.new_id("agt"),
+        name=body.name,
+        kind=enrollment.kind,
+        install_id=enrollment.install_id,
+        public_key=body.public_key,
+        vendor_key=body.vendor_key,
+        version=body.version,
+        platform=body.platform,
+        enrolled_at=tx.now,
+    )
+    tx.session.add(row)
+    tx.session.flush()
+    enrollment.agent_id = row.id
+    tx.emit("agent.enrolled", row.id, after={"name": row.name, "kind": row.kind, "install_id": row.install_id})
+    return _answer(tx, row)
+
+
+def _check_keys(tx: Read, enrollment: EnrollmentRow, body: EnrollRequest) -> None:
+    try:
+        Ed25519PublicKey.from_public_bytes(base64.b64decode(body.public_key, validate=True))
+    except ValueError:
+        raise InvalidError.at("public_key", "not an Ed25519 public key (32 bytes in base64)") from None
+    if enrollment.kind == "build":
+        try:
+            key = load_pem_public_key((body.vendor_key or "").encode())
+        except ValueError:
+            key = None
+        if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+            raise InvalidError.at("vendor_key", "a build agent sends its ECDSA P-256 signing key's public half, as PEM")
+        return
+    if body.vendor_key is not None:
+        raise InvalidError.at("vendor_key", "only a build agent has one")
+    if not vendor_keys(tx):
+        raise ConflictError(
+            "no build agent has enrolled yet, so there is no vendor key that an install agent could pin",
+            remedy="Start a build agent first (`exclave up` does), then enrol again.",
+        )
+    there = tx.first(select(AgentRow).where(AgentRow.install_id == enrollment.install_id, col(AgentRow.revoked_at).is_(None)))
+    if there:
+        raise ConflictError(
+            f"the install has an agent already: {there.id} ({there.name})",
+            remedy=f"Stop it and revoke it first: `exclave agents revoke {there.id}`.",
+        )
+
+
+def _answer(tx: Read, row: AgentRow) -> EnrollResponse:
+    install = tx.session.get(InstallRow, row.install_id) if row.install_id else None
+    app = tx.session.get(AppRow, install.app_id) if install else None
+    return EnrollResponse(
+        agent_id=row.id,
+        kind=row.kind,
+        install_id=row.install_id,
+        install_name=install.name if install else None,
+        app_name=app.name if app else None,
+        vendor_keys=vendor_keys(tx),
+    )
+
+
+def sign_in(tx: Write, body: SignInRequest, *, seconds: float) -> SignInResponse:
+    """Give an agent that proves its key a fresh access token. An earlier one ends: two copies of one agent can't both work."""
+    row = tx.session.get(AgentRow, body.agent_id)
+    if row is None or row.revoked_at is not None:
+        raise UnauthorizedError("the agent isn't known or was revoked", remedy="Enrol it anew, with an empty home folder.")
+    if abs(tx.now.timestamp() - body.timestamp) > _CLOCK_SKEW_SECONDS:
+        raise UnauthorizedError("the agent's clock differs from the server's by more than 5 minutes", remedy="Set the clock.")
+    if body.nonce == row.last_nonce:
+        raise UnauthorizedError("the sign-in was used already")
+    try:
+        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(row.public_key))
+        key.verify(base64.b64decode(body.signature), sign_in_message(row.id, body.timestamp, body.nonce))
+    except (InvalidSignature, ValueError):
+        tx.note_refusal("agent.sign_in_refused", row.id, {"reason": "wrong signature"})
+        raise UnauthorizedError("the signature isn't that of the agent's key") from None
+    secret = new_secret("exca")
+    row.access_hash = hash_secret(secret)
+    row.access_until = tx.now + timedelta(seconds=seconds)
+    row.last_nonce = body.nonce
+    row.version = body.version
+    row.last_seen_at = tx.now
+    return SignInResponse(access_token=secret, expires_in=int(seconds))
+
+
+def authenticate(tx: Read, secret: str) -> AgentCaller:
+    """The agent that has this access token. Raises UnauthorizedError."""
+    row = tx.first(select(AgentRow).where(AgentRow.access_hash == hash_secret(secret)))
+    if row is None or row.revoked_at is not None or row.access_until is None or row.access_until < tx.now:
+        raise UnauthorizedError("the access token isn't known or has expired", remedy="Sign in again.")
+    return AgentCaller(row.id, row.kind, row.install_id)
+
+
+def seen_lately(tx: Read, agent_id: str) -> bool:
+    """Whether `last_seen_at` is recent enough to be left alone."""
+    row = find(tx, agent_id)
+    return row.last_seen_at is not None and tx.now - row.last_seen_at < _SEEN_STEP
+
+
+def touch(tx: Write, agent_id: str) -> None:
+    """Note that an agent was heard of."""
+    find(tx, agent_id).last_seen_at = tx.now

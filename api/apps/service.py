@@ -1,0 +1,96 @@
+"""What an app's life means."""
+
+from sqlmodel import col, select
+
+from api.apps.models import AppRow
+from api.components.models import ComponentRow
+from api.contract.base import Page
+from api.contract.inputs import check_specs
+from api.contract.problems import FieldProblem, InUseError, InvalidError, NameTakenError, NotFoundError
+from api.contract.resources import App, AppCreate, AppUpdate
+from api.db.pages import page
+from api.db.transaction import Read, Write
+from api.installs.models import InstallRow
+
+
+def public(row: AppRow) -> App:
+    """A row as the API shows it."""
+    return App.model_validate(row.model_dump(exclude={"deleted_at"}))
+
+
+def find(tx: Read, app: str, *, field: str | None = None) -> AppRow:
+    """The app with this id or name. Raises NotFoundError, or InvalidError on `field` if the name came in a body."""
+    row = tx.first(select(AppRow).where(col(AppRow.deleted_at).is_(None), (col(AppRow.id) == app) | (col(AppRow.name) == app)))
+    if row is None:
+        if field:
+            raise InvalidError.at(field, f"there is no app {app!r}", "Give the id or name of an app that exists.")
+        raise NotFoundError(f"there is no app {app!r}")
+    return row
+
+
+def _check(body: AppCreate | AppUpdate) -> None:
+    problems = check_specs(body.inputs)
+    if problems:
+        raise InvalidError(f"{len(problems)} of the app's inputs can't be accepted", errors=problems)
+
+
+def create(tx: Write, body: AppCreate) -> App:
+    """A new app."""
+    _check(body)
+    if tx.first(select(AppRow).where(AppRow.name == body.name, col(AppRow.deleted_at).is_(None))):
+        message, remedy = f"there is an app named {body.name!r} already", "Choose another name, or import the app."
+        raise NameTakenError(message, remedy=remedy, errors=[FieldProblem(field="name", message=message, remedy=remedy)])
+    row = AppRow(
+        id=tx.new_id("app"),
+        name=body.name,
+        description=body.description,
+        inputs=body.inputs,
+        created_at=tx.now,
+        updated_at=tx.now,
+    )
+    tx.session.add(row)
+    tx.emit("app.created", row.id, after=body.model_dump(mode="json"))
+    return public(row)
+
+
+def get(tx: Read, app: str) -> App:
+    """One app, by id or name."""
+    return public(find(tx, app))
+
+
+def list_apps(tx: Read, *, limit: int, after: str | None, name: str | None) -> Page[App]:
+    """One page of apps."""
+    query = select(AppRow).where(col(AppRow.deleted_at).is_(None))
+    if name:
+        query = query.where(AppRow.name == name)
+    return page(tx, query, col(AppRow.id), public, limit=limit, after=after)
+
+
+def update(tx: Write, app: str, body: AppUpdate) -> App:
+    """Store a new description and inputs.
+
+    What refers to an input that is gone is refused at the next release, not here: in one `terraform apply` the app changes
+    before its components do.
+    """
+    row = find(tx, app)
+    _check(body)
+    before = AppUpdate(description=row.description, inputs=row.inputs)
+    if before == body:
+        return public(row)
+    row.description, row.inputs = body.description, body.inputs
+    row.version += 1
+    row.updated_at = tx.now
+    tx.emit("app.updated", row.id, before=before.model_dump(mode="json"), after=body.model_dump(mode="json"))
+    return public(row)
+
+
+def delete(tx: Write, app: str) -> None:
+    """Delete an app that has neither installs nor components. Raises InUseError with their names."""
+    row = find(tx, app)
+    installs = tx.all(select(InstallRow.name).where(InstallRow.app_id == row.id, col(InstallRow.deleted_at).is_(None)))
+    components = tx.all(select(ComponentRow.name).where(ComponentRow.app_id == row.id, col(ComponentRow.deleted_at).is_(None)))
+    if installs or components:
+        users = [f"install {name}" for name in installs] + [f"component {name}" for name in components]
+        raise InUseError(f"app {row.name!r} still has: {', '.join(users)}", remedy="Delete those first.")
+    row.deleted_at = tx.now
+    tx.emit("app.deleted", row.id, before={"name": row.name})

@@ -1,0 +1,1 @@
+"""Builds: one component config at one source revision, made into one artifact."""

@@ -1,0 +1,30 @@
+"""`/v1/builds`: builds are made by releases; here they are read."""
+
+from fastapi import APIRouter
+
+from api.access import Admin, State
+from api.apps import service as apps
+from api.builds import service
+from api.contract.base import Page
+from api.contract.resources import Build
+from api.http import After, Limit, Order
+
+router = APIRouter(prefix="/v1/builds", tags=["builds"])
+
+
+@router.get("")
+async def list_builds(
+    ims: State, _: Admin, limit: Limit = 100, after: After = None, app: str | None = None, order: Order = "asc"
+) -> Page[Build]:
+    """Page through the builds, of one app or of all."""
+    return await ims.db.read(
+        lambda tx: service.list_builds(
+            tx, limit=limit, after=after, app_id=apps.find(tx, app).id if app else None, newest_first=order == "desc"
+        )
+    )
+
+
+@router.get("/{build}")
+async def get_build(build: str, ims: State, _: Admin) -> Build:
+    """One build."""
+    return await ims.db.read(service.get, build)

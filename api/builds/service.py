@@ -1,0 +1,127 @@
+"""What a build's life means."""
+
+from sqlmodel import col, select
+
+from api.apps.models import AppRow
+from api.builds.models import BuildRow
+from api.components.models import ComponentConfigRow, ComponentRow
+from api.contract.agents import BuildResult
+from api.contract.base import Failure, Page
+from api.contract.components import GitSource, PathSource
+from api.contract.problems import NotFoundError
+from api.contract.resources import Build
+from api.db.pages import page
+from api.db.transaction import Read, Write
+from api.jobs import queue, waiting
+from api.jobs.models import JobRow
+
+
+def repository(app: str, component: str) -> str:
+    """Where a component's artifacts live, in the vendor's registry and in each customer's."""
+    return f"{app}/{component}"
+
+
+def names(tx: Read, row: BuildRow) -> tuple[str, str, ComponentConfigRow]:
+    """The build's app, component and config."""
+    app = tx.session.get(AppRow, row.app_id)
+    component = tx.session.get(ComponentRow, row.component_id)
+    config = tx.session.get(ComponentConfigRow, row.config_id)
+    if app is None or component is None or config is None:
+        raise LookupError(f"build {row.id} has lost what it was made of")
+    return app.name, component.name, config
+
+
+def job_of(tx: Read, build_id: str) -> JobRow | None:
+    """The build's newest job."""
+    return tx.first(select(JobRow).where(JobRow.build_id == build_id).order_by(col(JobRow.id).desc()))
+
+
+def public(tx: Read, row: BuildRow) -> Build:
+    """A row as the API shows it."""
+    _, component, config = names(tx, row)
+    job = job_of(tx, row.id)
+    return Build(
+        component=component,
+        component_version=config.version,
+        waiting_for=waiting.reason(tx, job) if job else "",
+        **row.model_dump(exclude={"component_id", "config_id"}),
+    )
+
+
+def get(tx: Read, build: str) -> Build:
+    """One build."""
+    row = tx.session.get(BuildRow, build)
+    if row is None:
+        raise NotFoundError(f"there is no build {build!r}")
+    return public(tx, row)
+
+
+def list_builds(tx: Read, *, limit: int, after: str | None, app_id: str | None, newest_first: bool) -> Page[Build]:
+    """One page of builds."""
+    query = select(BuildRow)
+    if app_id:
+        query = query.where(BuildRow.app_id == app_id)
+    return page(tx, query, col(BuildRow.id), lambda r: public(tx, r), limit=limit, after=after, newest_first=newest_first)
+
+
+def _repeatable(config: ComponentConfigRow) -> bool:
+    """Whether the config alone says what the source is, so that a build of it never needs to be made twice."""
+    source = getattr(config.config, "source", None)
+    if source is None:
+        return True
+    if isinstance(source.path, PathSource):
+        return source.path.digest is not None
+    return isinstance(source.git, GitSource) and len(source.git.ref) == 40 and set(source.git.ref) <= set("0123456789abcdef")
+
+
+def build_for(tx: Write, component: ComponentRow, config: ComponentConfigRow) -> tuple[BuildRow, bool]:
+    """A build of a config, and whether an earlier release had made it: an unfinished or a repeatable one is used again."""
+    earlier = tx.first(
+        select(BuildRow)
+        .where(BuildRow.config_id == config.id, col(BuildRow.status).in_(("queued", "running", "succeeded")))
+        .order_by(col(BuildRow.id).desc())
+    )
+    if earlier and (earlier.status != "succeeded" or _repeatable(config)):
+        return earlier, True
+    row = BuildRow(
+        id=tx.new_id("bld"),
+        app_id=component.app_id,
+        component_id=component.id,
+        config_id=config.id,
+        status="queued",
+        variables=[],
+        outputs=[],
+        created_at=tx.now,
+    )
+    tx.session.add(row)
+    tx.session.flush()
+    tx.emit("build.created", row.id, after={"component": component.name, "version": config.version})
+    queue.enqueue(tx, "build", build_id=row.id)
+    return row, False
+
+
+def started(tx: Write, row: BuildRow) -> None:
+    """A build agent has the job."""
+    if row.status == "queued":
+        row.status = "running"
+
+
+def ended(tx: Write, row: BuildRow, outcome: str, result: BuildResult | None, failure: Failure | None) -> None:
+    """The job is over: the build is what it made of it."""
+    row.status = outcome  # type: ignore[assignment]
+    row.ended_at = tx.now
+    row.failure = failure
+    if result:
+        row.source_revision = result.source_revision
+        row.artifact = result.artifact
+        row.variables = result.variables
+        row.outputs = result.outputs
+    tx.emit(
+        f"build.{outcome}",
+        row.id,
+        after={
+            "digest": result.artifact.digest if result else None,
+            "source_revision": result.source_revision if result else None,
+            "failure": failure.model_dump(mode="json") if failure else None,
+        },
+    )

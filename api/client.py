@@ -1,0 +1,197 @@
+"""A small HTTP client for the IMS that knows only the contract. The agents and the CLI use it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Self, TypeVar, overload
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from api.contract.problems import PROBLEM_TYPE_PREFIX, Problem
+
+T = TypeVar("T", bound=BaseModel)
+Authorization = Callable[[], Awaitable[str | None]]
+"""Gives the bearer token for the next call, or None to send none."""
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds for one call, from connecting to the last byte of the answer."""
+
+
+class ApiError(Exception):
+    """The IMS refused or failed. `problem` is what it said; `retry_after` is in seconds, where it named a time."""
+
+    def __init__(self, problem: Problem, retry_after: float | None = None) -> None:
+        super().__init__(": ".join(part for part in (problem.title, problem.detail) if part))
+        self.problem = problem
+        self.retry_after = retry_after
+
+    @property
+    def code(self) -> str:
+        """The stable code, such as `not_found`; `http_<status>` if the answer was not a problem document."""
+        return self.problem.code
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.problem.status
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self.problem.retryable
+
+
+class UnreachableError(Exception):
+    """No answer: the address is wrong, nothing listens there, or the deadline passed. The call may or may not have arrived."""
+
+    retryable = True
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"no answer from {url}: {reason}")
+        self.url = url
+        self.reason = reason
+        self.remedy = f"Check that the IMS runs (`exclave up`) and that {url} can be reached from this machine."
+
+
+class ImsClient:
+    """Calls to one IMS. Use it as an async context manager, or close it yourself; a given `http` is left open."""
+
+    def __init__(
+        self,
+        base_url: str,
+        authorization: str | Authorization | None = None,
+        http: httpx.AsyncClient | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._authorization = authorization
+        self._http = http or httpx.AsyncClient(timeout=None)  # noqa: S113 - each call has one deadline of its own, in `send`
+        self._owns_http = http is None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections, unless they belong to the `http` that was given."""
+        if self._owns_http:
+            await self._http.aclose()
+
+    @overload
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        answer: type[T],
+        body: BaseModel | None = None,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> T: ...
+
+    @overload
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        answer: None = None,
+        body: BaseModel | None = None,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None: ...
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        answer: type[T] | None = None,
+        body: BaseModel | None = None,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> T | None:
+        """Send `body` as JSON and read the answer as `answer`. Raises ApiError or UnreachableError."""
+        content = None if body is None else body.model_dump_json().encode()
+        sent = {"Content-Type": "application/json", **(headers or {})} if content is not None else headers
+        response = await self.send(method, path, content=content, params=params, headers=sent, timeout=timeout)
+        return None if answer is None else self.read(response, answer)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> httpx.Response:
+        """One request, and its answer if the status is below 400. Raises ApiError or UnreachableError.
+
+        `timeout` is the deadline of the whole call, in seconds. Nothing is tried again here: the caller knows what is safe.
+        """
+        authorization = self._authorization
+        token = await authorization() if callable(authorization) else authorization
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._http.request(
+                    method, self.base_url + path, content=content, params=params, headers=sent, timeout=None
+                )
+        except TimeoutError:
+            raise UnreachableError(self.base_url, f"nothing came within {timeout:g} s") from None
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise UnreachableError(self.base_url, str(error) or type(error).__name__) from error
+        if response.status_code >= 400:
+            raise ApiError(_problem(response), retry_after(response))
+        return response
+
+    def read(self, response: httpx.Response, answer: type[T]) -> T:
+        """The body of a response as a model. Raises ApiError (`unexpected_answer`) if it isn't one."""
+        try:
+            return answer.model_validate_json(response.content)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            at = ".".join(map(str, first["loc"]))
+            raise ApiError(
+                Problem(
+                    type=PROBLEM_TYPE_PREFIX + "unexpected_answer",
+                    title="Unexpected answer",
+                    status=response.status_code,
+                    detail=f"{self.base_url} answered something else than {answer.__name__}"
+                    + (f" ({at}: {first['msg']})" if at else ""),
+                    remedy="Check that the URL is that of an IMS, and that both sides have the same version of Exclave.",
+                )
+            ) from None
+
+
+def _problem(response: httpx.Response) -> Problem:
+    try:
+        return Problem.model_validate_json(response.content)
+    except ValidationError:
+        # A proxy in between, or something that is not an IMS.
+        return Problem(
+            type=f"{PROBLEM_TYPE_PREFIX}http_{response.status_code}",
+            title=response.reason_phrase or f"HTTP {response.status_code}",
+            status=response.status_code,
+            detail=response.text[:200].strip(),
+            retryable=response.status_code in (429, 502, 503, 504),
+        )
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """`Retry-After` in seconds, or None if it is missing or a date."""
+    try:
+        return max(0.0, float(response.headers["Retry-After"]))
+    except (KeyError, ValueError):
+        return None

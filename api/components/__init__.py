@@ -1,0 +1,1 @@
+"""Components of an app, and their versioned, immutable configs."""

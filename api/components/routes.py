@@ -1,0 +1,74 @@
+"""`/v1/apps/{app}/components`."""
+
+from fastapi import APIRouter, Response
+
+from api.access import Admin, Key, State
+from api.apps import service as apps
+from api.components import service
+from api.contract.base import Page
+from api.contract.components import Component, ComponentCreate, ComponentUpdate
+from api.db.idempotency import once
+from api.db.transaction import Write
+from api.http import After, DryRun, IfMatch, Limit, check_version, set_etag
+
+router = APIRouter(prefix="/v1/apps/{app}/components", tags=["components"])
+
+
+@router.post("", status_code=201)
+async def create_component(
+    app: str, body: ComponentCreate, ims: State, actor: Admin, key: Key, response: Response, dry_run: DryRun = False
+) -> Component:
+    """Add a component to an app."""
+
+    def change(tx: Write) -> Component:
+        return once(tx, key, body, Component, lambda: service.create(tx, apps.find(tx, app), body))
+
+    if dry_run:
+        response.status_code = 200
+        return await ims.db.rehearse(actor, change)
+    component = await ims.db.write(actor, change)
+    set_etag(response, component.version)
+    return component
+
+
+@router.get("")
+async def list_components(app: str, ims: State, _: Admin, limit: Limit = 100, after: After = None) -> Page[Component]:
+    """Page through an app's components."""
+    return await ims.db.read(lambda tx: service.list_components(tx, apps.find(tx, app), limit=limit, after=after))
+
+
+@router.get("/{component}")
+async def get_component(app: str, component: str, ims: State, _: Admin, response: Response) -> Component:
+    """One component, by id or name."""
+    found = await ims.db.read(lambda tx: service.public(tx, service.find(tx, apps.find(tx, app), component)))
+    set_etag(response, found.version)
+    return found
+
+
+@router.put("/{component}")
+async def update_component(
+    app: str,
+    component: str,
+    body: ComponentUpdate,
+    ims: State,
+    actor: Admin,
+    expected: IfMatch,
+    response: Response,
+    dry_run: DryRun = False,
+) -> Component:
+    """Store a new version of a component's config, if it says anything new."""
+
+    def change(tx: Write) -> Component:
+        owner = apps.find(tx, app)
+        check_version(expected, service.find(tx, owner, component).version)
+        return service.update(tx, owner, component, body)
+
+    found = await (ims.db.rehearse(actor, change) if dry_run else ims.db.write(actor, change))
+    set_etag(response, found.version)
+    return found
+
+
+@router.delete("/{component}", status_code=204)
+async def delete_component(app: str, component: str, ims: State, actor: Admin) -> None:
+    """Delete a component that no install runs."""
+    await ims.db.write(actor, lambda tx: service.delete(tx, apps.find(tx, app), component))

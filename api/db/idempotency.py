@@ -1,0 +1,46 @@
+"""Idempotency-Key: the same create sent twice makes one object."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from sqlmodel import Field, SQLModel
+
+from api.contract.base import Model
+from api.contract.problems import ConflictError
+from api.db.columns import UtcDateTime
+from api.db.transaction import Write
+
+M = TypeVar("M", bound=Model)
+
+
+class IdempotencyRow(SQLModel, table=True):
+    """What a create with this key was asked, and what it answered."""
+
+    __tablename__ = "idempotency"
+
+    actor: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    request_hash: str
+    answer: str
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+def once(tx: Write, key: str | None, request: Model, answer_type: type[M], make: Callable[[], M]) -> M:
+    """What `make()` returns, or what it returned when this actor sent the same key before.
+
+    Raises ConflictError if the key came with another request. Only for answers without secrets: they are stored.
+    """
+    if not key:
+        return make()
+    digest = hashlib.sha256(f"{type(request).__name__}\n{request.model_dump_json()}".encode()).hexdigest()
+    row = tx.session.get(IdempotencyRow, (tx.actor, key))
+    if row is None:
+        answer = make()
+        row = IdempotencyRow(actor=tx.actor, key=key, request_hash=digest, answer=answer.model_dump_json(), created_at=tx.now)
+        tx.session.add(row)
+        return answer
+    if row.request_hash != digest:
+        raise ConflictError("this Idempotency-Key was used for another request", remedy="Send a fresh key.")
+    return answer_type.model_validate_json(row.answer)

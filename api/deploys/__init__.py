@@ -1,0 +1,1 @@
+"""Deploys: one release brought to one install, as a graph of steps."""

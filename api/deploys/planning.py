@@ -1,0 +1,101 @@
+"""Which steps a deploy has: what is wanted against what is there. Pure."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from api.components.graph import input_names, needs
+from api.contract.base import Json
+from api.contract.components import ComponentConfig
+from api.contract.resources import StepKind
+
+StepKey = tuple[str, StepKind]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One component, as it is wanted or as it is there. A fingerprint of None never equals another."""
+
+    name: str
+    config: ComponentConfig
+    build_id: str
+    digest: str
+    repository: str
+    fingerprint: str | None
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step to be. `conditional`: see `decide.StepState`."""
+
+    key: StepKey
+    piece: Piece
+    needs: tuple[StepKey, ...]
+    conditional: bool = False
+
+
+def fingerprint(config: ComponentConfig, digest: str, *, inputs: dict[str, Json], install_id: str) -> str:
+    """A hash of all that goes into a component but other components' outputs.
+
+    `inputs` has every input of the install: the value, or the keyed fingerprint of a sensitive one.
+    """
+    used = {name: inputs.get(name) for name in sorted(input_names(config))}
+    settings = config.model_dump(mode="json", exclude={"source"})
+    body = [digest, settings, used, install_id]
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def plan_deploy(wanted: dict[str, Piece], current: dict[str, Piece]) -> list[PlannedStep]:
+    """The steps that bring an install from `current` to `wanted`; none if nothing differs.
+
+    A component whose own fingerprint is the same, but which needs one that is touched, gets conditional steps. One that is no
+    longer wanted is destroyed, after whatever used it has been changed or destroyed.
+    """
+    touched = {name for name, piece in wanted.items() if name not in current or current[name].fingerprint != piece.fingerprint}
+    reached = _dependents(touched, {name: needs(piece.config) for name, piece in wanted.items()})
+    steps = []
+    for name in _in_order({name: needs(wanted[name].config) & reached for name in reached}):
+        piece = wanted[name]
+        before: list[StepKey] = [(other, "apply") for other in sorted(needs(piece.config) & reached)]
+        if name in touched:
+            steps.append(PlannedStep((name, "sync"), piece, ()))
+            before.append((name, "sync"))
+        steps.append(PlannedStep((name, "plan"), piece, tuple(before), conditional=name not in touched))
+        steps.append(PlannedStep((name, "apply"), piece, ((name, "plan"),)))
+    removed = {name: piece for name, piece in current.items() if name not in wanted}
+    changed_users: dict[str, list[StepKey]] = {
+        name: [(user, "apply") for user in sorted(reached) if user in current and name in needs(current[user].config)]
+        for name in removed
+    }
+    return steps + _destroy(removed, changed_users)
+
+
+def plan_teardown(current: dict[str, Piece]) -> list[PlannedStep]:
+    """The steps that remove everything, users first."""
+    return _destroy(current, {})
+
+
+def _destroy(pieces: dict[str, Piece], after: dict[str, list[StepKey]]) -> list[PlannedStep]:
+    users = {name: {user for user, piece in pieces.items() if name in needs(piece.config)} for name in pieces}
+    steps = []
+    for name in _in_order(users):
+        before: list[StepKey] = [(user, "destroy") for user in sorted(users[name])] + after.get(name, [])
+        steps.append(PlannedStep((name, "plan_destroy"), pieces[name], tuple(before)))
+        steps.append(PlannedStep((name, "destroy"), pieces[name], ((name, "plan_destroy"),)))
+    return steps
+
+
+def _dependents(start: set[str], edges: dict[str, set[str]]) -> set[str]:
+    """`start`, and everything that needs one of it, however indirectly."""
+    reached = set(start)
+    while more := {name for name, needed in edges.items() if name not in reached and needed & reached}:
+        reached |= more
+    return reached
+
+
+def _in_order(edges: dict[str, set[str]]) -> list[str]:
+    """Names with what they need first; by name where the graph leaves it open. The graph has no cycle."""
+    ordered: list[str] = []
+    while left := sorted(set(edges) - set(ordered)):
+        ordered += [name for name in left if edges[name] <= set(ordered)]
+    return ordered

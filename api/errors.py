@@ -1,0 +1,80 @@
+"""Every error as application/problem+json (RFC 9457). No stack trace ever reaches a caller."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from api.contract.components import ComponentKind
+from api.contract.problems import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, FieldProblem, Problem, ProblemError
+
+_log = logging.getLogger(__name__)
+_KINDS = get_args(ComponentKind)
+
+
+def _answer(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(
+        problem.model_dump(mode="json"), status_code=problem.status, media_type=PROBLEM_MEDIA_TYPE, headers=headers
+    )
+
+
+def _field(location: Sequence[int | str]) -> str:
+    """Pydantic's location as a dotted path into the body; the names of union branches aren't part of the body."""
+    parts = [str(part) for part in location if part not in ("body", "query", "path")]
+    return ".".join(part for at, part in enumerate(parts) if not (at and parts[at - 1] == "config" and part in _KINDS))
+
+
+def _field_problem(error: dict[str, Any]) -> FieldProblem:
+    field = _field(error["loc"])
+    if error["type"] == "union_tag_invalid":
+        kinds = ", ".join(_KINDS)
+        return FieldProblem(
+            field=f"{field}.kind", message=f"unknown kind {error['ctx']['tag']!r}", remedy=f"Use one of: {kinds}."
+        )
+    if error["type"] == "extra_forbidden":
+        return FieldProblem(field=field, message="there is no such field", remedy="Remove it, or correct its name.")
+    return FieldProblem(field=field, message=str(error["msg"]).removeprefix("Value error, "))
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Make an app answer with problems only."""
+
+    @app.exception_handler(ProblemError)
+    async def on_problem(_: Request, error: ProblemError) -> JSONResponse:
+        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+        return _answer(error.problem(), headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Neither detail nor errors repeat the values: a body may hold secrets.
+        errors = [_field_problem(one) for one in error.errors()]
+        detail = "; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in errors)
+        return _answer(
+            Problem(type=PROBLEM_TYPE_PREFIX + "invalid", title="Invalid value", status=422, detail=detail, errors=errors)
+        )
+
+    @app.exception_handler(HTTPException)
+    async def on_http(_: Request, error: HTTPException) -> JSONResponse:
+        title = str(error.detail)
+        code = title.lower().replace(" ", "_")
+        return _answer(
+            Problem(type=PROBLEM_TYPE_PREFIX + code, title=title, status=error.status_code), dict(error.headers or {})
+        )
+
+    @app.exception_handler(Exception)
+    async def on_bug(request: Request, error: Exception) -> JSONResponse:
+        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return _answer(
+            Problem(
+                type=PROBLEM_TYPE_PREFIX + "internal",
+                title="Internal error",
+                status=500,
+                detail="The server made a mistake; its log says more.",
+                remedy="Try again; if it stays, report it with the time of the request.",
+                retryable=True,
+            )
+        )

@@ -1,0 +1,40 @@
+"""`/v1/events`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.access import Admin, State
+from api.contract.base import Model, Page
+from api.contract.resources import Event
+from api.events import service
+from api.http import Limit
+
+router = APIRouter(prefix="/v1/events", tags=["events"])
+
+
+class Verification(Model):
+    """Whether the chain is whole; if not, the first line that doesn't follow from the one before it."""
+
+    whole: bool
+    broken_at: int | None
+
+
+@router.get("")
+async def list_events(
+    ims: State,
+    _: Admin,
+    limit: Limit = 100,
+    after: Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="The `after` of the page before.")] = None,
+    object_id: str | None = None,
+    action: str | None = None,
+) -> Page[Event]:
+    """Page through the history, of one object, one action or all."""
+    return await ims.db.read(service.page, limit=limit, after=after, object_id=object_id, action=action)
+
+
+@router.get("/verify")
+async def verify_events(ims: State, _: Admin) -> Verification:
+    """Check the hash chain from its beginning."""
+    broken = await ims.db.read(service.verify)
+    return Verification(whole=broken is None, broken_at=broken)

@@ -1,0 +1,36 @@
+"""One running IMS: what the routes share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import HTTPConnection
+
+from api.db.database import Database
+from api.installs.vault import Vault
+from api.jobs.payloads import Sources
+from api.settings import Settings
+
+
+@dataclass(frozen=True)
+class Ims:
+    """Made by `app.create_app`, found by `get_ims`."""
+
+    settings: Settings
+    db: Database
+    vault: Vault
+
+    @property
+    def sources(self) -> Sources:
+        """What job payloads are made of."""
+        return Sources(self.vault, self.settings.public_url, self.settings.intervals.ticket)
+
+    @property
+    def logs(self) -> Path:
+        """Where job logs are kept."""
+        return self.settings.data / "logs"
+
+
+def get_ims(connection: HTTPConnection) -> Ims:
+    """The IMS that serves a request."""
+    ims: Ims = connection.app.state.ims
+    return ims

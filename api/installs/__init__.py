@@ -1,0 +1,1 @@
+"""Installs: one app in one customer's account."""

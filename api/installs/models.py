@@ -1,0 +1,54 @@
+"""The tables of installs and of what runs on them."""
+
+from datetime import datetime
+
+from sqlalchemy import Column, Index, LargeBinary, String, text
+from sqlmodel import Field, SQLModel
+
+from api.contract.base import Json
+from api.contract.components import ComponentConfig
+from api.contract.resources import Approval, ComponentStatus
+from api.db.columns import JsonOf, UtcDateTime
+
+
+class InstallRow(SQLModel, table=True):
+    """An install. The sensitive inputs are encrypted with a key outside the database."""
+
+    __tablename__ = "install"
+    __table_args__ = (Index("install_name", "name", unique=True, sqlite_where=text("deleted_at IS NULL")),)
+
+    id: str = Field(primary_key=True)
+    app_id: str = Field(foreign_key="app.id", index=True)
+    name: str
+    inputs: dict[str, Json] = Field(sa_column=Column(JsonOf(dict[str, Json]), nullable=False))
+    sealed_inputs: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sensitive_fingerprints: dict[str, str] = Field(sa_column=Column(JsonOf(dict[str, str]), nullable=False))
+    approval: Approval = Field(sa_type=String)
+    inputs_version: int = 1
+    version: int = 1
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class InstalledComponentRow(SQLModel, table=True):
+    """What one component of an install was last brought to, or is being brought to.
+
+    `fingerprint` covers everything that went into it (see `deploys.planning`); None while it isn't cleanly deployed, so that
+    the next deploy plans it again. The row goes when the component is destroyed.
+    """
+
+    __tablename__ = "installed_component"
+
+    install_id: str = Field(foreign_key="install.id", primary_key=True)
+    name: str = Field(primary_key=True)
+    status: ComponentStatus = Field(sa_type=String)
+    release_id: str = Field(foreign_key="release.id", index=True)
+    build_id: str = Field(foreign_key="build.id")
+    config: ComponentConfig = Field(sa_column=Column(JsonOf(ComponentConfig), nullable=False))
+    digest: str
+    repository: str
+    fingerprint: str | None = None
+    outputs: dict[str, Json] = Field(sa_column=Column(JsonOf(dict[str, Json]), nullable=False))
+    sensitive_outputs: list[str] = Field(sa_column=Column(JsonOf(list[str]), nullable=False))
+    updated_at: datetime = Field(sa_type=UtcDateTime)

@@ -1,0 +1,74 @@
+"""`/v1/installs`."""
+
+from fastapi import APIRouter, Response
+
+from api.access import Admin, Key, State
+from api.contract.base import Page
+from api.contract.resources import Install, InstallCreate, InstallUpdate
+from api.db.idempotency import once
+from api.db.transaction import Write
+from api.http import After, DryRun, IfMatch, Limit, check_version, set_etag
+from api.installs import service
+
+router = APIRouter(prefix="/v1/installs", tags=["installs"])
+
+
+@router.post("", status_code=201)
+async def create_install(
+    body: InstallCreate, ims: State, actor: Admin, key: Key, response: Response, dry_run: DryRun = False
+) -> Install:
+    """Make an install."""
+
+    def change(tx: Write) -> Install:
+        # The request has secrets, so the key remembers its fingerprint with the vault's key instead of a plain hash.
+        sealed = {name: ims.vault.fingerprint(value) for name, value in body.sensitive_inputs.items()}
+        request = body.model_copy(update={"sensitive_inputs": sealed})
+        return once(tx, key, request, Install, lambda: service.create(tx, ims.vault, body))
+
+    if dry_run:
+        response.status_code = 200
+        return await ims.db.rehearse(actor, change)
+    install = await ims.db.write(actor, change)
+    set_etag(response, install.version)
+    return install
+
+
+@router.get("")
+async def list_installs(ims: State, _: Admin, limit: Limit = 100, after: After = None, app: str | None = None) -> Page[Install]:
+    """Page through the installs, of one app or of all."""
+    return await ims.db.read(service.list_installs, limit=limit, after=after, app=app)
+
+
+@router.get("/{install}")
+async def get_install(install: str, ims: State, _: Admin, response: Response) -> Install:
+    """One install, by id or name."""
+    found = await ims.db.read(service.get, install)
+    set_etag(response, found.version)
+    return found
+
+
+@router.put("/{install}")
+async def update_install(
+    install: str,
+    body: InstallUpdate,
+    ims: State,
+    actor: Admin,
+    expected: IfMatch,
+    response: Response,
+    dry_run: DryRun = False,
+) -> Install:
+    """Change an install's inputs."""
+
+    def change(tx: Write) -> Install:
+        check_version(expected, service.find(tx, install).version)
+        return service.update(tx, ims.vault, install, body)
+
+    found = await (ims.db.rehearse(actor, change) if dry_run else ims.db.write(actor, change))
+    set_etag(response, found.version)
+    return found
+
+
+@router.delete("/{install}", status_code=204)
+async def delete_install(install: str, ims: State, actor: Admin) -> None:
+    """Delete an install on which nothing runs."""
+    await ims.db.write(actor, service.delete, install)

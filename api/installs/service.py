@@ -1,0 +1,172 @@
+"""What an install's life means."""
+
+from sqlmodel import col, select
+
+from api.agents.models import AgentRow
+from api.apps import service as apps
+from api.apps.models import AppRow
+from api.contract.base import Json, Page
+from api.contract.inputs import check_values
+from api.contract.problems import FieldProblem, InUseError, InvalidError, NameTakenError, NotFoundError
+from api.contract.resources import Install, InstallCreate, InstalledComponent, InstallUpdate
+from api.db.pages import page
+from api.db.transaction import Read, Write
+from api.installs.models import InstalledComponentRow, InstallRow
+from api.installs.vault import Vault
+from api.releases.models import ReleaseRow
+
+
+def find(tx: Read, install: str, *, field: str | None = None) -> InstallRow:
+    """The install with this id or name. Raises NotFoundError, or InvalidError on `field` if the name came in a body."""
+    row = tx.first(
+        select(InstallRow).where(
+            col(InstallRow.deleted_at).is_(None), (col(InstallRow.id) == install) | (col(InstallRow.name) == install)
+        )
+    )
+    if row is None:
+        if field:
+            raise InvalidError.at(field, f"there is no install {install!r}", "Give the id or name of an install that exists.")
+        raise NotFoundError(f"there is no install {install!r}")
+    return row
+
+
+def components_of(tx: Read, install_id: str) -> list[InstalledComponentRow]:
+    """What is installed, by name."""
+    query = select(InstalledComponentRow).where(InstalledComponentRow.install_id == install_id)
+    return tx.all(query.order_by(col(InstalledComponentRow.name)))
+
+
+def agent_of(tx: Read, install_id: str) -> AgentRow | None:
+    """The install's agent, or None if none has enrolled."""
+    return tx.first(select(AgentRow).where(AgentRow.install_id == install_id, col(AgentRow.revoked_at).is_(None)))
+
+
+def public(tx: Read, row: InstallRow) -> Install:
+    """A row as the API shows it."""
+    agent = agent_of(tx, row.id)
+    return Install(
+        agent_id=agent.id if agent else None,
+        agent_last_seen_at=agent.last_seen_at if agent else None,
+        components=[_component(tx, component) for component in components_of(tx, row.id)],
+        **row.model_dump(exclude={"sealed_inputs", "deleted_at"}),
+    )
+
+
+def _component(tx: Read, row: InstalledComponentRow) -> InstalledComponent:
+    release = tx.session.get(ReleaseRow, row.release_id)
+    return InstalledComponent(
+        name=row.name,
+        status=row.status,
+        digest=row.digest,
+        release_number=release.number if release else None,
+        outputs=row.outputs,
+        sensitive_outputs=row.sensitive_outputs,
+    )
+
+
+def _check(app: AppRow, inputs: dict[str, Json], sensitive: dict[str, Json], approval: str) -> None:
+    problems = check_values(app.inputs, inputs, sensitive)[2]
+    if approval != "auto":
+        problems.append(
+            FieldProblem(
+                field="approval",
+                message=f"approval by the {approval} isn't built yet",
+                remedy='Use "auto", which applies every plan.',
+            )
+        )
+    if problems:
+        raise InvalidError("the install can't be accepted", errors=problems)
+
+
+def create(tx: Write, vault: Vault, body: InstallCreate) -> Install:
+    """A new install."""
+    app = apps.find(tx, body.app_id, field="app_id")
+    if tx.first(select(InstallRow).where(InstallRow.name == body.name, col(InstallRow.deleted_at).is_(None))):
+        message, remedy = f"there is an install named {body.name!r} already", "Choose another name, or import the install."
+        raise NameTakenError(message, remedy=remedy, errors=[FieldProblem(field="name", message=message, remedy=remedy)])
+    _check(app, body.inputs, body.sensitive_inputs, body.approval)
+    install_id = tx.new_id("ins")
+    row = InstallRow(
+        id=install_id,
+        app_id=app.id,
+        name=body.name,
+        inputs=body.inputs,
+        sealed_inputs=vault.seal(body.sensitive_inputs, owner=install_id),
+        sensitive_fingerprints={name: vault.fingerprint(value) for name, value in body.sensitive_inputs.items()},
+        approval=body.approval,
+        created_at=tx.now,
+        updated_at=tx.now,
+    )
+    tx.session.add(row)
+    tx.session.flush()
+    tx.emit("install.created", row.id, after=_record(row))
+    return public(tx, row)
+
+
+def _record(row: InstallRow) -> Json:
+    return {
+        "name": row.name,
+        "app_id": row.app_id,
+        "inputs": row.inputs,
+        "sensitive_inputs": sorted(row.sensitive_fingerprints),
+        "approval": row.approval,
+    }
+
+
+def get(tx: Read, install: str) -> Install:
+    """One install, by id or name."""
+    return public(tx, find(tx, install))
+
+
+def list_installs(tx: Read, *, limit: int, after: str | None, app: str | None) -> Page[Install]:
+    """One page of installs."""
+    query = select(InstallRow).where(col(InstallRow.deleted_at).is_(None))
+    if app:
+        query = query.where(InstallRow.app_id == apps.find(tx, app).id)
+    return page(tx, query, col(InstallRow.id), lambda row: public(tx, row), limit=limit, after=after)
+
+
+def sensitive_inputs(vault: Vault, row: InstallRow) -> dict[str, Json]:
+    """The sensitive inputs in the clear: only for a job on its way to the install's own agent."""
+    return vault.open_sealed(row.sealed_inputs, owner=row.id)
+
+
+def update(tx: Write, vault: Vault, install: str, body: InstallUpdate) -> Install:
+    """New inputs; `inputs_version` grows if they differ."""
+    row = find(tx, install)
+    app = tx.session.get(AppRow, row.app_id)
+    if app is None:
+        raise LookupError(f"install {row.id} has no app")
+    sensitive = body.sensitive_inputs if body.sensitive_inputs is not None else sensitive_inputs(vault, row)
+    _check(app, body.inputs, sensitive, body.approval)
+    fingerprints = {name: vault.fingerprint(value) for name, value in sensitive.items()}
+    inputs_differ = (row.inputs, row.sensitive_fingerprints) != (body.inputs, fingerprints)
+    if not inputs_differ and row.approval == body.approval:
+        return public(tx, row)
+    before = _record(row)
+    changed = sorted(name for name in fingerprints if row.sensitive_fingerprints.get(name) != fingerprints[name])
+    row.inputs, row.sensitive_fingerprints, row.approval = body.inputs, fingerprints, body.approval
+    row.sealed_inputs = vault.seal(sensitive, owner=row.id)
+    row.inputs_version += inputs_differ
+    row.version += 1
+    row.updated_at = tx.now
+    tx.session.flush()
+    tx.emit("install.updated", row.id, before=before, after={**_record(row), "changed_sensitive_inputs": changed})
+    return public(tx, row)
+
+
+def delete(tx: Write, install: str) -> None:
+    """Delete an install on which nothing runs any more; its agent is revoked. Raises InUseError with the components."""
+    row = find(tx, install)
+    left = [component.name for component in components_of(tx, row.id)]
+    if left:
+        raise InUseError(
+            f"install {row.name!r} still has deployed components: {', '.join(left)}",
+            remedy=f"Tear it down first: `exclave deploys teardown {row.name}`.",
+        )
+    row.deleted_at = tx.now
+    agent = agent_of(tx, row.id)
+    if agent:
+        agent.revoked_at = tx.now
+        tx.emit("agent.revoked", agent.id, after={"reason": "its install was deleted"})
+    tx.emit("install.deleted", row.id, before=_record(row))

@@ -1,0 +1,51 @@
+"""Encrypts what must not rest in the clear, with a key that isn't in the database."""
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from api.contract.base import Json
+
+
+class Vault:
+    """AES-256-GCM with the key from a file of mode 0600, made at first start."""
+
+    def __init__(self, key: bytes) -> None:
+        self._aead = AESGCM(key)
+        self._mac_key = hashlib.sha256(b"exclave fingerprint\n" + key).digest()
+
+    @classmethod
+    def open(cls, path: Path) -> "Vault":
+        """Read the key, or make it. Raises ValueError if the file doesn't hold a key."""
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            key = path.read_bytes()
+        else:
+            key = secrets.token_bytes(32)
+            with os.fdopen(handle, "wb") as file:
+                file.write(key)
+                file.flush()
+                os.fsync(file.fileno())
+        if len(key) != 32:
+            raise ValueError(f"{path} doesn't hold a key of 32 bytes; restore it from a backup: without it secrets are lost")
+        return cls(key)
+
+    def seal(self, values: dict[str, Json], *, owner: str) -> bytes:
+        """Encrypt values so that they open only for the same owner (an object's id)."""
+        nonce = secrets.token_bytes(12)
+        return nonce + self._aead.encrypt(nonce, json.dumps(values).encode(), owner.encode())
+
+    def open_sealed(self, sealed: bytes, *, owner: str) -> dict[str, Json]:
+        """Decrypt. Raises cryptography's InvalidTag if the bytes, the key or the owner are wrong."""
+        values: dict[str, Json] = json.loads(self._aead.decrypt(sealed[:12], sealed[12:], owner.encode()))
+        return values
+
+    def fingerprint(self, value: Json) -> str:
+        """A keyed hash: equal values give equal fingerprints, and only this IMS can compute them."""
+        return hmac.new(self._mac_key, json.dumps(value, sort_keys=True).encode(), hashlib.sha256).hexdigest()[:32]

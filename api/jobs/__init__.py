@@ -1,0 +1,1 @@
+"""Jobs: what agents lease, and the fence around each attempt."""

@@ -1,0 +1,177 @@
+"""What the life of a job means for the build or the step that it belongs to."""
+
+from datetime import timedelta
+
+from sqlmodel import col, select
+
+from api.agents import service as agents
+from api.agents.service import AgentCaller
+from api.builds import service as builds
+from api.builds.models import BuildRow
+from api.contract.agents import BuildResult, Finish, HeartbeatAnswer, HeldJob, Lease
+from api.contract.base import Failure
+from api.contract.problems import InvalidError, NotFoundError
+from api.db.transaction import Read, Write
+from api.deploys import service as deploys
+from api.deploys.models import StepRow
+from api.jobs import queue, retry
+from api.jobs.models import JobRow
+from api.jobs.payloads import Sources, payload
+from api.releases import service as releases
+from api.settings import Intervals
+
+
+def claim(tx: Write, agent: AgentCaller, sources: Sources, intervals: Intervals) -> Lease | None:
+    """Lease the oldest job that the agent may have, or None."""
+    job = queue.claim(tx, agents.find(tx, agent.id), lease_seconds=intervals.lease)
+    if job is None:
+        return None
+    _moved(tx, job)
+    return _lease(tx, job, sources, intervals, resumed=False)
+
+
+def resume(tx: Write, agent: AgentCaller, held: HeldJob, sources: Sources, intervals: Intervals) -> Lease:
+    """Give an agent that was restarted its own attempt again. Raises StaleAttemptError if it is no longer the current one."""
+    job = queue.current(tx, agents.find(tx, agent.id), held.job_id, held.attempt)
+    queue.renew(tx, job, lease_seconds=intervals.lease)
+    tx.emit("job.resumed", job.id, after={"attempt": job.attempt, "agent": agent.id})
+    _moved(tx, job)
+    return _lease(tx, job, sources, intervals, resumed=True)
+
+
+def _lease(tx: Write, job: JobRow, sources: Sources, intervals: Intervals, *, resumed: bool) -> Lease:
+    return Lease(
+        job_id=job.id,
+        attempt=job.attempt,
+        resumed=resumed,
+        lease_seconds=intervals.lease,
+        heartbeat_seconds=intervals.heartbeat,
+        payload=payload(tx, job, sources),
+    )
+
+
+def heartbeat(tx: Write, agent: AgentCaller, job_id: str, attempt: int, intervals: Intervals) -> HeartbeatAnswer:
+    """Prolong the lease, and tell the agent whether to stop."""
+    row = agents.find(tx, agent.id)
+    job = queue.current(tx, row, job_id, attempt)
+    was_lost = job.state == "unknown"
+    queue.renew(tx, job, lease_seconds=intervals.lease)
+    row.last_seen_at = tx.now
+    if was_lost:
+        _moved(tx, job)
+    return HeartbeatAnswer(cancel=job.cancel, lease_seconds=intervals.lease, heartbeat_seconds=intervals.heartbeat)
+
+
+_RESULT_OF = {
+    "build": "build",
+    "sync": "sync",
+    "plan": "plan",
+    "plan_destroy": "plan",
+    "apply": "apply",
+    "destroy": "apply",
+}
+
+
+def finish(tx: Write, agent: AgentCaller, job_id: str, body: Finish) -> None:
+    """Record how an attempt ended, once; the same report again changes nothing."""
+    row = agents.find(tx, agent.id)
+    known = tx.session.get(JobRow, job_id)
+    if known is None:
+        raise NotFoundError(f"there is no job {job_id!r}")
+    if known.ended_at is not None and known.agent_id == agent.id and known.attempt == body.attempt:
+        return
+    job = queue.current(tx, row, job_id, body.attempt)
+    if body.outcome == "succeeded" and (body.result is None or body.result.kind != _RESULT_OF[job.kind]):
+        raise InvalidError.at("result", f"a {job.kind} job that succeeded reports a result of kind {_RESULT_OF[job.kind]}")
+    if body.outcome == "failed" and body.failure is None:
+        raise InvalidError.at("failure", "a job that failed says why")
+    row.last_seen_at = tx.now
+    if body.outcome == "failed" and body.failure and job.cancel == "none":
+        wait = retry.delay(job.kind, job.attempt, body.failure)
+        if wait is not None:
+            queue.requeue(tx, job, not_before=tx.now + wait, why=body.failure)
+            _moved(tx, job)
+            return
+    _end(tx, job, body)
+
+
+def _end(tx: Write, job: JobRow, body: Finish) -> None:
+    result = body.result if body.outcome == "succeeded" else None
+    failure = body.failure if body.outcome == "failed" else None
+    queue.close(tx, job, body.outcome, failure)
+    build = tx.session.get(BuildRow, job.build_id) if job.build_id else None
+    if build:
+        builds.ended(tx, build, body.outcome, result if isinstance(result, BuildResult) else None, failure)
+        releases.build_moved(tx, build.id)
+    else:
+        deploys.step_ended(tx, job, body.outcome, result, failure)
+
+
+def _moved(tx: Write, job: JobRow) -> None:
+    """A job was leased, lost, taken up or offered again: whoever watches its build or deploy looks again."""
+    build = tx.session.get(BuildRow, job.build_id) if job.build_id else None
+    if build:
+        builds.started(tx, build)
+        releases.build_moved(tx, build.id)
+    step = tx.session.get(StepRow, job.step_id) if job.step_id else None
+    if step:
+        deploys.moved(tx, deploys.find(tx, step.deploy_id))
+
+
+def overdue(tx: Read, intervals: Intervals) -> bool:
+    """Whether `sweep` has anything to do."""
+    return bool(_expired(tx) or _lost(tx, intervals) or _due(tx, intervals))
+
+
+def sweep(tx: Write, intervals: Intervals) -> None:
+    """Mark leases that expired, settle attempts that never came back, and ring for retries that are due."""
+    for job in _expired(tx):
+        job.state = "unknown"
+        tx.emit("job.lost_contact", job.id, after={"attempt": job.attempt, "agent": job.agent_id})
+        _moved(tx, job)
+    for job in _lost(tx, intervals):
+        _give_up(tx, job)
+    for job in _due(tx, intervals):
+        tx.ring(queue.topic(job.agent_kind, job.install_id))
+
+
+def _expired(tx: Read) -> list[JobRow]:
+    return tx.all(select(JobRow).where(JobRow.state == "leased", col(JobRow.lease_until) < tx.now))
+
+
+def _lost(tx: Read, intervals: Intervals) -> list[JobRow]:
+    repeatable = tx.now - timedelta(seconds=intervals.unknown_before_requeue)
+    once = tx.now - timedelta(seconds=intervals.unknown_before_failure)
+    runs_once = col(JobRow.kind).in_(retry.RUNS_ONCE)
+    return tx.all(
+        select(JobRow).where(
+            JobRow.state == "unknown",
+            (~runs_once & (col(JobRow.lease_until) < repeatable)) | (runs_once & (col(JobRow.lease_until) < once)),
+        )
+    )
+
+
+def _due(tx: Read, intervals: Intervals) -> list[JobRow]:
+    since = tx.now - timedelta(seconds=2 * intervals.sweep)
+    return tx.all(
+        select(JobRow).where(JobRow.state == "queued", col(JobRow.not_before) <= tx.now, col(JobRow.not_before) >= since)
+    )
+
+
+def _give_up(tx: Write, job: JobRow) -> None:
+    once = job.kind in retry.RUNS_ONCE
+    failure = Failure(
+        code="agent_lost",
+        message=f"the agent {job.agent_id} took the job and was not heard of again",
+        remedy="Start the agent again; then deploy again: it will plan anew from the state that it kept."
+        if once
+        else "Start the agent again.",
+        retryable=not once,
+    )
+    if job.cancel != "none" and not once:
+        _end(tx, job, Finish(attempt=job.attempt, outcome="cancelled"))
+    elif retry.delay(job.kind, job.attempt, failure) is not None:
+        queue.requeue(tx, job, not_before=None, why=failure)
+        _moved(tx, job)
+    else:
+        _end(tx, job, Finish(attempt=job.attempt, outcome="failed", failure=failure))

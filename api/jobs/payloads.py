@@ -1,0 +1,107 @@
+"""What a job tells its agent, put together when it is leased: nothing of it, above all no secret, rests in the queue."""
+
+from dataclasses import dataclass
+
+from sqlmodel import select
+
+from api.builds import service as builds
+from api.builds.models import BuildRow
+from api.contract.agents import BuildJob, JobPayload, SyncJob, TerraformJob
+from api.contract.inputs import check_values
+from api.db.transaction import Read, Write
+from api.deploys.models import DeployRow, StepRow
+from api.installs import service as installs
+from api.installs.models import InstallRow
+from api.installs.vault import Vault
+from api.jobs.models import JobRow
+from api.releases import service as releases
+from api.releases.models import ReleaseRow
+from api.tickets import service as tickets
+
+_PLAN_OF = {"apply": "plan", "destroy": "plan_destroy"}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What payloads are made of besides the database."""
+
+    vault: Vault
+    registry_url: str
+    ticket_seconds: float
+
+
+def payload(tx: Write, job: JobRow, sources: Sources) -> JobPayload:
+    """The payload of the attempt that has just been leased, with a fresh ticket where it needs one."""
+    if job.build_id:
+        return _build(tx, job, sources)
+    step = tx.session.get(StepRow, job.step_id)
+    deploy = tx.session.get(DeployRow, step.deploy_id) if step else None
+    if step is None or deploy is None:
+        raise LookupError(f"job {job.id} belongs to no step")
+    if step.kind == "sync":
+        access = tickets.issue(
+            tx,
+            job,
+            url=sources.registry_url,
+            repository=step.repository,
+            digests=[step.digest],
+            seconds=sources.ticket_seconds,
+        )
+        return SyncJob(deploy_id=deploy.id, component=step.component, digest=step.digest, registry=access)
+    return _terraform(tx, job, step, deploy, sources.vault)
+
+
+def _build(tx: Write, job: JobRow, sources: Sources) -> BuildJob:
+    build = tx.session.get(BuildRow, job.build_id)
+    if build is None:
+        raise LookupError(f"job {job.id} belongs to no build")
+    app, component, config = builds.names(tx, build)
+    access = tickets.issue(
+        tx,
+        job,
+        url=sources.registry_url,
+        repository=builds.repository(app, component),
+        digests=None,
+        seconds=sources.ticket_seconds,
+    )
+    return BuildJob(build_id=build.id, app=app, component=component, config=config.config, registry=access)
+
+
+def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: Vault) -> TerraformJob:
+    install = tx.session.get(InstallRow, deploy.install_id)
+    if install is None or step.kind == "sync":
+        raise LookupError(f"step {step.id} has no install")
+    release = tx.session.get(ReleaseRow, deploy.release_id or _release_of(tx, deploy, step))
+    if release is None:
+        raise LookupError(f"deploy {deploy.id} has no release")
+    plain, sensitive, _ = check_values(release.inputs, install.inputs, installs.sensitive_inputs(vault, install))
+    made = releases.builds_of(tx, release.id)
+    return TerraformJob(
+        kind=step.kind,
+        deploy_id=deploy.id,
+        component=step.component,
+        digest=step.digest,
+        repository=step.repository,
+        config=step.config,
+        install_id=install.id,
+        install_name=install.name,
+        inputs=plain,
+        sensitive_inputs=sensitive,
+        digests={link.component: build.artifact.digest for link, build in made if build.artifact},
+        plan_job_id=_plan_job(tx, step),
+    )
+
+
+def _release_of(tx: Read, deploy: DeployRow, step: StepRow) -> str | None:
+    row = next((row for row in installs.components_of(tx, deploy.install_id) if row.name == step.component), None)
+    return row.release_id if row else None
+
+
+def _plan_job(tx: Read, step: StepRow) -> str | None:
+    kind = _PLAN_OF.get(step.kind)
+    if kind is None:
+        return None
+    plan = tx.first(
+        select(StepRow).where(StepRow.deploy_id == step.deploy_id, StepRow.component == step.component, StepRow.kind == kind)
+    )
+    return plan.job_id if plan else None

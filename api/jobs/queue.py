@@ -1,0 +1,121 @@
+"""The queue: enqueue, claim, renew, close. It knows nothing of what a job is for (see `outcomes`)."""
+
+from datetime import datetime, timedelta
+
+from sqlmodel import col, select
+
+from api.agents.models import AgentRow
+from api.contract.agents import Cancel, JobKind
+from api.contract.base import AgentKind, Failure
+from api.contract.problems import NotFoundError, StaleAttemptError
+from api.db.transaction import Read, Write
+from api.jobs.models import JobRow
+
+OPEN = ("queued", "leased", "unknown")
+
+
+def topic(agent_kind: AgentKind, install_id: str | None) -> str:
+    """What the agents of one install, or all build agents, listen to for new jobs."""
+    return f"jobs:{agent_kind}:{install_id or ''}"
+
+
+def enqueue(
+    tx: Write, kind: JobKind, *, build_id: str | None = None, step_id: str | None = None, install_id: str | None = None
+) -> JobRow:
+    """Offer a job to the build agents, or to the agent of one install."""
+    job = JobRow(
+        id=tx.new_id("job"),
+        kind=kind,
+        agent_kind="build" if build_id else "install",
+        install_id=install_id,
+        build_id=build_id,
+        step_id=step_id,
+        state="queued",
+        created_at=tx.now,
+    )
+    tx.session.add(job)
+    tx.session.flush()
+    tx.ring(topic(job.agent_kind, install_id))
+    return job
+
+
+def next_for(tx: Read, agent: AgentRow) -> JobRow | None:
+    """The oldest job that this agent could have now."""
+    return tx.first(
+        select(JobRow)
+        .where(
+            JobRow.state == "queued",
+            JobRow.agent_kind == agent.kind,
+            col(JobRow.install_id).is_(None) if agent.kind == "build" else JobRow.install_id == agent.install_id,
+            col(JobRow.not_before).is_(None) | (col(JobRow.not_before) <= tx.now),
+        )
+        .order_by(col(JobRow.id))
+        .limit(1)
+    )
+
+
+def claim(tx: Write, agent: AgentRow, *, lease_seconds: float) -> JobRow | None:
+    """Lease the oldest job to this agent, under a new attempt."""
+    job = next_for(tx, agent)
+    if job is None:
+        return None
+    job.state = "leased"
+    job.attempt += 1
+    job.agent_id = agent.id
+    job.lease_until = tx.now + timedelta(seconds=lease_seconds)
+    job.started_at = job.started_at or tx.now
+    job.not_before = None
+    tx.emit("job.leased", job.id, after={"kind": job.kind, "attempt": job.attempt, "agent": agent.id})
+    return job
+
+
+def current(tx: Write, agent: AgentRow, job_id: str, attempt: int) -> JobRow:
+    """`fencing`: the job, if this agent holds this attempt of it and the attempt is open. Raises StaleAttemptError."""
+    job = tx.session.get(JobRow, job_id)
+    if job is None:
+        raise NotFoundError(f"there is no job {job_id!r}")
+    if job.agent_id != agent.id or job.attempt != attempt or job.state not in ("leased", "unknown"):
+        tx.note_refusal("job.stale_report", job.id, {"attempt": attempt, "current": job.attempt, "agent": agent.id})
+        raise StaleAttemptError(
+            f"attempt {attempt} of {job.id} isn't the current one (attempt {job.attempt}, {job.state})",
+            remedy="Drop the job: another attempt has it, or it has ended.",
+        )
+    return job
+
+
+def renew(tx: Write, job: JobRow, *, lease_seconds: float) -> None:
+    """Prolong a lease. One that had expired is taken up again: contact was lost, not the work."""
+    if job.state == "unknown":
+        job.state = "leased"
+        tx.emit("job.reattached", job.id, after={"attempt": job.attempt, "agent": job.agent_id})
+    job.lease_until = tx.now + timedelta(seconds=lease_seconds)
+
+
+def close(tx: Write, job: JobRow, outcome: str, failure: Failure | None) -> None:
+    """End a job for good."""
+    job.state = outcome  # type: ignore[assignment]
+    job.failure = failure
+    job.ended_at = tx.now
+    job.lease_until = None
+    tx.emit(
+        f"job.{outcome}",
+        job.id,
+        after={"kind": job.kind, "attempt": job.attempt, "failure": failure.model_dump(mode="json") if failure else None},
+    )
+    tx.ring(f"job:{job.id}")
+
+
+def requeue(tx: Write, job: JobRow, *, not_before: datetime | None, why: Failure) -> None:
+    """Offer a job again, under a later attempt; reports of the earlier one are refused from now on."""
+    job.state = "queued"
+    job.agent_id = None
+    job.lease_until = None
+    job.not_before = not_before
+    tx.emit("job.requeued", job.id, after={"attempt": job.attempt, "failure": why.model_dump(mode="json")})
+    tx.ring(topic(job.agent_kind, job.install_id))
+
+
+def request_cancel(tx: Write, job: JobRow, how: Cancel = "graceful") -> None:
+    """Ask the agent to stop; it hears with its next heartbeat."""
+    job.cancel = how
+    tx.emit("job.cancel_requested", job.id, after={"how": how})

@@ -1,0 +1,47 @@
+"""`/v1/jobs`, for people: what agents do is in `agents/routes.py`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from api.access import Admin, State
+from api.contract.agents import Job
+from api.contract.base import Page
+from api.http import After, Limit, Order, Wait, long_poll
+from api.jobs import logs, view
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+
+@router.get("")
+async def list_jobs(
+    ims: State, _: Admin, limit: Limit = 100, after: After = None, state: str | None = None, order: Order = "asc"
+) -> Page[Job]:
+    """Page through the jobs, in one state or in all."""
+    return await ims.db.read(view.list_jobs, limit=limit, after=after, state=state, newest_first=order == "desc")
+
+
+@router.get("/{job}")
+async def get_job(job: str, ims: State, _: Admin) -> Job:
+    """One job."""
+    return await ims.db.read(view.get, job)
+
+
+@router.get("/{job}/logs", response_class=Response)
+async def get_log(
+    job: str,
+    ims: State,
+    _: Admin,
+    offset: Annotated[int, Query(ge=0, description="Bytes of text to leave out.")] = 0,
+    attempt: Annotated[int | None, Query(ge=1, description="Which attempt; the current one if left out.")] = None,
+    wait: Wait = 0,
+) -> Response:
+    """The log as plain text from `offset` on; `X-Next-Offset` says where to go on. With `wait`, held back until there is more."""
+    text, end = await long_poll(
+        ims.db.doorbell,
+        f"job:{job}",
+        lambda: ims.db.read(logs.read, ims.logs, job, attempt, offset),
+        lambda found: bool(found[0]),
+        wait,
+    )
+    return Response(text, media_type="text/plain; charset=utf-8", headers={"X-Next-Offset": str(end)})

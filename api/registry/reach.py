@@ -1,0 +1,55 @@
+"""How far a token goes that is bound to some digests (`digest-pinned`): these manifests and what belongs to them.
+
+What belongs to a manifest: the blobs and manifests that it lists, its signature (the manifest under its cosign tag) and its
+referrers; and what belongs to those. Nothing else of the repository can be read, whatever it is tagged.
+"""
+
+from dataclasses import dataclass
+
+from api.registry import names
+from api.registry.access import Access
+from api.registry.manifests import read_manifest
+from api.registry.storage import RegistryStorage
+
+
+@dataclass(frozen=True)
+class Reach:
+    """All that such a token may read, at this moment."""
+
+    manifests: frozenset[str]
+    blobs: frozenset[str]
+
+    def has_reference(self, reference: str) -> bool:
+        """Whether a manifest may be asked for in this way: by digest, or by the signature tag of one, be it there or not."""
+        return reference in self.manifests or reference in map(names.signature_tag, self.manifests)
+
+
+def reach_of(storage: RegistryStorage, repository: str, digests: frozenset[str]) -> Reach:
+    """Follow the manifests from these digests. Reads the storage: call it in a thread."""
+    manifests: set[str] = set()
+    blobs: set[str] = set()
+    unread = set(digests)
+    while unread:
+        digest = unread.pop()
+        manifests.add(digest)
+        manifest = storage.manifest(repository, digest)
+        if manifest is None:
+            continue
+        listed = read_manifest(manifest.content)
+        blobs.update(listed.blobs, listed.foreign_blobs)
+        found = {*listed.manifests, *(referrer.digest for referrer in storage.referrers(repository, digest))}
+        signature = storage.manifest(repository, names.signature_tag(digest))
+        if signature is not None:
+            found.add(signature.digest)
+        unread |= found - manifests
+    return Reach(frozenset(manifests), frozenset(blobs))
+
+
+def may_read_blob(storage: RegistryStorage, access: Access, digest: str) -> bool:
+    """Whether a pull may read this blob. Reads the storage: call it in a thread."""
+    return access.digests is None or digest in reach_of(storage, access.repository, access.digests).blobs
+
+
+def may_read_manifest(storage: RegistryStorage, access: Access, reference: str) -> bool:
+    """Whether a pull may ask for a manifest in this way. Reads the storage: call it in a thread."""
+    return access.digests is None or reach_of(storage, access.repository, access.digests).has_reference(reference)

@@ -1,0 +1,111 @@
+"""`exclave registry`: the built-in registry alone, as the registry of one customer's account.
+
+The data folder has the storage in `registry/`, the key of its tokens, and the credentials (see `file_credentials`).
+"""
+
+import ipaddress
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import FrameType
+
+import click
+import uvicorn
+
+from api.registry import durable
+from api.registry.app import create_registry
+from api.registry.file_credentials import FileCredentials
+from api.registry.storage import RegistryStorage, StorageLockedError
+from api.registry.tokens import TokenSigner
+
+SERVICE = "exclave-registry"
+"""What the registry calls itself: the audience and the issuer of its tokens."""
+
+_GRACE_SECONDS = 10
+"""So long may transfers go on after the signal to stop."""
+
+
+@click.command("registry")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="The folder for blobs, credentials and the token key; made if need be.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="The port; 0 takes any free one.")
+@click.option(
+    "--port-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the port into this file once the registry listens.",
+)
+def registry_command(data: Path, host: str, port: int, port_file: Path | None) -> None:
+    """Run an OCI registry for one customer's account.
+
+    Two users are made on the first start: DATA/writer.json is for the install's agent, DATA/reader.json for everybody who
+    pulls. Stop it with SIGTERM or Ctrl-C; transfers under way may end first.
+    """
+    # Uvicorn ends its work on these signals and then raises them again, for whoever handled them before it: here, a clean exit.
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGINT, _exit)
+    try:
+        storage = RegistryStorage.open(data / "registry")
+    except StorageLockedError as error:
+        raise click.ClickException(str(error)) from error
+    with storage:
+        try:
+            listener = _listen(host, port)
+        except OSError as error:
+            raise click.ClickException(f"can't listen on {host} port {port}: {error.strerror or error}") from error
+        with listener:
+            _serve(storage, listener, data, port_file)
+
+
+def _serve(storage: RegistryStorage, listener: socket.socket, data: Path, port_file: Path | None) -> None:
+    url = _url(listener)
+    signer = TokenSigner.open(data / "token-key.pem", issuer=SERVICE)
+    credentials = FileCredentials.open(data, url=url)
+    app = create_registry(storage, signer, credentials, service=SERVICE)
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    if port_file is not None:
+        durable.write_file(port_file, f"{listener.getsockname()[1]}\n".encode())
+    click.echo(f"The registry listens on {url}; the agent's credential is in {data / 'writer.json'}")
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    """Where a client on this machine reaches the registry, also if it listens on every address."""
+    host, port = listener.getsockname()[:2]
+    address = ipaddress.ip_address(host)
+    if address.is_unspecified:
+        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+    return f"http://{address}:{port}" if address.version == 4 else f"http://[{address}]:{port}"
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    registry_command()

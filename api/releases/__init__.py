@@ -1,0 +1,1 @@
+"""Releases: immutable, numbered sets of builds."""

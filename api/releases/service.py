@@ -1,0 +1,245 @@
+"""What a release's life means."""
+
+from sqlmodel import col, func, select
+
+from api.apps import service as apps
+from api.apps.models import AppRow
+from api.builds import service as builds
+from api.builds.models import BuildRow
+from api.components import service as components
+from api.components.graph import check_release, references, suggestion
+from api.components.models import ComponentConfigRow, ComponentRow
+from api.contract.base import Failure, Page
+from api.contract.components import ComponentConfig, TerraformModuleConfig
+from api.contract.problems import FieldProblem, InUseError, InvalidError, NotFoundError
+from api.contract.resources import Release, ReleaseBuild, ReleaseCreate
+from api.db.pages import page
+from api.db.transaction import Read, Write
+from api.installs.models import InstalledComponentRow, InstallRow
+from api.jobs import waiting
+from api.releases.models import ReleaseBuildRow, ReleaseRow
+
+
+def topic(release_id: str) -> str:
+    """What somebody listens to who waits for a release."""
+    return f"release:{release_id}"
+
+
+def builds_of(tx: Read, release_id: str) -> list[tuple[ReleaseBuildRow, BuildRow]]:
+    """The builds of a release, by component."""
+    query = (
+        select(ReleaseBuildRow, BuildRow)
+        .join(BuildRow, col(BuildRow.id) == col(ReleaseBuildRow.build_id))
+        .where(ReleaseBuildRow.release_id == release_id)
+        .order_by(col(ReleaseBuildRow.component))
+    )
+    return [(link, build) for link, build in tx.session.exec(query)]
+
+
+def configs_of(tx: Read, release_id: str) -> dict[str, ComponentConfig]:
+    """The configs that a release was made of, by component."""
+    return {link.component: builds.names(tx, build)[2].config for link, build in builds_of(tx, release_id)}
+
+
+def public(tx: Read, row: ReleaseRow) -> Release:
+    """A row as the API shows it."""
+    return Release(
+        builds=[_build(tx, link, build) for link, build in builds_of(tx, row.id)],
+        **row.model_dump(exclude={"inputs", "deleted_at"}),
+    )
+
+
+def _build(tx: Read, link: ReleaseBuildRow, build: BuildRow) -> ReleaseBuild:
+    _, _, config = builds.names(tx, build)
+    job = builds.job_of(tx, build.id)
+    return ReleaseBuild(
+        component=link.component,
+        component_version=config.version,
+        kind=config.config.kind,
+        build_id=build.id,
+        reused=link.reused,
+        status=build.status,
+        source_revision=build.source_revision,
+        digest=build.artifact.digest if build.artifact else None,
+        failure=build.failure,
+        waiting_for=waiting.reason(tx, job) if job else "",
+    )
+
+
+def find(tx: Read, release: str, *, field: str | None = None) -> ReleaseRow:
+    """The release with this id. Raises NotFoundError, or InvalidError on `field` if the id came in a body."""
+    row = tx.session.get(ReleaseRow, release)
+    if row is None or row.deleted_at is not None:
+        if field:
+            raise InvalidError.at(field, f"there is no release {release!r}", "Give the id of a release that exists.")
+        raise NotFoundError(f"there is no release {release!r}")
+    return row
+
+
+def get(tx: Read, release: str) -> Release:
+    """One release."""
+    return public(tx, find(tx, release))
+
+
+def list_releases(
+    tx: Read, *, limit: int, after: str | None, app: str | None, number: int | None, newest_first: bool
+) -> Page[Release]:
+    """One page of releases."""
+    query = select(ReleaseRow).where(col(ReleaseRow.deleted_at).is_(None))
+    if app:
+        query = query.where(ReleaseRow.app_id == apps.find(tx, app).id)
+    if number is not None:
+        query = query.where(ReleaseRow.number == number)
+    return page(tx, query, col(ReleaseRow.id), lambda row: public(tx, row), limit=limit, after=after, newest_first=newest_first)
+
+
+def create(tx: Write, body: ReleaseCreate) -> Release:
+    """Check the app as a whole, number the release, and build what isn't built yet."""
+    app = apps.find(tx, body.app_id, field="app_id")
+    chosen = _choose(tx, app, body.components)
+    problems = check_release({component.name: config.config for component, config in chosen}, app.inputs)
+    if problems:
+        raise InvalidError(f"app {app.name!r} can't be released", errors=problems)
+    last = tx.session.exec(select(func.max(ReleaseRow.number)).where(ReleaseRow.app_id == app.id)).one()
+    row = ReleaseRow(
+        id=tx.new_id("rel"), app_id=app.id, number=(last or 0) + 1, status="building", inputs=app.inputs, created_at=tx.now
+    )
+    tx.session.add(row)
+    tx.session.flush()
+    for component, config in chosen:
+        build, reused = builds.build_for(tx, component, config)
+        tx.session.add(ReleaseBuildRow(release_id=row.id, component=component.name, build_id=build.id, reused=reused))
+    tx.session.flush()
+    versions = {component.name: config.version for component, config in chosen}
+    tx.emit("release.created", row.id, after={"app": app.name, "number": row.number, "components": versions})
+    settle(tx, row)
+    return public(tx, row)
+
+
+def _choose(tx: Read, app: AppRow, versions: dict[str, int]) -> list[tuple[ComponentRow, ComponentConfigRow]]:
+    known = components.of_app(tx, app.id)
+    if not known:
+        raise InvalidError.at("components", f"app {app.name!r} has no components", "Add one before you release.")
+    chosen, problems = [], []
+    for name in sorted(versions or known):
+        if name not in known:
+            remedy = suggestion(name, list(known)) or "Give the names of components that the app has."
+            message = f"app {app.name!r} has no component {name!r}; it has: {', '.join(known)}"
+            problems.append(FieldProblem(field=f"components.{name}", message=message, remedy=remedy))
+            continue
+        component = components.find(tx, app, name)
+        version = versions.get(name, component.version)
+        config = components.config_at(tx, component, version)
+        if config is None:
+            message = f"component {name!r} has no version {version}; the newest is {component.version}"
+            problems.append(FieldProblem(field=f"components.{name}", message=message))
+            continue
+        chosen.append((component, config))
+    if problems:
+        raise InvalidError(f"app {app.name!r} can't be released", errors=problems)
+    return chosen
+
+
+def build_moved(tx: Write, build_id: str) -> None:
+    """A build has begun or ended: whoever waits for a release of it looks again."""
+    for link in tx.all(select(ReleaseBuildRow).where(ReleaseBuildRow.build_id == build_id)):
+        row = tx.session.get(ReleaseRow, link.release_id)
+        if row and row.status == "building":
+            settle(tx, row)
+            tx.ring(topic(row.id))
+
+
+def settle(tx: Write, row: ReleaseRow) -> None:
+    """End a release whose builds have all ended: it is ready, or it has failed and says why."""
+    made = builds_of(tx, row.id)
+    if any(build.status in ("queued", "running") for _, build in made):
+        return
+    row.failure = _failure(tx, row, made)
+    row.status = "failed" if row.failure else "ready"
+    row.ended_at = tx.now
+    tx.emit(
+        f"release.{row.status}",
+        row.id,
+        after={
+            "number": row.number,
+            "digests": {link.component: build.artifact.digest for link, build in made if build.artifact},
+            "failure": row.failure.model_dump(mode="json") if row.failure else None,
+        },
+    )
+
+
+def _failure(tx: Read, row: ReleaseRow, made: list[tuple[ReleaseBuildRow, BuildRow]]) -> Failure | None:
+    for link, build in made:
+        if build.status != "succeeded":
+            why = build.failure or Failure(code="cancelled", message="the build was cancelled")
+            return why.model_copy(
+                update={
+                    "message": f"component {link.component}: {why.message}",
+                    "field": f"components.{link.component}" + (f".{why.field.removeprefix('config.')}" if why.field else ""),
+                }
+            )
+    return next(iter(_unresolved(configs_of(tx, row.id), {link.component: build for link, build in made})), None)
+
+
+def _unresolved(configs: dict[str, ComponentConfig], made: dict[str, BuildRow]) -> list[Failure]:
+    """What only the built modules can tell: variables that aren't declared or are missing, outputs that don't exist."""
+    failures = []
+    for name, config in configs.items():
+        if isinstance(config, TerraformModuleConfig):
+            failures += _wrong_variables(name, config, made[name])
+        for field, refs in references(config).items():
+            for ref in refs:
+                if ref.component is None or ref.path[2] != "outputs":
+                    continue
+                declared = [output.name for output in made[ref.component].outputs]
+                if ref.path[3] not in declared:
+                    failures.append(
+                        Failure(
+                            code="unresolved_reference",
+                            message=f"component {name}: {ref} refers to an output that {ref.component} doesn't declare; "
+                            f"it has: {', '.join(declared) or 'none'}",
+                            remedy=suggestion(ref.path[3], declared) or "Declare the output, or correct the name.",
+                            field=f"components.{name}.{field}",
+                        )
+                    )
+    return failures
+
+
+def _wrong_variables(name: str, config: TerraformModuleConfig, build: BuildRow) -> list[Failure]:
+    declared = {variable.name: variable for variable in build.variables}
+    failures = [
+        Failure(
+            code="unknown_variable",
+            message=f"component {name}: the module declares no variable {given!r}; it has: {', '.join(declared) or 'none'}",
+            remedy=suggestion(given, list(declared)) or "Declare the variable in the module, or remove it here.",
+            field=f"components.{name}.variables.{given}",
+        )
+        for given in config.variables
+        if given not in declared
+    ]
+    return failures + [
+        Failure(
+            code="missing_variable",
+            message=f"component {name}: the module's variable {variable.name!r} has no default and gets no value",
+            remedy=f"Set `variables.{variable.name}` of the component, or give the variable a default.",
+            field=f"components.{name}.variables",
+        )
+        for variable in build.variables
+        if variable.required and variable.name not in config.variables
+    ]
+
+
+def delete(tx: Write, release: str) -> None:
+    """Take a release out of the lists. Refused while an install runs it; its builds stay for other releases."""
+    row = find(tx, release)
+    users = tx.all(
+        select(InstallRow.name)
+        .join(InstalledComponentRow, col(InstalledComponentRow.install_id) == col(InstallRow.id))
+        .where(InstalledComponentRow.release_id == row.id)
+    )
+    if users:
+        raise InUseError(
+            f"release {row.number} runs on: {', '.join(sorted(set(users)))}", remedy="Deploy another release there first."
+        )
+    row.deleted_at = tx.now
+    tx.emit("release.deleted", row.id, before={"number": row.number})

@@ -1,0 +1,49 @@
+"""The settings of one IMS. The CLI builds them; nothing else reads the environment."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """How long things may take, in seconds. The server tells agents theirs in every answer."""
+
+    lease: float = 120
+    heartbeat: float = 15
+    long_poll: float = 50
+    sweep: float = 1
+    """How often expired leases and due retries are looked for."""
+    unknown_before_requeue: float = 30
+    """After a lease expired: how long its own agent may still come back before a job that may run twice is offered again."""
+    unknown_before_failure: float = 3600
+    """The same for a job that must not run twice (apply, destroy), after which it has failed."""
+    ticket: float = 60
+    """How long a pull ticket is good until its first use."""
+    enrollment: float = 3600
+    access_token: float = 900
+    agent_offline: float = 120
+    """An agent not heard of for so long is called offline."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where an IMS keeps its data, and under which URL agents and registries' clients reach it."""
+
+    data: Path
+    public_url: str
+    intervals: Intervals = field(default_factory=Intervals)
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.data / "exclave.db"
+
+    @property
+    def secrets_key(self) -> Path:
+        """The key that encrypts secret values: outside the database, mode 0600."""
+        return self.data / "secrets.key"
+
+    @property
+    def admin_token(self) -> Path:
+        """The first admin token, mode 0600."""
+        return self.data / "admin.token"

@@ -1,0 +1,1 @@
+"""Tickets: one-time credentials with which an agent pulls or pushes exactly what its job is about."""

@@ -1,0 +1,1 @@
+"""Bearer tokens, of which only hashes are kept."""

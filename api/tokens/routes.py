@@ -1,0 +1,29 @@
+"""`/v1/tokens`."""
+
+from fastapi import APIRouter
+
+from api.access import Admin, State
+from api.contract.base import Page
+from api.contract.resources import Token, TokenCreate, TokenCreated
+from api.http import After, Limit
+from api.tokens import service
+
+router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
+
+
+@router.post("", status_code=201)
+async def create_token(body: TokenCreate, ims: State, actor: Admin) -> TokenCreated:
+    """Make a token. Its secret is shown in this answer only."""
+    return await ims.db.write(actor, service.create, body)
+
+
+@router.get("")
+async def list_tokens(ims: State, _: Admin, limit: Limit = 100, after: After = None) -> Page[Token]:
+    """Page through the tokens."""
+    return await ims.db.read(service.list_tokens, limit=limit, after=after)
+
+
+@router.delete("/{token}", status_code=204)
+async def revoke_token(token: str, ims: State, actor: Admin) -> None:
+    """End a token at once."""
+    await ims.db.write(actor, service.revoke, token)
