@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from api.contract.base import NAME_PATTERN, NAME_RULE
 from api.contract.components import ComponentKind
 from api.contract.problems import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, FieldProblem, Problem, ProblemError
 
@@ -37,6 +38,8 @@ def _field_problem(error: dict[str, Any]) -> FieldProblem:
         )
     if error["type"] == "extra_forbidden":
         return FieldProblem(field=field, message="there is no such field", remedy="Remove it, or correct its name.")
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME_PATTERN:
+        return FieldProblem(field=field, message="not a name as it must be", remedy=f"Use {NAME_RULE}")
     return FieldProblem(field=field, message=str(error["msg"]).removeprefix("Value error, "))
 
 

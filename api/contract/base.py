@@ -7,13 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
 
-Name = Annotated[
-    str,
-    Field(
-        pattern=r"^[a-z]([a-z0-9_-]{0,61}[a-z0-9])?$",
-        description="1 to 63 of a-z, 0-9, `-` and `_`; begins with a letter, ends with a letter or a digit.",
-    ),
-]
+NAME_PATTERN = r"^[a-z]([a-z0-9_-]{0,61}[a-z0-9])?$"
+NAME_RULE = "1 to 63 of a-z, 0-9, `-` and `_`; begins with a letter, ends with a letter or a digit."
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN, description=NAME_RULE)]
 """A name that people type. It is used in URLs, repository names and references."""
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", description="An OCI digest: `sha256:` and 64 hex digits.")]

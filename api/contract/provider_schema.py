@@ -42,9 +42,20 @@ def generated_files() -> dict[Path, str]:
     document = {"provider": _provider(), "resources": _resources(), "data_sources": _data_sources()}
     copy = Path(source_digest.__file__).read_text(encoding="utf-8")
     return {
-        _TARGET / "schema.json": json.dumps(document, indent=1, sort_keys=True) + "\n",
+        _TARGET / "schema.json": json.dumps(_without_defaults(document), indent=1, sort_keys=True) + "\n",
         _TARGET
         / "source_digest.py": f"# Copied from api/contract/source_digest.py. Edit that one; see its first lines.\n{copy}",
+    }
+
+
+def _without_defaults(document: Any) -> Any:
+    """The document without what `Attribute` assumes anyway: flags that are off, and null for no default."""
+    if not isinstance(document, dict):
+        return document
+    return {
+        name: _without_defaults(value)
+        for name, value in document.items()
+        if value is not None and (value is not False or name == "default")
     }
 
 
@@ -289,8 +300,8 @@ def _inputs_of_app() -> Fields:
             **_config(InputSpec, InputSpec, leave_out={"name"}),
             "default": {
                 **_attribute(InputSpec, "default"),
-                "description": "Used where an install gives no value. Write a list or a map with `jsonencode`. Not allowed with "
-                "`sensitive`.",
+                "description": "Used where an install gives no value. Write a list or a map with `jsonencode`. A sensitive "
+                "input can't have one.",
             },
         },
     }

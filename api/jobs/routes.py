@@ -36,7 +36,10 @@ async def get_log(
     attempt: Annotated[int | None, Query(ge=1, description="Which attempt; the current one if left out.")] = None,
     wait: Wait = 0,
 ) -> Response:
-    """The log as plain text from `offset` on; `X-Next-Offset` says where to go on. With `wait`, held back until there is more."""
+    """The log as plain text from `offset` on; with `wait`, held back until there is more.
+
+    `X-Next-Offset` says where to go on.
+    """
     text, end = await long_poll(
         ims.db.doorbell,
         f"job:{job}",

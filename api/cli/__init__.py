@@ -1,0 +1,52 @@
+"""The command `exclave`. Each part's commands are loaded only when they are used, by the name of their module."""
+
+import importlib
+import sys
+
+import click
+
+_COMMANDS = {
+    "up": ("api.cli.up:up_command", "Start an IMS on this machine, with a build agent beside it."),
+    "apps": ("api.cli.apps:apps_command", "Read apps."),
+    "installs": ("api.cli.installs:installs_command", "Read installs."),
+    "releases": ("api.cli.releases:releases_command", "Read releases and their builds."),
+    "deploys": ("api.cli.deploys:deploys_command", "Follow, cancel and tear down deploys."),
+    "agents": ("api.cli.agents:agents_command", "Enrol, list and revoke agents."),
+    "jobs": ("api.cli.jobs:jobs_command", "Read jobs and their logs."),
+    "events": ("api.cli.events:events_command", "Read and verify the history."),
+    "agent": ("agent.cli:agent_command", "Run a build agent or an install agent."),
+    "registry": ("api.registry.standalone:registry_command", "Run a registry alone, as a customer's."),
+    "provider": ("provider_bridge.cli:provider_command", "Install the Terraform provider."),
+    "terraform": ("agent.cli:terraform_command", "Run the Terraform engine that Exclave found."),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute = _COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="exclave")
+def exclave() -> None:
+    """Run your product inside your customers' clouds.
+
+    Commands that talk to an IMS take its address from --url or EXCLAVE_URL, and its token from EXCLAVE_TOKEN or the file that
+    EXCLAVE_TOKEN_FILE names. Exit codes: 0 done, 1 failed, 2 wrong usage, 4 not found, 5 not signed in.
+    """
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(exclave.main(prog_name="exclave", standalone_mode=True))

@@ -1,0 +1,115 @@
+"""`exclave deploys`."""
+
+import sys
+
+import click
+
+from api.cli.session import ims_options, run, show_json, show_table
+from api.client import ImsClient
+from api.contract.base import Page
+from api.contract.resources import Deploy, DeployCreate, Step
+
+_WAIT_SECONDS = 20
+
+
+@click.group("deploys")
+def deploys_command() -> None:
+    """Follow, cancel and tear down deploys. They are made with Terraform."""
+
+
+@deploys_command.command("list")
+@click.option("--install", help="Only of this install.")
+@ims_options
+def list_deploys(install: str | None, url: str, as_json: bool) -> None:
+    """List the deploys, newest first."""
+    params: dict[str, str | int] = {"limit": 50, "order": "desc"} | ({"install": install} if install else {})
+    found = run(url, lambda ims: ims.call("GET", "/v1/deploys", answer=Page[Deploy], params=params))
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        [deploy.id, deploy.kind, str(deploy.release_number or "-"), deploy.status, f"{deploy.created_at:%Y-%m-%d %H:%M:%SZ}"]
+        for deploy in found.items
+    ]
+    show_table(["ID", "KIND", "RELEASE", "STATUS", "MADE"], rows, empty="No deploys yet.")
+
+
+@deploys_command.command("show")
+@click.argument("deploy")
+@click.option("--follow", is_flag=True, help="Print each change until the deploy has ended.")
+@ims_options
+def show_deploy(deploy: str, follow: bool, url: str, as_json: bool) -> None:
+    """Show one deploy with its steps. With --follow, exit code 1 says that it did not succeed."""
+    found = run(url, lambda ims: _follow(ims, deploy) if follow else ims.call("GET", f"/v1/deploys/{deploy}", answer=Deploy))
+    if as_json:
+        show_json(found)
+    elif not follow:
+        for step in found.steps:
+            _show_step(step)
+    if not as_json:
+        _show_end(found)
+    if follow and found.status != "succeeded":
+        sys.exit(1)
+
+
+@deploys_command.command("cancel")
+@click.argument("deploy")
+@ims_options
+def cancel_deploy(deploy: str, url: str, as_json: bool) -> None:
+    """Stop a deploy as soon as it is safe."""
+    found = run(url, lambda ims: ims.call("POST", f"/v1/deploys/{deploy}/cancel", answer=Deploy))
+    if as_json:
+        show_json(found)
+    else:
+        click.echo(f"Deploy {found.id} is {found.status}.")
+
+
+@deploys_command.command("teardown")
+@click.argument("install")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@ims_options
+def teardown(install: str, yes: bool, url: str, as_json: bool) -> None:
+    """Destroy everything that is deployed on INSTALL, and follow it."""
+    if not yes:
+        click.confirm(f"Destroy everything that is deployed on install {install}?", abort=True)
+
+    async def work(ims: ImsClient) -> Deploy:
+        made = await ims.call("POST", "/v1/deploys", body=DeployCreate(install_id=install, kind="teardown"), answer=Deploy)
+        return await _follow(ims, made.id)
+
+    found = run(url, work)
+    if as_json:
+        show_json(found)
+    else:
+        _show_end(found)
+    sys.exit(found.status != "succeeded")
+
+
+async def _follow(ims: ImsClient, deploy: str) -> Deploy:
+    seen: int | None = None
+    shown: dict[str, str] = {}
+    while True:
+        params = {"wait": _WAIT_SECONDS} | ({"seen": seen} if seen is not None else {})
+        found = await ims.call("GET", f"/v1/deploys/{deploy}", answer=Deploy, params=params, timeout=_WAIT_SECONDS + 10)
+        for step in found.steps:
+            if shown.get(step.id) != step.status:
+                shown[step.id] = step.status
+                _show_step(step)
+        if found.ended_at is not None:
+            return found
+        seen = found.version
+
+
+def _show_step(step: Step) -> None:
+    plan = f"  +{step.plan.add} ~{step.plan.change} -{step.plan.destroy}" if step.plan else ""
+    why = f"  ({step.waiting_for})" if step.waiting_for else ""
+    click.echo(f"  {step.component}: {step.kind}: {step.status}{plan}{why}", err=True)
+    if step.failure:
+        click.echo(f"    {step.failure.message}\n    {step.failure.remedy}".rstrip(), err=True)
+
+
+def _show_end(deploy: Deploy) -> None:
+    click.echo(f"{deploy.kind.capitalize()} {deploy.id}: {deploy.status}")
+    for component, outputs in deploy.outputs.items():
+        for name, value in outputs.items():
+            click.echo(f"  {component}.{name} = {value}")

@@ -1,0 +1,52 @@
+"""`exclave installs`."""
+
+import click
+
+from api.cli.session import ims_options, run, show_json, show_table
+from api.contract.base import Page
+from api.contract.resources import Install
+
+
+@click.group("installs")
+def installs_command() -> None:
+    """Read installs. They are defined with Terraform."""
+
+
+@installs_command.command("list")
+@ims_options
+def list_installs(url: str, as_json: bool) -> None:
+    """List the installs with what runs on them."""
+    found = run(url, lambda ims: ims.call("GET", "/v1/installs", answer=Page[Install], params={"limit": 1000}))
+    if as_json:
+        show_json(found)
+        return
+    rows = [[install.name, install.id, _agent(install), _running(install)] for install in found.items]
+    show_table(["NAME", "ID", "AGENT", "COMPONENTS"], rows, empty="No installs yet. Define one with exclave_install.")
+
+
+@installs_command.command("show")
+@click.argument("install")
+@ims_options
+def show_install(install: str, url: str, as_json: bool) -> None:
+    """Show one install, by id or name."""
+    found = run(url, lambda ims: ims.call("GET", f"/v1/installs/{install}", answer=Install))
+    if as_json:
+        show_json(found)
+        return
+    click.echo(f"Install {found.name} ({found.id}), agent: {_agent(found)}")
+    for component in found.components:
+        click.echo(f"  {component.name}: {component.status}, release {component.release_number}, {component.digest}")
+        for name, value in component.outputs.items():
+            click.echo(f"    {name} = {value}")
+        for name in component.sensitive_outputs:
+            click.echo(f"    {name} = (sensitive: it stays with the install's agent)")
+
+
+def _agent(install: Install) -> str:
+    if install.agent_id is None:
+        return "none"
+    return f"seen {install.agent_last_seen_at:%Y-%m-%d %H:%M:%SZ}" if install.agent_last_seen_at else "never seen"
+
+
+def _running(install: Install) -> str:
+    return ", ".join(f"{one.name} {one.status} (release {one.release_number})" for one in install.components) or "none"

@@ -1,0 +1,69 @@
+"""What commands that talk to an IMS share: where it is, the token, `--json`, and errors in plain words."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import BaseModel
+
+from api.client import ApiError, ImsClient, UnreachableError
+
+DEFAULT_URL = "http://127.0.0.1:8420"
+_EXIT_CODES = {401: 5, 403: 5, 404: 4}
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def ims_options(command: F) -> F:
+    """Add --url and --json to a command."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+    return click.option("--url", envvar="EXCLAVE_URL", default=DEFAULT_URL, show_default=True, help="The IMS.")(command)
+
+
+def _token() -> str:
+    if token := os.environ.get("EXCLAVE_TOKEN"):
+        return token
+    if file := os.environ.get("EXCLAVE_TOKEN_FILE"):
+        try:
+            return Path(file).read_text().strip()
+        except OSError as error:
+            raise click.ClickException(f"EXCLAVE_TOKEN_FILE: {file} can't be read: {error.strerror}") from None
+    raise click.ClickException("No token. Set EXCLAVE_TOKEN, or EXCLAVE_TOKEN_FILE to the path of the IMS's admin.token.")
+
+
+def run(url: str, work: Callable[[ImsClient], Awaitable[R]]) -> R:
+    """Run `work` with a client of the IMS. Ends the process with a plain message when the IMS refuses or can't be reached."""
+
+    async def within() -> R:
+        async with ImsClient(url, _token()) as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(within())
+    except ApiError as error:
+        problem = error.problem
+        lines = [f"Error: {problem.title}: {problem.detail}", *(f"  {one.field}: {one.message}" for one in problem.errors)]
+        click.echo("\n".join(lines + ([problem.remedy] if problem.remedy else [])), err=True)
+        sys.exit(_EXIT_CODES.get(problem.status, 1))
+    except UnreachableError as error:
+        click.echo(f"Error: {error}\n{error.remedy}", err=True)
+        sys.exit(1)
+
+
+def show_json(model: BaseModel) -> None:
+    """Print a model as JSON."""
+    click.echo(model.model_dump_json(indent=2))
+
+
+def show_table(headings: list[str], rows: list[list[str]], *, empty: str) -> None:
+    """Print rows in columns; `empty` says what to do when there are none."""
+    if not rows:
+        click.echo(empty)
+        return
+    widths = [max(len(row[at]) for row in [headings, *rows]) for at in range(len(headings))]
+    for row in [headings, *rows]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,110 @@
+"""Runs one IMS: the socket, uvicorn, the lock on the data folder, and a stop that keeps nobody waiting."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from api.app import create_app
+from api.contract.resources import TokenCreated
+from api.db.doorbell import Doorbell
+from api.ims import Ims
+from api.settings import Settings
+from api.tokens import service as tokens
+
+STOP_SECONDS = 10
+"""How long a stop waits for requests that are being answered."""
+
+
+class DataInUseError(Exception):
+    """Another process serves this data folder."""
+
+
+def lock(data: Path) -> int:
+    """`sole-writer` across processes: hold the folder until the process ends, however it ends. Returns the descriptor."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise DataInUseError(f"another process serves {data}: stop it, or choose another folder with --data") from None
+    return handle
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """Says when it has started, and ends long polls as soon as it is asked to stop: uvicorn would wait for them."""
+
+    def __init__(self, config: uvicorn.Config, doorbell: Doorbell) -> None:
+        super().__init__(config)
+        self._doorbell = doorbell
+        self._loop = asyncio.get_running_loop()
+        self.answering = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.answering.set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._doorbell.close)
+        super().handle_exit(sig, frame)
+
+
+async def ensure_admin_token(ims: Ims) -> TokenCreated | None:
+    """Make the first admin token and write it to its file (mode 0600). None if the IMS has tokens already."""
+    token = await ims.db.write("system", tokens.first_admin)
+    if token:
+        path = ims.settings.admin_token
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(token.secret + "\n")
+    return token
+
+
+async def serve(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    ready: Callable[[Ims, TokenCreated | None], Coroutine[Any, Any, None]],
+) -> None:
+    """Serve until SIGINT or SIGTERM. `ready` runs beside the server, from its first answer on, and is cancelled by the stop."""
+    doorbell = Doorbell()
+    app = create_app(settings, doorbell=doorbell)
+    ims: Ims = app.state.ims
+    token = await ensure_admin_token(ims)
+    config = uvicorn.Config(
+        app,
+        log_level=logging.WARNING,
+        access_log=False,
+        timeout_keep_alive=75,  # longer than an agent is silent between two polls, or its connection breaks under it
+        timeout_graceful_shutdown=STOP_SECONDS,
+        backlog=4096,
+    )
+    server = _Server(config, doorbell)
+    beside = asyncio.create_task(_when_started(server, lambda: ready(ims, token)), name="beside-server")
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        beside.cancel()
+        await asyncio.gather(beside, return_exceptions=True)
+
+
+async def _when_started(server: _Server, ready: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    await server.answering.wait()
+    await ready()
