@@ -22,7 +22,7 @@ def deploys_command() -> None:
 @ims_options
 def list_deploys(install: str | None, url: str, as_json: bool) -> None:
     """List the deploys, newest first."""
-    params: dict[str, str | int] = {"limit": 50, "order": "desc"} | ({"install": install} if install else {})
+    params: dict[str, str | int] = {"limit": 50, "order": "desc", **({"install": install} if install else {})}
     found = run(url, lambda ims: ims.call("GET", "/v1/deploys", answer=Page[Deploy], params=params))
     if as_json:
         show_json(found)

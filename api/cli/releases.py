@@ -17,7 +17,7 @@ def releases_command() -> None:
 @ims_options
 def list_releases(app: str | None, url: str, as_json: bool) -> None:
     """List the releases, newest first."""
-    params: dict[str, str | int] = {"limit": 100, "order": "desc"} | ({"app": app} if app else {})
+    params: dict[str, str | int] = {"limit": 100, "order": "desc", **({"app": app} if app else {})}
     found = run(url, lambda ims: ims.call("GET", "/v1/releases", answer=Page[Release], params=params))
     if as_json:
         show_json(found)

@@ -284,7 +284,18 @@ def _rules(schema: dict[str, Any]) -> Fields:
         rules["pattern"] = schema["pattern"]
     if "enum" in schema:
         rules["one_of"] = schema["enum"]
+    if _number_of(schema) == "integer":
+        rules["whole"] = True
     return rules
+
+
+def _number_of(schema: dict[str, Any]) -> str:
+    """The JSON type of a field's value, of a map's values, or of what is not null in it."""
+    for inner in schema.get("anyOf", ()):
+        if inner != {"type": "null"}:
+            return _number_of(inner)
+    values = schema.get("additionalProperties")
+    return _number_of(values) if isinstance(values, dict) else str(schema.get("type", ""))
 
 
 def _inputs_of_app() -> Fields:

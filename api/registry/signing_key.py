@@ -13,6 +13,7 @@ from api.registry import durable
 
 _VALIDITY = datetime.timedelta(days=3650)
 _CLOCK_SKEW = datetime.timedelta(days=1)
+_REMEDY = "must hold an ECDSA P-256 key and its certificate, without a password; move it away to have new ones made"
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,14 @@ def load_or_create_key(path: Path) -> SigningKey:
         durable.make_folder(path.parent)
         durable.create_file(path, _new_key())
     content = path.read_bytes()
-    private_key = serialization.load_pem_private_key(content, password=None)
+    try:
+        private_key = serialization.load_pem_private_key(content, password=None)
+        certificate = x509.load_pem_x509_certificate(content)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} {_REMEDY}") from error
     if not isinstance(private_key, ec.EllipticCurvePrivateKey) or not isinstance(private_key.curve, ec.SECP256R1):
-        raise ValueError(f"{path} must hold an ECDSA P-256 key; move it away to have a new one made")
-    return SigningKey(private_key, x509.load_pem_x509_certificate(content))
+        raise ValueError(f"{path} {_REMEDY}")
+    return SigningKey(private_key, certificate)
 
 
 def _new_key() -> bytes:

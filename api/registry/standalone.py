@@ -53,6 +53,8 @@ def registry_command(data: Path, host: str, port: int, port_file: Path | None) -
         storage = RegistryStorage.open(data / "registry")
     except StorageLockedError as error:
         raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"can't keep a registry in {data}: {error.strerror}") from error
     with storage:
         try:
             listener = _listen(host, port)
@@ -64,7 +66,10 @@ def registry_command(data: Path, host: str, port: int, port_file: Path | None) -
 
 def _serve(storage: RegistryStorage, listener: socket.socket, data: Path, port_file: Path | None) -> None:
     url = _url(listener)
-    signer = TokenSigner.open(data / "token-key.pem", issuer=SERVICE)
+    try:
+        signer = TokenSigner.open(data / "token-key.pem", issuer=SERVICE)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     credentials = FileCredentials.open(data, url=url)
     app = create_registry(storage, signer, credentials, service=SERVICE)
     config = uvicorn.Config(

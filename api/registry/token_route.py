@@ -1,7 +1,6 @@
 """`GET /token`: a username and a password become a token (distribution's token authentication specification)."""
 
 import base64
-import binascii
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -48,8 +47,8 @@ def _read_basic(request: Request) -> tuple[str, str]:
     if scheme.lower() != "basic":
         raise _unauthorized("a username and a password are needed (HTTP Basic)")
     try:
-        username, _, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
+        username, password = base64.b64decode(encoded.strip(), validate=True).decode().split(":", 1)
+    except ValueError as error:  # not base64, not UTF-8, or without a colon
         raise _unauthorized("the Authorization header is not valid HTTP Basic") from error
     return username, password
 

@@ -1,0 +1,184 @@
+"""The storage: never a half file, however its process ends; one owner; nobody else's eyes."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from api.registry.errors import BlobUnknownError, NameInvalidError, UploadBusyError, UploadUnknownError
+from api.registry.manifests import digest_of
+from api.registry.storage import RegistryStorage, StorageLockedError
+from api.registry.uploads import IDLE_SECONDS, Uploads
+
+BLOB = b"blob" * 1000
+SUBJECT = "sha256:" + "5" * 64
+MANIFEST = json.dumps({"layers": [{"digest": digest_of(BLOB)}], "subject": {"digest": SUBJECT}}).encode()
+
+# Pushes a blob, mounts it, pushes a tagged manifest and deletes all of it again, and is killed at one of its system calls.
+PUSH_AND_DIE = textwrap.dedent("""
+    import os, signal, sys
+    from pathlib import Path
+
+    from api.registry.manifests import digest_of
+    from api.registry.storage import RegistryStorage
+    from api.registry.uploads import Uploads
+
+    folder, steps, blob, manifest = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3].encode(), sys.argv[4].encode()
+
+    def dies(call):
+        def counted(*arguments, **options):
+            global steps
+            if steps == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            steps -= 1
+            return call(*arguments, **options)
+        return counted
+
+    for name in ("open", "fsync", "link", "rename", "replace", "unlink", "mkdir"):
+        setattr(os, name, dies(getattr(os, name)))
+
+    storage = RegistryStorage.open(folder)
+    digest = digest_of(blob)
+    uploads = Uploads(storage.scratch)
+    upload = uploads.start("acme/web")
+    upload.append(blob)
+    storage.add_blob("acme/web", digest, upload.complete(digest))
+    uploads.end(upload)
+    storage.mount_blob("acme/api", digest, "acme/web")
+    print("blob", flush=True)
+    storage.put_manifest("acme/web", "v1", "a/b", manifest)
+    print("manifest", flush=True)
+    storage.delete_manifest("acme/web", digest_of(manifest))
+    storage.delete_blob("acme/web", digest)
+    storage.delete_blob("acme/api", digest)
+    print("deleted", flush=True)
+""")
+
+
+def _check_whole(folder: Path, done: list[str]) -> None:
+    """Whatever is there is whole, and what was promised is there."""
+    with RegistryStorage.open(folder) as storage:
+        for repository in ("acme/web", "acme/api"):
+            if storage.has_blob(repository, digest_of(BLOB)):
+                assert storage.blob_path(repository, digest_of(BLOB)).read_bytes() == BLOB
+        manifest = storage.manifest("acme/web", digest_of(MANIFEST))
+        referrers = storage.referrers("acme/web", SUBJECT)
+        if manifest is not None:
+            assert (manifest.content, manifest.media_type) == (MANIFEST, "a/b")
+            assert storage.has_blob("acme/web", digest_of(BLOB))
+            assert referrers == [manifest]
+        else:
+            assert referrers == []
+        assert storage.manifest("acme/web", "v1") in (None, manifest)
+        if "manifest" not in done and "blob" in done:
+            assert storage.has_blob("acme/web", digest_of(BLOB))
+            assert storage.has_blob("acme/api", digest_of(BLOB))
+        if "deleted" in done:
+            assert storage.tags("acme/web") == []
+        assert list(storage.scratch.iterdir()) == []
+        linked = {path.stat().st_ino for path in (folder / "repositories").rglob("_blobs/*")}
+        assert {path.stat().st_ino for path in (folder / "blobs").iterdir()} == linked
+
+
+def test_a_process_killed_at_any_system_call_leaves_nothing_half_done(tmp_path: Path) -> None:
+    killed = 0
+    for steps in range(1000):
+        folder = tmp_path / str(steps)
+        arguments = [sys.executable, "-c", PUSH_AND_DIE, str(folder), str(steps), BLOB.decode(), MANIFEST.decode()]
+        ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        _check_whole(folder, ended.stdout.split())
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -9, ended.stderr
+        killed += 1
+    assert ended.returncode == 0
+    assert killed > 30
+
+
+def test_an_unfinished_upload_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    with RegistryStorage.open(tmp_path) as storage:
+        Uploads(storage.scratch).start("acme/web").append(b"half")
+        assert len(list(storage.scratch.iterdir())) == 1
+    with RegistryStorage.open(tmp_path) as storage:
+        assert list(storage.scratch.iterdir()) == []
+
+
+def test_an_upload_that_nobody_writes_to_is_given_up(tmp_path: Path) -> None:
+    now = 0.0
+    uploads = Uploads(tmp_path, clock=lambda: now)
+    idle, busy = uploads.start("acme/web"), uploads.start("acme/web")
+    with uploads.writing(busy):
+        now = IDLE_SECONDS + 1
+        uploads.start("acme/web")
+    assert uploads.find("acme/web", busy.id) is busy
+    with pytest.raises(UploadUnknownError):
+        uploads.find("acme/web", idle.id)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_only_one_request_at_a_time_writes_to_an_upload(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path)
+    upload = uploads.start("acme/web")
+    with uploads.writing(upload):
+        with pytest.raises(UploadBusyError), uploads.writing(upload):
+            pass
+        with pytest.raises(UploadBusyError), uploads.writing(upload):
+            pass
+    with uploads.writing(upload):
+        pass
+
+
+def test_a_folder_has_one_owner(tmp_path: Path) -> None:
+    with RegistryStorage.open(tmp_path), pytest.raises(StorageLockedError, match="another registry process"):
+        RegistryStorage.open(tmp_path)
+    RegistryStorage.open(tmp_path).close()
+
+
+def test_everything_is_for_its_owner_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.umask(0)
+    try:
+        folder = tmp_path / "storage"
+        with RegistryStorage.open(folder) as storage:
+            upload = Uploads(storage.scratch).start("acme/web")
+            upload.append(BLOB)
+            storage.add_blob("acme/web", digest_of(BLOB), upload.complete(digest_of(BLOB)))
+            storage.put_manifest("acme/web", "v1", "", MANIFEST)
+    finally:
+        os.umask(before)
+    for path in (folder, *folder.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_content_is_kept_once_and_goes_with_its_last_repository(tmp_path: Path) -> None:
+    with RegistryStorage.open(tmp_path) as storage:
+        uploads = Uploads(storage.scratch)
+        for repository in ("acme/web", "acme/api"):
+            upload = uploads.start(repository)
+            upload.append(BLOB)
+            storage.add_blob(repository, digest_of(BLOB), upload.complete(digest_of(BLOB)))
+            uploads.end(upload)
+        (content,) = (tmp_path / "blobs").iterdir()
+        assert content.stat().st_nlink == 3
+        storage.delete_blob("acme/web", digest_of(BLOB))
+        assert storage.blob_path("acme/api", digest_of(BLOB)).read_bytes() == BLOB
+        storage.delete_blob("acme/api", digest_of(BLOB))
+        assert list((tmp_path / "blobs").iterdir()) == []
+        with pytest.raises(BlobUnknownError):
+            storage.blob_path("acme/api", digest_of(BLOB))
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", "a/../b", "/etc", "a//b", "A", "_blobs", "a/_tags", "a\n", "a/"])
+def test_a_name_can_not_leave_the_folder(tmp_path: Path, name: str) -> None:
+    with RegistryStorage.open(tmp_path) as storage, pytest.raises(NameInvalidError):
+        storage.manifest(name, "v1")
+
+
+@pytest.mark.parametrize("reference", ["../../lock", "..", ".", "", "v1\n", "sha256:..", "sha256:" + "A" * 64])
+def test_a_reference_can_not_leave_the_folder(tmp_path: Path, reference: str) -> None:
+    with RegistryStorage.open(tmp_path) as storage:
+        assert storage.manifest("acme/web", reference) is None
