@@ -1,9 +1,11 @@
 """The main job, end to end, on this machine: called by `scripts/demo`."""
 
 import argparse
+import re
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from stage import EXCLAVE, ROOT, Stage, StageError, end_detached, pass_on
@@ -25,6 +27,22 @@ def show(output: str) -> None:
         pass_on(line)
 
 
+_TOLD = re.compile(r"^(exclave_\S+: (Creat|Still|Modif|Destr)|Plan: |No changes|Apply complete|Destroy complete|Error|│)")
+
+
+def tell() -> Callable[[str], None]:
+    """Print of Terraform's lines what happens, and the outputs at the end; the listing of each attribute is left out."""
+    outputs = False
+
+    def line(text: str) -> None:
+        nonlocal outputs
+        outputs = outputs or text == "Outputs:"
+        if outputs or _TOLD.match(text):
+            pass_on(text)
+
+    return line
+
+
 def must(
     stage: Stage, *arguments: str, variables: dict[str, str] | None = None, join: str | None = None, loud: bool = True
 ) -> str:
@@ -32,7 +50,7 @@ def must(
     done = stage.terraform(
         *arguments,
         variables={"admin_password": PASSWORD, **(variables or {})},
-        line=pass_on if loud else None,
+        line=tell() if loud else None,
         meanwhile=(lambda: stage.join(join)) if join else None,
     )
     if done.code:
@@ -59,7 +77,7 @@ def run(stage: Stage, *, keep: bool) -> None:
     pass_on("The output service.admin_login is sensitive: it stayed with the customer's agent.")
 
     say("terraform plan again: nothing has changed")
-    show(must(stage, "plan", "-no-color", "-input=false", "-detailed-exitcode", loud=False).splitlines()[-1])
+    must(stage, "plan", "-no-color", "-input=false", "-detailed-exitcode")
 
     say("One input changes, the domain: only the component that uses it is planned and applied")
     changed = {"customers": '{acme="shop.acme.example"}'}

@@ -89,6 +89,11 @@ class Stage:
     lease_seconds: float = 120
     engine: str | None = None
     processes: dict[str, Process] = field(default_factory=dict)
+    work: Path = field(init=False)
+    """The vendor engineer's Terraform folder."""
+
+    def __post_init__(self) -> None:
+        self.work = self.folder / "work"
 
     @property
     def vendor(self) -> Path:
@@ -99,11 +104,6 @@ class Stage:
     def home(self) -> Path:
         """The vendor engineer's home folder, where the provider is installed."""
         return self.folder / "home"
-
-    @property
-    def work(self) -> Path:
-        """The vendor engineer's Terraform folder."""
-        return self.folder / "work"
 
     @property
     def url(self) -> str:

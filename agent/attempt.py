@@ -1,0 +1,108 @@
+"""One attempt of a job, from the lease to the report that the IMS has acknowledged."""
+
+import asyncio
+import logging
+
+from agent.cancellation import Cancellation, JobCancelledError
+from agent.failure import JobFailedError
+from agent.heartbeat import heartbeat_loop
+from agent.job import Executor, JobContext
+from agent.journal import JournalEntry
+from agent.redaction import Redactor
+from agent.report import Office, forget, report
+from api.contract.agents import Finish, Lease
+from api.contract.base import Failure
+
+log = logging.getLogger(__name__)
+
+_CHANGES_THE_ACCOUNT = ("apply", "destroy")
+
+
+class Attempt:
+    """Runs one lease. `fencing`: once it is lost, the work is stopped and nothing more is said about it."""
+
+    def __init__(self, office: Office, executor: Executor, lease: Lease, redactor: Redactor) -> None:
+        self._office = office
+        self._executor = executor
+        self._lease = lease
+        self._redactor = redactor
+        self._cancellation = Cancellation()
+        self._agent_stops = False
+        self._uploader = office.uploader(lease.job_id, lease.attempt, redactor)
+
+    def stop(self, *, force: bool) -> None:
+        """Ask the work to end because the agent ends."""
+        self._agent_stops = True
+        self._cancellation.request("force" if force else "graceful")
+
+    async def run(self) -> None:
+        """Do the work and report it. Where no report could be sent, the journal still has the attempt."""
+        lease, office = self._lease, self._office
+        await asyncio.to_thread(office.journal.record, JournalEntry(job_id=lease.job_id, attempt=lease.attempt))
+        self._say("begins" if not lease.resumed else "goes on")
+        work = asyncio.create_task(self._work(), name=f"work {lease.job_id}")
+        heartbeat = asyncio.create_task(
+            heartbeat_loop(office.session, lease, self._cancellation), name=f"heartbeat loop {lease.job_id}"
+        )
+        uploading = asyncio.create_task(self._uploader.run(), name=f"log loop {lease.job_id}")
+        try:
+            await asyncio.wait([work, heartbeat], return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                heartbeat.result()
+                self._say("its lease was lost; stopping")
+                await _ended(work)
+                await forget(office, self._uploader, lease.job_id, lease.attempt)
+            elif finish := work.result():
+                self._say(finish.outcome)
+                await report(office, self._uploader, lease.job_id, finish)
+        finally:
+            for task in (work, heartbeat, uploading):
+                await _ended(task)
+
+    async def _work(self) -> Finish | None:
+        """How the work ended; None if the agent stops and a later process can begin it again."""
+        attempt = self._lease.attempt
+        context = JobContext(self._lease.job_id, self._uploader.line, self._redactor, self._cancellation)
+        try:
+            result = await self._executor.run(self._lease.payload, context)
+        except JobFailedError as error:
+            return self._failed(error.failure)
+        except JobCancelledError:
+            if not self._agent_stops:
+                context.log("stopped: the job was cancelled")
+                return Finish(attempt=attempt, outcome="cancelled")
+            if self._lease.payload.kind not in _CHANGES_THE_ACCOUNT:
+                return None
+            return self._failed(
+                Failure(
+                    code="agent_stopped",
+                    message=f"The agent was stopped in the middle of the {self._lease.payload.kind}.",
+                    remedy="Start the agent again; then deploy again: a new plan goes on from what was done.",
+                    retryable=True,
+                )
+            )
+        except Exception as error:
+            # The border of the job: a fault of ours, or of the machine, must not leave it without an end.
+            log.exception("%s: unexpected", self._lease.job_id)
+            return self._failed(
+                Failure(
+                    code="agent_error",
+                    message=f"The agent failed in a way that it doesn't know: {type(error).__name__}: {error}",
+                    remedy="Look into the agent's own log on its machine.",
+                )
+            )
+        return Finish(attempt=attempt, outcome="succeeded", result=self._redactor.result(result))
+
+    def _failed(self, failure: Failure) -> Finish:
+        redacted = self._redactor.failure(failure)
+        self._uploader.line(f"failed: {redacted.message}")
+        return Finish(attempt=self._lease.attempt, outcome="failed", failure=redacted)
+
+    def _say(self, what: str) -> None:
+        log.info("%s %s, attempt %d: %s", self._lease.payload.kind, self._lease.job_id, self._lease.attempt, what)
+
+
+async def _ended(task: asyncio.Task[None] | asyncio.Task[Finish | None]) -> None:
+    """Cancel a task, and wait until it is over."""
+    task.cancel()
+    await asyncio.wait([task])

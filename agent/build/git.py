@@ -1,0 +1,109 @@
+"""Check one commit out of a git repository."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.build.program import Completed, run_program
+from agent.failure import CodedError
+from api.contract.components import GitSource
+
+_SECONDS = 600.0
+_PLACES = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE"})
+_COMMIT = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)
+_REF = re.compile(r"[A-Za-z0-9_@][^\s:^~?*\[\\\x00-\x1f]*")
+_USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
+
+# A repository decides about its content only, not about what runs here or how files are written.
+_CONFIG = ("-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false", "-c", "core.fsmonitor=false")
+
+
+class GitFailedError(CodedError):
+    """git couldn't get the commit. The message ends with git's own last lines."""
+
+    code = "git_failed"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit: its full hash, and when it was made, as RFC 3339 in UTC."""
+
+    hash: str
+    created: str
+
+
+async def check_out(source: GitSource, folder: Path, env: Mapping[str, str]) -> Commit:
+    """Make `folder` the work tree of the commit that `source.ref` names, without submodules. Raises GitFailedError."""
+    folder.mkdir(parents=True)
+    git = _Git(folder, env)
+    await git.must("init", "--quiet", field="config.source.git.url")
+    await git.fetch(source)
+    await git.must("checkout", "--quiet", "--detach", "FETCH_HEAD", field="config.source.git.ref")
+    shown = await git.must("show", "--no-patch", "--format=%H %ct", "HEAD", field="config.source.git.ref")
+    commit, seconds = shown.output.split()[-2:]
+    return Commit(commit, datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+class _Git:
+    """git in one folder, never asking anybody anything."""
+
+    def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._env = {
+            "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
+            **{name: value for name, value in env.items() if name not in _PLACES},
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
+            "LC_ALL": "C",
+        }
+
+    async def fetch(self, source: GitSource) -> None:
+        """Bring the commit in as FETCH_HEAD: that commit alone if the server gives it by its name, else everything."""
+        if not _REF.fullmatch(source.ref):
+            raise GitFailedError(f"{source.ref!r} can't be a branch, tag or commit", field="config.source.git.ref")
+        # A relative path is relative to where the agent runs, not to the new work tree.
+        url = str(Path(source.url).absolute()) if Path(source.url).exists() else source.url
+        if (await self.run("fetch", "--quiet", "--depth=1", "--no-tags", "--", url, source.ref)).exit_code == 0:
+            return
+        remote = await self.must("ls-remote", "--", url, field="config.source.git.url")
+        if _COMMIT.fullmatch(source.ref):
+            await self.must(
+                "fetch", "--quiet", "--", url, "+refs/heads/*:refs/all/heads/*", "+refs/tags/*:refs/all/tags/*",
+                field="config.source.git.url",
+            )  # fmt: skip
+            found = await self.run("rev-parse", "--quiet", "--verify", f"{source.ref}^{{commit}}")
+            if found.exit_code == 0:
+                await self.must("fetch", "--quiet", "--", ".", found.output.strip(), field="config.source.git.ref")
+                return
+        names = [line.split("\t")[-1] for line in remote.output.splitlines() if "\trefs/heads/" in line]
+        branches = ", ".join(name.removeprefix("refs/heads/") for name in names[:10])
+        raise GitFailedError(
+            f"{_clean(source.url)} has no branch, tag or commit {source.ref!r}",
+            remedy=f"Its branches are: {branches}." if branches else "Push the commit first.",
+            field="config.source.git.ref",
+        )
+
+    async def must(self, *arguments: str, field: str) -> Completed:
+        completed = await self.run(*arguments)
+        if completed.exit_code != 0:
+            raise GitFailedError(
+                f"git {arguments[0]} failed: {_clean(completed.last_lines())}",
+                remedy="Check the URL, and that the build agent may read the repository without being asked for a password.",
+                field=field,
+            )
+        return completed
+
+    async def run(self, *arguments: str) -> Completed:
+        try:
+            return await run_program(["git", *_CONFIG, *arguments], folder=self._folder, env=self._env, timeout=_SECONDS)
+        except TimeoutError:
+            raise GitFailedError(f"git {arguments[0]} took longer than {_SECONDS:g} s", field="config.source.git.url") from None
+        except FileNotFoundError:
+            raise GitFailedError("git isn't installed here", remedy="Install git on the build agent's machine.") from None
+
+
+def _clean(text: str) -> str:
+    """The text without the user names and passwords of URLs."""
+    return _USER_INFO.sub("***@", text)

@@ -1,0 +1,126 @@
+"""The providers and modules that a module needs from outside of its own folder (`closure`)."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from agent.bundle.hcl import Block, read_blocks, text
+from agent.bundle.platform import Platform
+from agent.bundle.zip import PackedFile
+from agent.failure import CodedError
+
+_BUILT_IN = "terraform.io/builtin/terraform"
+
+
+class ModuleLeaksError(CodedError):
+    """`closure`: the module calls another one that isn't in its folder, and so wouldn't be in the bundle."""
+
+    code = "module_not_closed"
+    remedy = 'Put the called module into the folder of this one and call it by a path such as "./modules/name".'
+
+
+class ProviderMissingError(CodedError):
+    """A provider was installed, but not as a package for the bundle's platform."""
+
+    code = "provider_missing"
+
+
+@dataclass(frozen=True)
+class ProviderPackage:
+    """One provider as it will lie in the bundle. `title` is its path in a packed filesystem mirror."""
+
+    address: str
+    version: str
+    title: str
+    files: tuple[PackedFile, ...]
+
+
+def needed_providers(folder: Path) -> set[str]:
+    """The source addresses of the providers that the module and the modules in its folder use, as they write them.
+
+    Terraform's built-in provider isn't among them. Blocks; raises ModuleUnreadableError and ModuleLeaksError.
+    """
+    return {source for module in _modules(folder) for source in _sources(module)} - {_BUILT_IN}
+
+
+def installed_packages(data: Path, platform: Platform) -> list[ProviderPackage]:
+    """The providers that `init` has put into its data folder, ready to be packed. Raises ProviderMissingError."""
+    packages = []
+    for version in sorted((data / "providers").glob("*/*/*/*")):
+        host, namespace, type_ = version.parts[-4:-1]
+        files = tuple(_files(version / str(platform)))
+        address = f"{host}/{namespace}/{type_}"
+        if not files:
+            raise ProviderMissingError(f"{address} {version.name} has no package for {platform}")
+        title = f"providers/{address}/terraform-provider-{type_}_{version.name}_{platform}.zip"
+        packages.append(ProviderPackage(address, version.name, title, files))
+    return packages
+
+
+def _files(package: Path) -> Iterator[PackedFile]:
+    # From a mirror or a cache, `init` links the package's folder instead of copying it.
+    root = package.resolve()
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            yield PackedFile(path.relative_to(root).as_posix(), path, os.access(path, os.X_OK))
+
+
+def _modules(folder: Path) -> Iterator[list[Block]]:
+    """The blocks of the module and of each module that it calls, once."""
+    seen: set[PurePosixPath] = set()
+    unread = [PurePosixPath()]
+    while unread:
+        place = unread.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        blocks = read_blocks(folder / place)
+        unread += [_called(block, place, folder) for block in blocks if block.type == "module"]
+        yield blocks
+
+
+def _called(call: Block, place: PurePosixPath, root: Path) -> PurePosixPath:
+    source = text(call.body.get("source", ""))
+    name = f'module "{call.labels[0]}"' + (f" in {place}" if place.parts else "")
+    if not source.startswith(("./", "../")) and source not in (".", ".."):
+        raise ModuleLeaksError(f"{name} calls {source!r}, which lies outside of the component's folder")
+    parts: list[str] = []
+    for part in (place / source).parts:
+        if part == "..":
+            if not parts:
+                raise ModuleLeaksError(f"{name} calls {source!r}, which lies outside of the component's folder")
+            parts.pop()
+        else:
+            parts.append(part)
+    called = PurePosixPath(*parts)
+    if not (root / called).is_dir():
+        raise ModuleLeaksError(f"{name} calls {source!r}, which isn't there", remedy="Correct the path, and apply again.")
+    return called
+
+
+def _sources(blocks: Iterable[Block]) -> Iterator[str]:
+    """The address of each provider that these blocks name or imply (Terraform language: "Provider Requirements")."""
+    required: dict[str, str] = {}
+    used: set[str] = set()
+    for block in blocks:
+        if block.type == "terraform":
+            for requirements in _as_list(block.body.get("required_providers", [])):
+                required |= {text(name): _source(text(name), wanted) for name, wanted in requirements.items()}
+        elif block.type == "provider":
+            used.add(block.labels[0])
+        elif block.type in ("resource", "data", "ephemeral"):
+            named = text(block.body.get("provider", ""))
+            used.add(named.partition(".")[0] or block.labels[0].partition("_")[0])
+    yield from required.values()
+    for name in used - set(required):
+        yield _BUILT_IN if name == "terraform" else f"hashicorp/{name}"
+
+
+def _source(name: str, wanted: object) -> str:
+    source = text(wanted.get("source", "")) if isinstance(wanted, dict) else ""
+    return source or f"hashicorp/{name}"
+
+
+def _as_list(value: object) -> list[dict[str, object]]:
+    return value if isinstance(value, list) else [value] if isinstance(value, dict) else []

@@ -1,0 +1,118 @@
+"""Who an agent is: a key that it made itself, and what the IMS told it when it enrolled."""
+
+import base64
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from agent.bundle.platform import current_platform
+from agent.durable import write_durably
+from api.client import ImsClient
+from api.contract.agents import EnrollRequest, EnrollResponse, SignInRequest, sign_in_message
+
+VERSION = version("exclave")
+
+
+class HomeInUseError(Exception):
+    """Another agent runs on the same folder."""
+
+
+class IdentityError(Exception):
+    """The folder's key or identity can't be used. The text says what to do."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """An enrolled agent."""
+
+    key: Ed25519PrivateKey
+    enrolled: EnrollResponse
+
+    def sign_in(self, timestamp: int, nonce: str) -> SignInRequest:
+        """Proof that this agent holds its key, at `timestamp` (Unix seconds)."""
+        signature = self.key.sign(sign_in_message(self.enrolled.agent_id, timestamp, nonce))
+        return SignInRequest(
+            agent_id=self.enrolled.agent_id,
+            timestamp=timestamp,
+            nonce=nonce,
+            signature=base64.b64encode(signature).decode(),
+            version=VERSION,
+        )
+
+
+class Home:
+    """An agent's folder, mode 0700, and where things are in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+
+    @contextmanager
+    def occupied(self) -> Iterator[None]:
+        """Keep other agents out of the folder. Raises HomeInUseError. The lock ends with the process, however it ends."""
+        descriptor = os.open(self.folder / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HomeInUseError(f"another agent runs on {self.folder}; give each agent a folder of its own") from None
+        else:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def identity(self) -> Identity | None:
+        """The identity in this folder, or None before enrolment. Raises IdentityError."""
+        file = self.folder / "identity.json"
+        if not file.exists():
+            return None
+        try:
+            return Identity(self._key(), EnrollResponse.model_validate_json(file.read_bytes()))
+        except (OSError, ValueError) as error:
+            raise IdentityError(
+                f"the identity in {self.folder} can't be read ({error}); remove the folder and enrol the agent anew"
+            ) from None
+
+    async def enroll(self, ims: ImsClient, token: str, name: str, vendor_key: str | None) -> Identity:
+        """Enrol with a one-time token. After a crash in the middle, the same token and folder give the same identity.
+
+        `vendor_key` is the public key (PEM) with which a build agent signs. Raises ApiError, UnreachableError or IdentityError.
+        """
+        key = self._key()
+        public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        platform = current_platform()
+        request = EnrollRequest(
+            token=token,
+            public_key=base64.b64encode(public).decode(),
+            name=name,
+            version=VERSION,
+            platform=f"{platform.os}/{platform.architecture}",
+            vendor_key=vendor_key,
+        )
+        enrolled = await ims.call("POST", "/v1/agent/enroll", body=request, answer=EnrollResponse)
+        write_durably(self.folder / "identity.json", enrolled.model_dump_json(indent=2).encode())
+        return Identity(key, enrolled)
+
+    def _key(self) -> Ed25519PrivateKey:
+        """The agent's own key, made on first use. It never leaves the folder."""
+        file = self.folder / "agent.key"
+        if not file.exists():
+            made = Ed25519PrivateKey.generate()
+            write_durably(file, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        key = load_pem_private_key(file.read_bytes(), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise IdentityError(f"{file} is not an Ed25519 key; remove it and enrol the agent anew")
+        return key

@@ -1,0 +1,1 @@
+"""What the install agent does with a job: sync, plan, apply, plan the destruction, destroy."""

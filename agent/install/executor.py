@@ -1,0 +1,36 @@
+"""What the install agent can do, by kind of job."""
+
+from agent.cancellation import unless_cancelled
+from agent.failure import CodedError
+from agent.install.site import Site
+from agent.install.sync import sync
+from agent.install.terraform import apply, plan
+from agent.job import JobContext
+from api.contract.agents import BuildJob, JobPayload, JobResult, SyncJob, TerraformJob
+
+
+class WrongAgentError(CodedError):
+    """A job that isn't for this agent, whatever the IMS says."""
+
+    code = "wrong_agent"
+
+
+class InstallExecutor:
+    """Runs the jobs of one install. See `agent.job.Executor`."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def run(self, payload: JobPayload, context: JobContext) -> JobResult:
+        """Sync, plan, apply or destroy."""
+        match payload:
+            case SyncJob():
+                return await unless_cancelled(sync(payload, context, self._site), context.cancellation)
+            case BuildJob():
+                raise WrongAgentError("an install agent doesn't build")
+            case TerraformJob() if payload.install_id != self._site.install_id:
+                raise WrongAgentError(f"the job is for install {payload.install_id}, the agent for {self._site.install_id}")
+            case TerraformJob(kind="plan" | "plan_destroy"):
+                return await plan(payload, context, self._site)
+            case TerraformJob():
+                return await apply(payload, context, self._site)

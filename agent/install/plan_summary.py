@@ -1,0 +1,70 @@
+"""What may be said of a plan: counts, addresses, and the names of attributes. And what in it is secret."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from api.contract.base import Json
+from api.contract.resources import PlannedChange, PlanSummary
+
+_QUIET = (["no-op"], ["read"])
+
+
+def summarize(plan: Mapping[str, Any], *, outputs_known: Mapping[str, Json] | None) -> PlanSummary:
+    """The summary of `show -json <plan>`.
+
+    `outputs_known` are the outputs as the agent has stored them. Where they aren't those of the state, an earlier apply was cut
+    off before they were read; the plan then counts as one that changes outputs, so that an apply reads them.
+    """
+    changes = [
+        planned for change in plan.get("resource_changes", []) if (planned := _planned(change)) and change.get("mode") != "data"
+    ]
+    outputs = plan.get("output_changes") or {}
+    actions = [change.actions for change in changes]
+    return PlanSummary(
+        add=sum("create" in each for each in actions),
+        destroy=sum("delete" in each for each in actions),
+        change=sum("create" not in each and "delete" not in each for each in actions),
+        resources=changes,
+        outputs_change=any(change["actions"] != ["no-op"] for change in outputs.values())
+        or (outputs_known or {}) != _prior_outputs(plan),
+    )
+
+
+def _planned(resource: Mapping[str, Any]) -> PlannedChange | None:
+    change = resource["change"]
+    actions: list[str] = list(change["actions"])
+    if actions in _QUIET:
+        # Nothing happens to the object, but its place in the state may change.
+        actions = ["move"] if resource.get("previous_address") else ["import"] if change.get("importing") else []
+    return PlannedChange(address=resource["address"], actions=actions, attributes=_attributes(change)) if actions else None
+
+
+def _attributes(change: Mapping[str, Any]) -> list[str]:
+    before, after, unknown = ((change.get(part) or {}) for part in ("before", "after", "after_unknown"))
+    names = {*before, *after, *unknown}
+    return sorted(name for name in names if unknown.get(name) or before.get(name) != after.get(name))
+
+
+def _prior_outputs(plan: Mapping[str, Any]) -> dict[str, Json]:
+    values = (plan.get("prior_state") or {}).get("values") or {}
+    return {name: output.get("value") for name, output in (values.get("outputs") or {}).items()}
+
+
+def secrets(plan: Mapping[str, Any]) -> Iterator[Json]:
+    """Every value that the plan marks as sensitive, before and after."""
+    changes = [resource["change"] for resource in plan.get("resource_changes", [])]
+    for change in [*changes, *(plan.get("output_changes") or {}).values()]:
+        yield from _marked(change.get("before"), change.get("before_sensitive"))
+        yield from _marked(change.get("after"), change.get("after_sensitive"))
+
+
+def _marked(value: Json, mask: Json) -> Iterator[Json]:
+    """The parts of `value` that `mask`, a parallel structure, marks with true."""
+    if mask is True:
+        yield value
+    elif isinstance(mask, dict) and isinstance(value, dict):
+        for name, inner in mask.items():
+            yield from _marked(value.get(name), inner)
+    elif isinstance(mask, list) and isinstance(value, list):
+        for item, inner in zip(value, mask, strict=False):
+            yield from _marked(item, inner)

@@ -1,0 +1,55 @@
+"""Everything of the customer's side that the install agent's jobs share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from pydantic import BaseModel, ConfigDict
+
+from agent.engine.find import Engine, EngineName, find_engine
+from agent.install.workspace import Components
+from agent.oci.client import RegistryClient
+from agent.oci.token import Credential
+
+
+class RegistryWriter(BaseModel):
+    """The file that `exclave registry` writes for the agent that alone may push to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    username: str
+    password: str
+
+    @classmethod
+    def read(cls, path: Path) -> "RegistryWriter":
+        """Raises OSError or ValueError."""
+        return cls.model_validate_json(path.read_bytes())
+
+
+@dataclass(frozen=True)
+class Site:
+    """One install in the customer's account. `engine` is the configured program, or None to look for one."""
+
+    install_id: str
+    components: Components
+    registry: RegistryWriter
+    vendor_keys: tuple[str, ...]
+    engine: str | None
+    env: Mapping[str, str]
+    http: httpx.AsyncClient
+    _engines: dict[EngineName, Engine] = field(default_factory=dict, init=False, repr=False)
+
+    def customer_registry(self) -> RegistryClient:
+        """The customer's registry, of which this agent is the only writer (`sole-writer`)."""
+        return RegistryClient(self.registry.url, Credential(self.registry.username, self.registry.password), self.http)
+
+    def own_engine(self, made_with: EngineName) -> Engine:
+        """The agent's own engine, for bundles that carry none; the one that they were made with, if there is a choice.
+
+        Looked for once. Blocks; raises EngineNotFoundError.
+        """
+        if made_with not in self._engines:
+            self._engines[made_with] = find_engine(self.engine, self.env, prefer=made_with)
+        return self._engines[made_with]

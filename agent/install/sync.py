@@ -1,0 +1,50 @@
+"""Bring an artifact with its signature into the customer's registry, verified before and after."""
+
+import time
+
+from agent.install.site import Site
+from agent.job import JobContext
+from agent.oci.client import RegistryClient
+from agent.oci.copy import copy_artifact
+from agent.oci.signature import verify
+from agent.oci.token import Credential
+from api.contract.agents import SyncJob, SyncResult
+
+_PROGRESS_SECONDS = 2.0
+
+
+async def sync(job: SyncJob, context: JobContext, site: Site) -> SyncResult:
+    """Redeem the ticket, check the signature at the vendor's registry, copy, check it again in the customer's.
+
+    One client is used for the vendor's registry: its ticket works once, and the token that it buys serves the whole copy.
+    Raises JobFailedError; nothing is copied if the signature isn't by a pinned key.
+    """
+    source = RegistryClient(job.registry.url, Credential(job.registry.username, job.registry.password), site.http)
+    target = site.customer_registry()
+    repository = job.registry.repository
+    await verify(source, repository, job.digest, site.vendor_keys)
+    context.log(f"{repository}@{job.digest} is signed by the vendor; copying it into {site.registry.url}")
+    report = await copy_artifact(
+        source,
+        target,
+        source_repository=repository,
+        target_repository=repository,
+        digest=job.digest,
+        progress=_Progress(context),
+    )
+    await verify(target, repository, job.digest, site.vendor_keys)
+    context.log(f"copied {report.copied_bytes} bytes; {report.skipped_bytes} were there already")
+    return SyncResult(copied_bytes=report.copied_bytes, skipped_bytes=report.skipped_bytes)
+
+
+class _Progress:
+    """Logs how far a copy is, every few seconds."""
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._next = time.monotonic() + _PROGRESS_SECONDS
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _PROGRESS_SECONDS
+            self._context.log(f"{done} of {total} bytes")

@@ -1,0 +1,115 @@
+"""Render a component's variables in the customer's account, strictly: what can't be resolved stops the job before it runs."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.failure import CodedError
+from api.contract.base import Digest, Json
+from api.contract.references import InvalidReferenceError, Reference, render
+from api.contract.resources import ModuleVariable
+
+_STRUCTURED = re.compile(r"\s*(list|map|set|object|tuple)\b")
+
+
+class UnknownVariableError(CodedError):
+    """The config sets a variable that the module doesn't declare."""
+
+    code = "unknown_variable"
+
+
+class UnresolvedReferenceError(CodedError):
+    """A reference to something that doesn't exist, or doesn't exist yet."""
+
+    code = "unresolved_reference"
+
+
+class InvalidVariableError(CodedError):
+    """A value that can't be of the variable's type."""
+
+    code = "invalid_variable"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What references can refer to. `outputs` gives a component's outputs, or None if it isn't deployed here."""
+
+    install_id: str
+    install_name: str
+    inputs: Mapping[str, Json]
+    outputs: Callable[[str], Mapping[str, Json] | None]
+    digests: Mapping[str, Digest]
+
+    def resolve(self, reference: Reference) -> Json:
+        """The value of a reference. Raises InvalidReferenceError, which never repeats a value."""
+        match reference.path:
+            case ("inputs", name):
+                if name not in self.inputs:
+                    raise InvalidReferenceError(f"the install has no value for input {name!r}; it has: {_names(self.inputs)}")
+                return self.inputs[name]
+            case ("install", "id"):
+                return self.install_id
+            case ("install", "name"):
+                return self.install_name
+            case ("components", component, "outputs", name):
+                outputs = self.outputs(component)
+                if outputs is None:
+                    raise InvalidReferenceError(f"component {component!r} is not deployed in this install")
+                if name not in outputs:
+                    raise InvalidReferenceError(f"component {component!r} has no output {name!r}; it has: {_names(outputs)}")
+                return outputs[name]
+            case ("components", component, "image", "digest") if component in self.digests:
+                return self.digests[component]
+        raise InvalidReferenceError(f"{reference} has no value in this install")
+
+
+def render_variables(texts: Mapping[str, str], declared: Sequence[ModuleVariable], scope: Scope) -> dict[str, Json]:
+    """The values to give to the engine.
+
+    A text for a variable whose declared type is a list, map, set, object or tuple is read as JSON; the engine itself converts
+    texts to numbers and booleans. Raises UnknownVariableError, UnresolvedReferenceError or InvalidVariableError, each with the
+    field at fault.
+    """
+    types = {variable.name: variable.type for variable in declared}
+    values: dict[str, Json] = {}
+    for name, text in texts.items():
+        field = f"config.variables.{name}"
+        if name not in types:
+            raise UnknownVariableError(
+                f"the module declares no variable {name!r}; it declares: {_names(types)}",
+                remedy="Remove it from the component's variables, or declare it in the module.",
+                field=field,
+            )
+        try:
+            value = render(text, scope.resolve)
+        except InvalidReferenceError as error:
+            raise UnresolvedReferenceError(
+                f"variable {name!r}: {error}", remedy="Correct the reference, or deploy what it refers to first.", field=field
+            ) from None
+        values[name] = _structured(name, value, types[name]) if isinstance(value, str) else value
+    return values
+
+
+def _structured(name: str, text: str, constraint: str | None) -> Json:
+    kind = _STRUCTURED.match(constraint or "")
+    if not kind:
+        return text
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        wrong = f"it is not JSON ({error.msg} at character {error.pos})"
+    else:
+        expected = dict if kind[1] in ("map", "object") else list
+        if value is None or isinstance(value, expected):
+            return value
+        wrong = "it is JSON of another type"
+    raise InvalidVariableError(
+        f"variable {name!r} is declared as {' '.join((constraint or '').split())}, but the value given can't be one: {wrong}",
+        remedy="Write lists and maps as JSON, for example with jsonencode().",
+        field=f"config.variables.{name}",
+    )
+
+
+def _names(names: Mapping[str, object]) -> str:
+    return ", ".join(sorted(names)) or "none"

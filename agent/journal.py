@@ -1,0 +1,43 @@
+"""What an agent must still know after `kill -9`: the jobs that it holds, and the reports that it owes."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+from agent.durable import flush_folder, write_durably
+from api.contract.agents import Finish
+from api.contract.base import Model
+
+
+class JournalEntry(Model):
+    """A job that this agent holds under `attempt`. `finish` is its report, once there is one, until the IMS has it."""
+
+    job_id: str
+    attempt: int
+    finish: Finish | None = None
+
+
+class Journal:
+    """One small file for each job in progress. Every change is on the disk when the method returns."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def record(self, entry: JournalEntry) -> None:
+        """Add the entry, or replace the one of the same job."""
+        write_durably(self._file(entry.job_id), entry.model_dump_json().encode())
+
+    def drop(self, job_id: str, attempt: int) -> None:
+        """Forget an attempt. A later attempt of the same job stays."""
+        file = self._file(job_id)
+        if not file.exists() or JournalEntry.model_validate_json(file.read_bytes()).attempt != attempt:
+            return
+        file.unlink()
+        flush_folder(self._folder)
+
+    def entries(self) -> list[JournalEntry]:
+        """All entries, in no particular order."""
+        return [JournalEntry.model_validate_json(file.read_bytes()) for file in self._folder.glob("*.json")]
+
+    def _file(self, job_id: str) -> Path:
+        return self._folder / f"{quote(job_id, safe='')}.json"

@@ -1,0 +1,46 @@
+"""Reading a registry's answers: what a refusal means, and where the next page is."""
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agent.oci.errors import AccessRefusedError, BadAnswerError, NotFoundError, RegistryError
+from agent.oci.transport import Answer
+
+
+class _Error(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    code: str = ""
+    message: str = ""
+
+
+class _Errors(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    errors: list[_Error] = Field(default_factory=list)
+
+
+def refusal(answer: Answer, what: str) -> RegistryError:
+    """The error for an answer that isn't the one hoped for. `what` is the object asked for or sent."""
+    origin = f"{answer.url.scheme}://{answer.url.netloc.decode()}"
+    text = f"{what}: {origin} answers {answer.status}{reason(answer)}"
+    if answer.status in (401, 403):
+        return AccessRefusedError(text)
+    if answer.status == 404:
+        return NotFoundError(text)
+    return BadAnswerError(text)
+
+
+def next_page(answer: Answer) -> httpx.URL | None:
+    """Where a list goes on, by its Link header (RFC 8288), or None at its end."""
+    link = httpx.Response(answer.status, headers=answer.headers).links.get("next", {}).get("url")
+    return answer.url.join(link) if link else None
+
+
+def reason(answer: Answer) -> str:
+    """The registry's own words about its refusal, in brackets, or nothing if it has none."""
+    try:
+        errors = _Errors.model_validate_json(answer.body).errors
+    except ValidationError:
+        return ""
+    return "".join(f" ({error.code}: {error.message})" for error in errors[:1])

@@ -1,0 +1,180 @@
+"""Signatures of artifacts: cosign's simple signing with an ECDSA P-256 key of the vendor's.
+
+The signature of the manifest `sha256:<hex>` is a layer of the manifest at the tag `sha256-<hex>.sig` (sigstore's signature
+specification): its blob is a payload that names the digest, its annotation is the signature over that payload. Other people's
+signatures may be layers beside it. `cosign verify --key … --insecure-ignore-tlog=true` and skopeo check the same thing.
+"""
+
+import base64
+import binascii
+import json
+from typing import Literal
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agent.failure import CodedError
+from agent.oci.client import RegistryClient
+from agent.oci.digest import SIGNATURE_SUFFIX, digest_of, tag_of
+from agent.oci.manifest import IMAGE_MANIFEST, Descriptor, Manifest, canonical_json, descriptor_json
+from agent.oci.push import push_bytes
+from agent.oci.vendor_key import VendorKey
+
+PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
+SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
+
+_IMAGE_CONFIG = "application/vnd.oci.image.config.v1+json"
+_SIGNATURE_OF = "cosign container image signature"
+_PAYLOAD_BYTES = 64 * 1024
+_NO_TIME = "0001-01-01T00:00:00Z"
+
+
+class SignatureError(CodedError):
+    """The artifact must not be used: nobody whom this side trusts has signed its digest. `reason` says in which way."""
+
+    code = "signature_refused"
+    remedy = "Ask the vendor to build the component again with the key that this install has pinned."
+
+    def __init__(self, message: str, reason: Literal["unsigned", "other_key", "other_digest"]) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class _Named(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class _Image(_Named):
+    digest: str = Field(alias="docker-manifest-digest")
+
+
+class _Critical(_Named):
+    image: _Image
+    type: str
+
+
+class _Payload(_Named):
+    critical: _Critical
+
+
+async def sign(client: RegistryClient, repository: str, digest: str, key: VendorKey, docker_reference: str) -> bool:
+    """Sign `digest` and store the signature beside it; False if a good signature by this key was there already.
+
+    `docker_reference` names the repository for people and policies (`host/repository`). Signatures by other keys stay.
+    """
+    tag = tag_of(digest, SIGNATURE_SUFFIX)
+    present = await client.find_manifest(repository, tag)
+    if present is not None and "good" in await _judge(client, repository, digest, present, (key.public_key,)):
+        return False
+    payload = _payload(digest, docker_reference)
+    signature = base64.b64encode(key.sign(payload)).decode()
+    layer = Descriptor(
+        media_type=PAYLOAD_TYPE,
+        digest=digest_of(payload),
+        size=len(payload),
+        annotations={SIGNATURE_ANNOTATION: signature},
+    )
+    layers = [*(present.body().layers if present else []), layer]
+    config = _config(layers)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": IMAGE_MANIFEST,
+        "config": {"mediaType": _IMAGE_CONFIG, "digest": digest_of(config), "size": len(config)},
+        "layers": [descriptor_json(each) for each in layers],
+    }
+    await push_bytes(client, repository, payload)
+    await push_bytes(client, repository, config)
+    await client.put_manifest(repository, tag, canonical_json(manifest), IMAGE_MANIFEST)
+    return True
+
+
+async def verify(client: RegistryClient, repository: str, digest: str, pinned: tuple[str, ...]) -> None:
+    """Raise SignatureError unless `digest` is signed with one of the `pinned` public keys (PEM).
+
+    Reads signatures only: that the artifact's bytes are those of `digest` is checked by whoever reads them. Also raises
+    the errors of RegistryClient, such as DigestMismatchError for a payload that was tampered with.
+    """
+    keys = tuple(_public_key(pem) for pem in pinned)
+    present = await client.find_manifest(repository, tag_of(digest, SIGNATURE_SUFFIX))
+    verdicts = await _judge(client, repository, digest, present, keys) if present else []
+    if "good" in verdicts:
+        return
+    if "other_digest" in verdicts:
+        raise SignatureError(
+            f"{digest} in {repository} has a signature with the vendor's key for another digest", "other_digest"
+        )
+    if "other_key" in verdicts:
+        raise SignatureError(f"{digest} in {repository} isn't signed with the vendor's key, but with another", "other_key")
+    raise SignatureError(f"{digest} in {repository} has no signature", "unsigned")
+
+
+async def _judge(
+    client: RegistryClient, repository: str, digest: str, present: Manifest, keys: tuple[ec.EllipticCurvePublicKey, ...]
+) -> list[Literal["good", "other_key", "other_digest"]]:
+    """What each signature is worth, in the order of the layers."""
+    verdicts: list[Literal["good", "other_key", "other_digest"]] = []
+    for layer in present.body().layers:
+        signature = _decoded(layer.annotations.get(SIGNATURE_ANNOTATION, ""))
+        if layer.media_type != PAYLOAD_TYPE or layer.size > _PAYLOAD_BYTES or not signature:
+            continue
+        payload = await client.read_blob(repository, layer.digest, layer.size)
+        if not any(_signed_by(key, signature, payload) for key in keys):
+            verdicts.append("other_key")
+        else:
+            verdicts.append("good" if _signed_digest(payload) == digest else "other_digest")
+    return verdicts
+
+
+def _payload(digest: str, docker_reference: str) -> bytes:
+    critical = {
+        "identity": {"docker-reference": docker_reference},
+        "image": {"docker-manifest-digest": digest},
+        "type": _SIGNATURE_OF,
+    }
+    return json.dumps({"critical": critical, "optional": None}, separators=(",", ":")).encode()
+
+
+def _config(layers: list[Descriptor]) -> bytes:
+    """The image config that cosign writes for signatures: no time, no platform."""
+    return canonical_json(
+        {
+            "architecture": "",
+            "config": {},
+            "created": _NO_TIME,
+            "history": [{"created": _NO_TIME} for _ in layers],
+            "os": "",
+            "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in layers]},
+        }
+    )
+
+
+def _public_key(pem: str) -> ec.EllipticCurvePublicKey:
+    key = serialization.load_pem_public_key(pem.encode())
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise ValueError("a vendor key must be an ECDSA key")
+    return key
+
+
+def _decoded(signature: str) -> bytes:
+    try:
+        return base64.b64decode(signature, validate=True)
+    except binascii.Error:
+        return b""
+
+
+def _signed_by(key: ec.EllipticCurvePublicKey, signature: bytes, payload: bytes) -> bool:
+    try:
+        key.verify(signature, payload, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _signed_digest(payload: bytes) -> str | None:
+    try:
+        critical = _Payload.model_validate_json(payload).critical
+    except ValidationError:
+        return None
+    return critical.image.digest if critical.type == _SIGNATURE_OF else None

@@ -1,0 +1,170 @@
+"""Bearer tokens of registries: the challenge, the token endpoint, and tokens kept in memory.
+
+The exchange is that of the distribution project's token specification: a 401 names the endpoint, Basic credentials are turned
+into a token there, once for each repository and set of actions. A pull ticket survives exactly one such call, so nothing
+here asks twice for what it has, and nothing pings `/v2/`.
+"""
+
+import asyncio
+import base64
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agent.oci.answers import reason
+from agent.oci.errors import AccessRefusedError, BadAnswerError, TicketRefusedError
+from agent.oci.transport import Answer, Transport
+
+Actions = Literal["pull", "pull,push"]
+
+_DEFAULT_EXPIRES_IN = 60
+_EARLY_SECONDS = 10.0
+"""A token is given up so many seconds before it expires, so that it doesn't expire on its way."""
+
+_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A user name and a password or ticket, as Basic authentication takes them."""
+
+    username: str
+    password: str = field(repr=False)
+
+    @property
+    def basic(self) -> str:
+        """The value of an Authorization header (RFC 7617)."""
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What a registry's 401 asks for: a Bearer token from `realm`, or Basic credentials."""
+
+    scheme: Literal["bearer", "basic"]
+    realm: str = ""
+    service: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a request needs to be allowed to do, as the token specification writes it."""
+
+    repository: str
+    actions: Actions
+
+    def __str__(self) -> str:
+        return f"repository:{self.repository}:{self.actions}"
+
+
+@dataclass(frozen=True)
+class _Token:
+    authorization: str
+    fresh_until: float
+
+
+class _TokenAnswer(BaseModel):
+    """`token` and `access_token` mean the same; the endpoint sends either or both."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    token: str = ""
+    access_token: str = ""
+    expires_in: float = _DEFAULT_EXPIRES_IN
+
+
+def parse_challenge(header: str | None) -> Challenge | None:
+    """The challenge in a WWW-Authenticate header, or None if it is of a kind that this client doesn't answer."""
+    scheme, _, rest = (header or "").strip().partition(" ")
+    parameters = {name.lower(): value for name, value in _PARAMETER.findall(rest)}
+    if scheme.lower() == "basic":
+        return Challenge("basic")
+    if scheme.lower() != "bearer" or "realm" not in parameters:
+        return None
+    return Challenge("bearer", parameters["realm"], parameters.get("service", ""), parameters.get("error", ""))
+
+
+class Authorizer:
+    """Gives the Authorization header for requests to one registry, asking the token endpoint when it must."""
+
+    def __init__(
+        self, registry: httpx.URL, credential: Credential | None, transport: Transport, clock: Callable[[], float]
+    ) -> None:
+        self._registry = registry
+        self._credential = credential
+        self._transport = transport
+        self._clock = clock
+        self._challenge: Challenge | None = None
+        self._tokens: dict[tuple[Scope, ...], _Token] = {}
+        self._lock = asyncio.Lock()
+
+    async def header(self, scopes: tuple[Scope, ...]) -> str | None:
+        """What to send with a request; None before the registry has asked for anything."""
+        async with self._lock:
+            if self._challenge is None:
+                return None
+            return await self._authorization(self._challenge, scopes)
+
+    async def answer(self, refused: Answer, sent: str | None, scopes: tuple[Scope, ...]) -> str | None:
+        """What to send after a 401 to a request that went out with `sent`; None if there is nothing better than that."""
+        challenge = parse_challenge(refused.headers.get("www-authenticate"))
+        if challenge is None or challenge.error == "insufficient_scope":
+            return None
+        if challenge.scheme == "bearer":
+            challenge = replace(challenge, realm=self._checked_realm(challenge.realm))
+        async with self._lock:
+            self._challenge = challenge
+            held = self._tokens.get(scopes)
+            if held is not None and held.authorization == sent:
+                del self._tokens[scopes]
+            authorization = await self._authorization(challenge, scopes)
+        return authorization if authorization != sent else None
+
+    async def _authorization(self, challenge: Challenge, scopes: tuple[Scope, ...]) -> str | None:
+        if challenge.scheme == "basic":
+            return self._credential.basic if self._credential else None
+        # A token to push is a token to pull.
+        for good in (scopes, tuple(Scope(scope.repository, "pull,push") for scope in scopes)):
+            held = self._tokens.get(good)
+            if held is not None and held.fresh_until > self._clock():
+                return held.authorization
+        token = await self._fetch(challenge, scopes)
+        self._tokens[scopes] = token
+        return token.authorization
+
+    async def _fetch(self, challenge: Challenge, scopes: tuple[Scope, ...]) -> _Token:
+        asked_at = self._clock()
+        wanted = [str(scope) for scope in scopes]
+        url = httpx.URL(challenge.realm).copy_merge_params({"service": challenge.service, "scope": wanted})
+        headers = {"Authorization": self._credential.basic} if self._credential else {}
+        answer = await self._transport.request("GET", url, headers)
+        if answer.status in (401, 403):
+            raise TicketRefusedError(
+                f"the token endpoint of {self._registry} refuses the credential for {' '.join(wanted)}{reason(answer)}"
+            )
+        if answer.status != 200:
+            raise BadAnswerError(f"the token endpoint of {self._registry} answers {answer.status} for {' '.join(wanted)}")
+        try:
+            token = _TokenAnswer.model_validate_json(answer.body)
+        except ValidationError:
+            raise BadAnswerError(f"the token endpoint of {self._registry} gives an answer that isn't a token") from None
+        text = token.token or token.access_token
+        if not text:
+            raise BadAnswerError(f"the token endpoint of {self._registry} gives no token")
+        early = min(_EARLY_SECONDS, token.expires_in / 4)
+        return _Token(f"Bearer {text}", asked_at + token.expires_in - early)
+
+    def _checked_realm(self, text: str) -> str:
+        # The registry says where the credential goes: never out of TLS.
+        realm = self._registry.join(text)
+        if realm.scheme not in ("http", "https") or (self._registry.scheme == "https" and realm.scheme != "https"):
+            raise AccessRefusedError(
+                f"{self._registry} sends this client to the token endpoint {realm}, which isn't protected by TLS",
+                remedy="Give the registry's token endpoint an https address.",
+            )
+        return str(realm)

@@ -1,0 +1,170 @@
+"""Take known secrets out of every text that leaves the agent: log chunks, failures, plan summaries, outputs.
+
+A secret is found by its value, wherever it turns up: as it is, in base64, URL-encoded, or escaped in JSON. Values shorter than
+4 characters are not taken out: they would match everywhere and hide nothing.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, quote_plus
+
+from api.contract.agents import ApplyResult, JobResult, PlanResult
+from api.contract.base import Failure, Json
+from api.contract.resources import PlannedChange
+
+PLACEHOLDER = "(sensitive)"
+MINIMUM_LENGTH = 4
+_MINIMUM_LINE = 8
+
+
+class Redactor:
+    """Knows the secrets of a job, and learns more of them as the job goes on."""
+
+    def __init__(self, values: Iterable[Json] = ()) -> None:
+        self._forms: set[str] = set()
+        self._firsts: set[str] = set()
+        self._longest = 0
+        for value in values:
+            self.learn(value)
+
+    def learn(self, value: Json) -> None:
+        """Take `value` for secret: a text, a number, or each of these in a list or a map."""
+        for text in _texts(value):
+            for form in _forms(text):
+                self._forms.add(form)
+                self._firsts.add(form[0])
+                self._longest = max(self._longest, len(form))
+
+    def text(self, text: str) -> str:
+        """`text` with `(sensitive)` in place of every secret."""
+        parts: list[str] = []
+        at = 0
+        for start, end in self._spans(text):
+            parts += [text[at:start], PLACEHOLDER]
+            at = end
+        return "".join([*parts, text[at:]])
+
+    def json(self, value: Json) -> Json:
+        """A JSON value with every text in it redacted, keys included; a number that is a secret becomes a text."""
+        match value:
+            case str():
+                return self.text(value)
+            case list():
+                return [self.json(item) for item in value]
+            case dict():
+                return {self.text(str(key)): self.json(item) for key, item in value.items()}
+            case int() | float() if not isinstance(value, bool) and json.dumps(value) in self._forms:
+                return PLACEHOLDER
+        return value
+
+    def failure(self, failure: Failure) -> Failure:
+        """A failure with its texts redacted."""
+        return failure.model_copy(update={"message": self.text(failure.message), "remedy": self.text(failure.remedy)})
+
+    def result(self, result: JobResult) -> JobResult:
+        """A job's result with its free texts redacted."""
+        match result:
+            case ApplyResult():
+                return result.model_copy(update={"outputs": self.json(result.outputs)})
+            case PlanResult(summary=summary):
+                resources = [
+                    PlannedChange(
+                        address=self.text(change.address),
+                        actions=change.actions,
+                        attributes=[self.text(name) for name in change.attributes],
+                    )
+                    for change in summary.resources
+                ]
+                return result.model_copy(update={"summary": summary.model_copy(update={"resources": resources})})
+        return result
+
+    def stream(self) -> "RedactingStream":
+        """A redaction of one text that comes in pieces."""
+        return RedactingStream(self)
+
+    def _spans(self, text: str) -> list[tuple[int, int]]:
+        """Where secrets stand, in order; those that overlap or touch are one."""
+        found: list[tuple[int, int]] = []
+        for form in self._forms:
+            at = text.find(form)
+            while at >= 0:
+                found.append((at, at + len(form)))
+                at = text.find(form, at + 1)
+        merged: list[tuple[int, int]] = []
+        for start, end in sorted(found):
+            if merged and start <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            else:
+                merged.append((start, end))
+        return merged
+
+    def settled(self, text: str) -> int:
+        """How much of `text` can't be touched by what may still follow it."""
+        for at in range(max(0, len(text) - self._longest), len(text)):
+            if text[at] in self._firsts and any(form.startswith(text[at:]) for form in self._forms):
+                cut = at
+                break
+        else:
+            cut = len(text)
+        # A secret that ends at the cut, or goes across it, may grow into one span with what follows.
+        return min([cut, *(start for start, end in self._spans(text) if end >= cut)])
+
+
+class RedactingStream:
+    """One text that comes in pieces, redacted as if it had come whole."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """The next redacted part. A tail that may be the beginning of a secret is held back."""
+        text = self._held + piece
+        cut = self._redactor.settled(text)
+        self._held = text[cut:]
+        return self._redactor.text(text[:cut])
+
+    def finish(self) -> str:
+        """What was held back. Nothing may follow."""
+        held, self._held = self._held, ""
+        return self._redactor.text(held)
+
+
+def _texts(value: Json) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+            lines = value.splitlines()
+            if len(lines) > 1:
+                # A key in PEM is printed line by line, each with a prefix of its own.
+                yield from (line for line in lines if len(line) >= _MINIMUM_LINE)
+        case bool() | None:
+            return
+        case int() | float():
+            yield json.dumps(value)
+        case list():
+            for item in value:
+                yield from _texts(item)
+        case dict():
+            for item in value.values():
+                yield from _texts(item)
+
+
+def _forms(text: str) -> Iterator[str]:
+    if len(text) < MINIMUM_LENGTH:
+        return
+    data = text.encode()
+    escaped = json.dumps(text, ensure_ascii=False)[1:-1]
+    yield from (
+        text,
+        escaped,
+        json.dumps(text)[1:-1],
+        # Terraform's jsonencode escapes these three as well.
+        escaped.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
+        quote(text),
+        quote(text, safe=""),
+        quote_plus(text),
+        base64.b64encode(data).decode().rstrip("="),
+        base64.urlsafe_b64encode(data).decode().rstrip("="),
+    )

@@ -1,0 +1,106 @@
+"""Run one agent from its start to its stop: the folder, the identity, then the worker."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from agent.backoff import Backoff
+from agent.identity import Home, Identity
+from agent.job import Executor
+from agent.journal import Journal
+from agent.own_log import OwnLogFormatter
+from agent.report import Office
+from agent.session import Session
+from agent.worker import Limits, Worker
+from api.client import ImsClient, UnreachableError
+from api.contract.base import AgentKind
+
+log = logging.getLogger(__name__)
+
+_ENROLL_SECONDS = 30.0
+
+
+class StartError(Exception):
+    """The agent can't start. The text says which option is wrong, and what to do."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What an agent is started with. `token` is read only if it has to enrol."""
+
+    kind: AgentKind
+    url: str
+    home: Path
+    name: str
+    token: Callable[[], str | None]
+    limits: Limits
+    once: bool
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What an executor is made of. `registries` is for transfers, which take longer than calls to the IMS."""
+
+    home: Home
+    identity: Identity
+    registries: httpx.AsyncClient
+
+
+async def serve(
+    start: Start, own_log: OwnLogFormatter, vendor_key: Callable[[Home], str | None], executor: Callable[[Machine], Executor]
+) -> None:
+    """Run the agent until SIGTERM or SIGINT.
+
+    `vendor_key` gives the public key that a build agent enrols with. Raises StartError, HomeInUseError, IdentityError, ApiError
+    or UnreachableError.
+    """
+    os.umask(0o077)
+    home = Home(start.home)
+    limits = httpx.Limits(max_connections=None)
+    with home.occupied():
+        async with httpx.AsyncClient(timeout=None, limits=limits) as calls, httpx.AsyncClient(limits=limits) as registries:  # noqa: S113 - ImsClient sets a deadline for each call
+            identity = home.identity() or await _enroll(start, home, vendor_key(home), calls)
+            if identity.enrolled.kind != start.kind:
+                raise StartError(
+                    f"--home {start.home} is that of a {identity.enrolled.kind} agent; "
+                    f"start it with `exclave agent {identity.enrolled.kind}`, or give another folder"
+                )
+            office = Office(Session(start.url, identity, calls), Journal(home.folder / "journal"), spools=home.folder / "logs")
+            worker = Worker(office, executor(Machine(home, identity, registries)), start.limits, own_log.watch, once=start.once)
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, worker.stop)
+            start.say(f"Agent {identity.enrolled.agent_id} waits for jobs from {start.url}; stop it with Ctrl-C.")
+            await worker.run()
+            start.say("The agent has stopped.")
+
+
+async def _enroll(start: Start, home: Home, vendor_key: str | None, calls: httpx.AsyncClient) -> Identity:
+    token = start.token()
+    if not token:
+        raise StartError(
+            f"the agent in --home {start.home} isn't enrolled yet, and there is no --token-file; "
+            "ask the vendor for a one-time token (`exclave agents enroll`)"
+        )
+    ims = ImsClient(start.url, None, calls)
+    backoff = Backoff()
+    give_up = asyncio.get_running_loop().time() + _ENROLL_SECONDS
+    while True:
+        try:
+            identity = await home.enroll(ims, token, start.name, vendor_key)
+        except UnreachableError as error:
+            if asyncio.get_running_loop().time() >= give_up:
+                raise
+            log.warning("enrolment waits: %s", error)
+            await asyncio.sleep(backoff.next())
+        else:
+            install = f" for install {identity.enrolled.install_name}" if identity.enrolled.install_name else ""
+            start.say(f"Enrolled as {identity.enrolled.agent_id}{install}. The token is used up and can be deleted.")
+            return identity

@@ -1,0 +1,126 @@
+"""The agent's calls to the IMS, always signed in."""
+
+import asyncio
+import gzip
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import httpx
+
+from agent.identity import Identity
+from agent.spool import Chunk
+from api.client import ApiError, ImsClient, retry_after
+from api.contract.agents import Finish, Heartbeat, HeartbeatAnswer, Lease, LeaseRequest, SignInResponse
+
+T = TypeVar("T")
+
+_CALL_SECONDS = 30.0
+_EARLY = 0.2
+"""A token is renewed when this part of its life is left."""
+
+
+@dataclass(frozen=True)
+class Idle:
+    """There is no job now. `retry_after`: seconds that the server asks to stay away, if it does."""
+
+    retry_after: float | None
+
+
+class Session:
+    """The agent protocol, `/v1/agent`, as one agent speaks it. Every method raises ApiError or UnreachableError.
+
+    `wall` gives Unix seconds, `clock` seconds that never jump.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        identity: Identity,
+        http: httpx.AsyncClient,
+        *,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._identity = identity
+        self._wall = wall
+        self._clock = clock
+        self._anonymous = ImsClient(url, None, http)
+        self._ims = ImsClient(url, self._token, http)
+        self._access_token: str | None = None
+        self._renew_at = 0.0
+        self._signing_in = asyncio.Lock()
+
+    async def lease(self, request: LeaseRequest) -> Lease | Idle:
+        """Ask for a job; answers after up to `request.wait_seconds`."""
+
+        async def ask() -> Lease | Idle:
+            response = await self._ims.send(
+                "POST",
+                "/v1/agent/lease",
+                content=request.model_dump_json().encode(),
+                headers={"Content-Type": "application/json"},
+                timeout=request.wait_seconds + _CALL_SECONDS,
+            )
+            return Idle(retry_after(response)) if response.status_code == 204 else self._ims.read(response, Lease)
+
+        return await self._signed_in(ask)
+
+    async def heartbeat(self, job_id: str, attempt: int, timeout: float) -> HeartbeatAnswer:
+        """Renew a lease."""
+        return await self._signed_in(
+            lambda: self._ims.call(
+                "POST",
+                f"/v1/agent/jobs/{job_id}/heartbeat",
+                body=Heartbeat(attempt=attempt),
+                answer=HeartbeatAnswer,
+                timeout=timeout,
+            )
+        )
+
+    async def put_log(self, job_id: str, attempt: int, chunk: Chunk) -> None:
+        """Store a chunk of a job's log. The same chunk again is harmless."""
+
+        async def put() -> None:
+            await self._ims.send(
+                "PUT",
+                f"/v1/agent/jobs/{job_id}/logs/{chunk.seq}",
+                params={"attempt": attempt, "offset": chunk.offset},
+                content=gzip.compress(chunk.data, mtime=0),
+                headers={"Content-Type": "application/gzip"},
+                timeout=_CALL_SECONDS,
+            )
+
+        await self._signed_in(put)
+
+    async def finish(self, job_id: str, report: Finish) -> None:
+        """Report how an attempt ended. The same report again is harmless."""
+        await self._signed_in(lambda: self._ims.call("POST", f"/v1/agent/jobs/{job_id}/finish", body=report))
+
+    async def _signed_in(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make the call; if the token isn't accepted, sign in anew and make it once more."""
+        before = self._access_token
+        try:
+            return await call()
+        except ApiError as error:
+            if error.status != 401:
+                raise
+        # Another call may have signed in anew meanwhile: its token is good.
+        if self._access_token == before:
+            self._access_token = None
+        return await call()
+
+    async def _token(self) -> str:
+        async with self._signing_in:
+            if self._access_token is None or self._clock() >= self._renew_at:
+                answer = await self._anonymous.call(
+                    "POST",
+                    "/v1/agent/session",
+                    body=self._identity.sign_in(int(self._wall()), secrets.token_urlsafe(24)),
+                    answer=SignInResponse,
+                )
+                self._access_token = answer.access_token
+                self._renew_at = self._clock() + answer.expires_in * (1 - _EARLY)
+            return self._access_token

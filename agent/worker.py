@@ -1,0 +1,186 @@
+"""The lease loop: asks the IMS for jobs, and runs as many at once as the agent has slots."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent.attempt import Attempt
+from agent.backoff import Backoff
+from agent.job import Executor
+from agent.journal import JournalEntry
+from agent.redaction import Redactor
+from agent.report import Office, report
+from agent.session import Idle
+from api.client import ApiError, UnreachableError
+from api.contract.agents import Finish, HeldJob, Lease, LeaseRequest
+
+log = logging.getLogger(__name__)
+
+_NOT_HELD = {404, 409, 410}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much an agent does at once, and how long it waits, in seconds.
+
+    Once the agent is told to stop, jobs in progress may end by themselves for `stop`; then they are cancelled, and after
+    `cancel` stopped by force, for which they have `force`.
+    """
+
+    slots: int = 4
+    poll: float = 50.0
+    stop: float = 30.0
+    cancel: float = 60.0
+    force: float = 30.0
+
+
+class Worker:
+    """One agent at work, until it is told to stop. `watch` is told each job's redactor, for the agent's own log."""
+
+    def __init__(
+        self,
+        office: Office,
+        executor: Executor,
+        limits: Limits,
+        watch: Callable[[Redactor], None] = lambda redactor: None,
+        *,
+        once: bool = False,
+    ) -> None:
+        self._office = office
+        self._executor = executor
+        self._limits = limits
+        self._watch = watch
+        self._once = once
+        self._free = asyncio.Semaphore(limits.slots)
+        self._running: dict[asyncio.Task[None], tuple[str, Attempt | None]] = {}
+        self._stop = asyncio.Event()
+        self._stop_now = asyncio.Event()
+
+    def stop(self) -> None:
+        """Take no more jobs, and end those in progress; called once more, end them at once."""
+        if self._stop.is_set():
+            self._stop_now.set()
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Work until `stop`; with `once`, until there is nothing to do. Jobs of an earlier process come first."""
+        leasing = asyncio.create_task(self._lease_loop(), name="lease loop")
+        stopped = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait([leasing, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if leasing.done():
+                leasing.result()
+        finally:
+            leasing.cancel()
+            stopped.cancel()
+            await self._end_running()
+
+    async def _lease_loop(self) -> None:
+        for entry in await asyncio.to_thread(self._office.journal.entries):
+            if entry.finish:
+                self._settle(entry.job_id, entry.finish)
+            else:
+                await self._resume(entry)
+        request = LeaseRequest(wait_seconds=1 if self._once else self._limits.poll)
+        while True:
+            await self._free.acquire()
+            answer = await self._ask(request)
+            if isinstance(answer, Lease):
+                await self._start(answer)
+                continue
+            self._free.release()
+            if self._once and not self._running:
+                return
+            await asyncio.sleep(answer.retry_after or 0)
+
+    async def _ask(self, request: LeaseRequest) -> Lease | Idle:
+        """Ask until there is an answer."""
+        backoff = Backoff()
+        while True:
+            try:
+                return await self._office.session.lease(request)
+            except UnreachableError as error:
+                wait = backoff.next()
+                log.warning("lease loop: waits %.1f s: %s", wait, error)
+            except ApiError as error:
+                if request.resume and error.status in _NOT_HELD:
+                    return Idle(None)
+                wait = backoff.next(error.retry_after)
+                log.warning("lease loop: waits %.1f s: %s", wait, error)
+            await asyncio.sleep(wait)
+
+    def _settle(self, job_id: str, finish: Finish) -> None:
+        """Send the report that an earlier process of this agent owes. Its log was redacted when it was written."""
+        log.info("lease loop: the report of %s, attempt %d, is still owed", job_id, finish.attempt)
+        uploader = self._office.uploader(job_id, finish.attempt, Redactor())
+        self._follow(job_id, None, asyncio.create_task(report(self._office, uploader, job_id, finish), name=f"report {job_id}"))
+
+    async def _resume(self, entry: JournalEntry) -> None:
+        """Go on with a job that an earlier process of this agent held, if its attempt is still the current one."""
+        log.info("lease loop: the journal has %s, attempt %d", entry.job_id, entry.attempt)
+        await self._free.acquire()
+        held = HeldJob(job_id=entry.job_id, attempt=entry.attempt)
+        answer = await self._ask(LeaseRequest(wait_seconds=0, resume=held))
+        if not isinstance(answer, Lease) or (answer.job_id, answer.attempt) != (entry.job_id, entry.attempt):
+            log.info("lease loop: %s is no longer this agent's", entry.job_id)
+            await asyncio.to_thread(self._office.journal.drop, entry.job_id, entry.attempt)
+        if isinstance(answer, Lease):
+            await self._start(answer)
+        else:
+            self._free.release()
+
+    async def _start(self, lease: Lease) -> None:
+        """Run a lease, in a slot that is already taken."""
+        for task, (job_id, attempt) in list(self._running.items()):
+            if job_id == lease.job_id and attempt is not None:
+                # This process is still at work on an earlier attempt: that lease is lost, though it may not know yet.
+                task.cancel()
+                await asyncio.wait([task])
+        redactor = Redactor()
+        self._watch(redactor)
+        attempt = Attempt(self._office, self._executor, lease, redactor)
+        task = asyncio.create_task(attempt.run(), name=f"job {lease.job_id}")
+        task.add_done_callback(lambda _: self._free.release())
+        self._follow(lease.job_id, attempt, task)
+
+    def _follow(self, job_id: str, attempt: Attempt | None, task: asyncio.Task[None]) -> None:
+        self._running[task] = (job_id, attempt)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        job_id, _ = self._running.pop(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("job %s: its attempt ended in an error", job_id, exc_info=error)
+
+    async def _end_running(self) -> None:
+        """Let jobs end by themselves, then cancel them, then stop them by force. What is left then, the journal knows."""
+        await self._wait_for_jobs(self._limits.stop)
+        self._stop_attempts(force=False)
+        await self._wait_for_jobs(self._limits.cancel)
+        self._stop_attempts(force=True)
+        self._stop_now.clear()
+        await self._wait_for_jobs(self._limits.force)
+        for task in list(self._running):
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _stop_attempts(self, *, force: bool) -> None:
+        for _, attempt in self._running.values():
+            if attempt is not None:
+                attempt.stop(force=force)
+
+    async def _wait_for_jobs(self, limit: float) -> None:
+        """Until all have ended, `limit` seconds have passed, or the agent is told to stop at once."""
+        if not self._running:
+            return
+        log.info("%d jobs are still at work; waiting up to %g s", len(self._running), limit)
+        ended = asyncio.create_task(_all_ended(list(self._running)))
+        now = asyncio.create_task(self._stop_now.wait())
+        await asyncio.wait([ended, now], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        now.cancel()
+
+
+async def _all_ended(tasks: list[asyncio.Task[None]]) -> None:
+    await asyncio.wait(tasks)

@@ -1,0 +1,33 @@
+"""The provider's process: `terraform` starts it through the launcher that `exclave provider install` writes.
+
+`python -m provider_bridge --debug` serves any Terraform run that gets the variable that it prints.
+"""
+
+import os
+import sys
+
+SOURCE_ADDRESS = "exclave/exclave"
+
+
+def main() -> None:
+    """Serve until Terraform is done. Exits with 1 and a message if nobody but a user has started it."""
+    from provider_bridge.framework.servicer import Servicer
+    from provider_bridge.protocol import serve
+    from provider_bridge.resources.provider import ExclaveProvider
+
+    servicer = Servicer(ExclaveProvider(os.environ))
+    try:
+        if "--debug" in sys.argv[1:]:
+            serve.serve_reattach(servicer, os.environ, SOURCE_ADDRESS)
+        else:
+            serve.serve_terraform(servicer, os.environ)
+    except serve.NotAPluginRunError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    sys.stdout.flush()
+    # Not sys.exit: it would wait for threads that wait for calls that nobody makes any more.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""The IMS's REST API over `http.client`: connections that are kept, retries, errors as exceptions.
+
+Imported only once the provider is configured, because half of a command's provider processes never speak HTTP. All methods
+may be called from many threads at once.
+"""
+
+import http.client
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+from provider_bridge.problems import FieldProblem, Json, ProblemError, StoppedError, UnreachableError
+
+_PROBLEM_TYPE_PREFIX = "urn:exclave:problem:"
+_REQUEST_SECONDS = 30.0
+_RETRY_STATUS = frozenset({429, 502, 503, 504})
+
+# An IMS that has answered before is being restarted and worth waiting for; one that never has is probably a wrong URL.
+_PATIENCE_SECONDS = 60.0
+_FIRST_PATIENCE_SECONDS = 3.0
+
+# Waits of 0.25, 0.5, 1, 2, 4, 5, 5 … seconds, or what Retry-After says.
+_FIRST_WAIT_SECONDS = 0.25
+_LONGEST_WAIT_SECONDS = 5.0
+
+
+class Client:
+    """One Terraform run's way to the IMS. `stop` ends waits between retries, never a request that is under way."""
+
+    def __init__(self, url: str, token: str, stop: threading.Event, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.url = url.rstrip("/")
+        self._address: SplitResult = urlsplit(self.url)
+        self._headers = {
+            "Authorization": f"Bearer {token}",
+            "Accept": "application/json",
+            "User-Agent": "terraform-provider-exclave",
+        }
+        self._stop = stop
+        self._clock = clock
+        self._idle: list[http.client.HTTPConnection] = []
+        self._answered = False
+        self._gave_up = False
+
+    def get(self, *parts: str, **query: str | int) -> Json:
+        """Read `/v1/<parts>?<query>`."""
+        return self._request("GET", parts, query)
+
+    def create(self, *parts: str, body: Json) -> Json:
+        """Post `body` to a collection. Tried again safely: the key says that it is the same request."""
+        return self._request("POST", parts, {}, body, {"Idempotency-Key": str(uuid.uuid4())})
+
+    def put(self, *parts: str, body: Json) -> Json:
+        """Replace an object."""
+        return self._request("PUT", parts, {}, body)
+
+    def delete(self, *parts: str) -> None:
+        """Delete an object."""
+        self._request("DELETE", parts, {})
+
+    def check_create(self, *parts: str, body: Json) -> None:
+        """Have the IMS check what `create` would send; nothing is stored."""
+        self._request("POST", parts, {"dry_run": "true"}, body)
+
+    def check_put(self, *parts: str, body: Json) -> None:
+        """Have the IMS check what `put` would send; nothing is stored."""
+        self._request("PUT", parts, {"dry_run": "true"}, body)
+
+    def _request(
+        self,
+        method: str,
+        parts: tuple[str, ...],
+        query: dict[str, str | int],
+        body: Json = None,
+        headers: dict[str, str] | None = None,
+    ) -> Json:
+        target = f"{self._address.path}/v1/{'/'.join(quote(part, safe='') for part in parts)}"
+        if query:
+            target = f"{target}?{urlencode(query)}"
+        payload = None if body is None else json.dumps(body).encode()
+        all_headers = {**self._headers, **(headers or {})}
+        if payload is not None:
+            all_headers["Content-Type"] = "application/json"
+        started = self._clock()
+        wait = _FIRST_WAIT_SECONDS
+        while True:
+            asked_wait = 0.0
+            try:
+                status, answer_headers, answer = self._once(method, target, payload, all_headers)
+            except (OSError, http.client.HTTPException) as error:
+                failure: Exception = UnreachableError(f"{self.url} gives no answer: {_reason(error)}")
+                failure.__cause__ = error
+            else:
+                self._answered, self._gave_up = True, False
+                if status < 300:
+                    return _read_json(status, answer)
+                failure = _problem(status, answer)
+                if status not in _RETRY_STATUS:
+                    raise failure
+                asked_wait = _retry_after(answer_headers)
+            delay = max(wait, asked_wait)
+            if self._clock() - started + delay > self._patience():
+                self._gave_up = True
+                raise failure
+            if self._stop.wait(delay):
+                raise StoppedError from failure
+            wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+
+    def _patience(self) -> float:
+        """Seconds to keep trying. One call waits for an IMS that is away; those after it don't wait all over again."""
+        if self._gave_up:
+            return 0
+        return _PATIENCE_SECONDS if self._answered else _FIRST_PATIENCE_SECONDS
+
+    def _once(
+        self, method: str, target: str, payload: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """One request over a kept connection if there is one; a kept one that turns out to be closed is replaced at once."""
+        while True:
+            try:
+                connection, kept = self._idle.pop(), True
+            except IndexError:
+                connection, kept = self._connect(), False
+            try:
+                connection.request(method, target, payload, headers)
+                response = connection.getresponse()
+                content = response.read()
+            except (ConnectionError, http.client.BadStatusLine):
+                connection.close()
+                if kept:
+                    continue
+                raise
+            except BaseException:
+                connection.close()
+                raise
+            self._idle.append(connection)
+            return response.status, response.headers, content
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self._address.scheme == "https":
+            return http.client.HTTPSConnection(self._address.netloc, timeout=_REQUEST_SECONDS)
+        return http.client.HTTPConnection(self._address.netloc, timeout=_REQUEST_SECONDS)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _retry_after(headers: http.client.HTTPMessage) -> float:
+    """Seconds that the answer asks to wait (RFC 9110, section 10.2.3); a date, which the IMS never sends, counts as none."""
+    try:
+        return float(headers.get("Retry-After", "0"))
+    except ValueError:
+        return 0.0
+
+
+def _read_json(status: int, answer: bytes) -> Json:
+    try:
+        return json.loads(answer) if answer else None
+    except ValueError:
+        raise _problem(status, answer) from None
+
+
+def _problem(status: int, answer: bytes) -> Exception:
+    """The exception for an error answer. One that isn't a problem document comes from something in between, such as a proxy."""
+    try:
+        document = json.loads(answer)
+        return ProblemError(
+            status,
+            document["type"].removeprefix(_PROBLEM_TYPE_PREFIX),
+            document["title"],
+            document.get("detail", ""),
+            document.get("remedy", ""),
+            tuple(FieldProblem(each["field"], each["message"], each.get("remedy", "")) for each in document.get("errors", ())),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        text = answer[:200].decode(errors="replace").strip()
+        return ProblemError(
+            status,
+            "not_a_problem",
+            f"HTTP status {status}",
+            text or "The answer is empty.",
+            "Check that the provider's `url` is the IMS's own, without `/v1`.",
+        )

@@ -1,0 +1,1 @@
+"""What every Terraform provider does: schema, validation, planning, diagnostics, calls. Knows nothing of Exclave."""

@@ -1,0 +1,39 @@
+"""What can go wrong between the provider and the IMS, as exceptions. Imports no HTTP: every provider process loads it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+Json = Any
+"""What `json.loads` returns: a body of the IMS's API, a model of the contract."""
+
+
+@dataclass(frozen=True)
+class FieldProblem:
+    """One field of a request's body that is wrong; `field` is its dotted path, such as `config.variables.cidr`."""
+
+    field: str
+    message: str
+    remedy: str
+
+
+class ProblemError(Exception):
+    """The IMS refuses the request (RFC 9457 problem+json). `code` is stable: `name_taken`, `in_use`, `conflict` and so on."""
+
+    def __init__(
+        self, status: int, code: str, title: str, detail: str, remedy: str = "", errors: tuple[FieldProblem, ...] = ()
+    ) -> None:
+        super().__init__(f"{title}: {detail}")
+        self.status = status
+        self.code = code
+        self.title = title
+        self.detail = detail
+        self.remedy = remedy
+        self.errors = errors
+
+
+class UnreachableError(Exception):
+    """The IMS gives no answer, or none that is its own, for as long as the provider tries. The text names URL and reason."""
+
+
+class StoppedError(Exception):
+    """The user asked Terraform to stop while the provider waited to try again."""

@@ -1,0 +1,172 @@
+"""The plugin's side of go-plugin: handshake, server on a private unix socket, standard streams, shutdown, reattach mode.
+
+Nothing but the handshake line may ever be written to stdout: Terraform reads it. Logs go to stderr.
+"""
+
+import base64
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import grpc
+
+from provider_bridge.protocol import certificate
+from provider_bridge.protocol import tfplugin6_pb2 as pb
+
+_COOKIE = ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
+_MAX_MESSAGE_BYTES = 256 << 20
+_MAX_SOCKET_PATH = 100
+"""Bytes; sockaddr_un holds 104 on macOS and 108 on Linux."""
+
+_THREADS = 64
+"""As many calls run at once; Terraform's -parallelism is 10 by default. Threads are started as they are needed."""
+
+_PARENT_CHECK_SECONDS = 5.0
+
+Message = Any
+"""A protobuf message. Its class is made at run time."""
+
+
+class NotAPluginRunError(Exception):
+    """The process wasn't started by Terraform or OpenTofu. The text says so to whoever started it."""
+
+
+class Answerer(Protocol):
+    """What answers the calls of the service `tfplugin6.Provider`. Called from many threads at once."""
+
+    def answer(self, call: str, request: Message) -> Message:
+        """The response to one call (`"GetProviderSchema"`), or an iterator of responses where the call streams them."""
+
+
+@dataclass(frozen=True)
+class _Listener:
+    server: Any
+    folder: str
+    socket: str
+    certificate: str
+    """The server's certificate as base64 without padding; empty without TLS."""
+
+    def close(self) -> None:
+        self.server.stop(0.1).wait()
+        if os.path.exists(self.socket):  # noqa: PTH110 - pathlib costs start time here
+            os.unlink(self.socket)  # noqa: PTH108
+        os.rmdir(self.folder)  # noqa: PTH106
+
+
+def serve_terraform(answerer: Answerer, environment: Mapping[str, str]) -> None:
+    """Answer the Terraform process that started this one, until it says `Shutdown` or is gone.
+
+    Raises NotAPluginRunError before anything is opened.
+    """
+    if environment.get(_COOKIE[0]) != _COOKIE[1]:
+        raise NotAPluginRunError("this program is a Terraform plugin: it is started by `terraform` or `tofu`, not by hand")
+    versions = environment.get("PLUGIN_PROTOCOL_VERSIONS", "6").split(",")
+    if "6" not in versions:
+        raise NotAPluginRunError(f"needs Terraform or OpenTofu with plugin protocol 6; this one speaks {', '.join(versions)}")
+    # Terraform and its plugins share a process group: Ctrl-C reaches both, and Terraform alone decides what follows.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    done = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: done.set())
+    listener = _listen(answerer, done, environment, tls=bool(environment.get("PLUGIN_CLIENT_CERT")))
+    sys.stdout.write(f"1|6|unix|{listener.socket}|grpc|{listener.certificate}\n")
+    sys.stdout.flush()
+    parent = os.getppid()
+    while not done.wait(_PARENT_CHECK_SECONDS) and os.getppid() == parent:
+        pass
+    listener.close()
+
+
+def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: str) -> None:
+    """Answer any Terraform process that finds this one through the variable printed here, until SIGINT or SIGTERM.
+
+    For development and tests: one process serves many runs, without TLS. `address` is the provider's source address.
+    """
+    import json
+
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    listener = _listen(answerer, threading.Event(), environment, tls=False)
+    reattach = {
+        address: {
+            "Protocol": "grpc",
+            "ProtocolVersion": 6,
+            "Pid": os.getpid(),
+            "Test": True,
+            "Addr": {"Network": "unix", "String": listener.socket},
+        }
+    }
+    print(f"TF_REATTACH_PROVIDERS='{json.dumps(reattach)}'", flush=True)
+    done.wait()
+    listener.close()
+
+
+def _listen(answerer: Answerer, done: threading.Event, environment: Mapping[str, str], *, tls: bool) -> _Listener:
+    folder = _private_folder(environment)
+    socket = f"{folder}/s"
+    limits = [("grpc.max_send_message_length", _MAX_MESSAGE_BYTES), ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)]
+    server = grpc.server(ThreadPoolExecutor(_THREADS, "call"), options=limits)
+    server.add_generic_rpc_handlers((_router(answerer, done),))
+    encoded = ""
+    if tls:
+        # The client's certificate isn't checked: it is P-521, which gRPC's TLS refuses. The folder's mode keeps others out.
+        ours = certificate.create()
+        server.add_secure_port(f"unix:{socket}", grpc.ssl_server_credentials([(ours.key_pem, ours.pem)]))
+        encoded = base64.b64encode(ours.der).rstrip(b"=").decode()
+    else:
+        server.add_insecure_port(f"unix:{socket}")
+    server.start()
+    return _Listener(server, folder, socket, encoded)
+
+
+def _private_folder(environment: Mapping[str, str]) -> str:
+    """A new folder that only this user can enter, under a path short enough for a socket."""
+    parent = environment.get("PLUGIN_UNIX_SOCKET_DIR") or environment.get("TMPDIR") or "/tmp"  # noqa: S108 - a private folder in it
+    name = f"tfplugin-{os.urandom(8).hex()}"
+    if len(os.fsencode(f"{parent}/{name}/s")) > _MAX_SOCKET_PATH:
+        parent = "/tmp"  # noqa: S108
+    folder = f"{parent}/{name}"
+    os.mkdir(folder, 0o700)  # noqa: PTH102
+    return folder
+
+
+def _router(answerer: Answerer, done: threading.Event) -> Any:
+    """Routes a call by its path, from the compiled file's own list of calls."""
+    handlers = {
+        "/plugin.GRPCController/Shutdown": grpc.unary_unary_rpc_method_handler(lambda _request, _context: _shut_down(done)),
+        "/plugin.GRPCStdio/StreamStdio": grpc.unary_stream_rpc_method_handler(lambda _request, _context: _no_output(done)),
+    }
+    for name, method in pb.DESCRIPTOR.services_by_name["Provider"].methods_by_name.items():
+        kind = ("stream_" if method.client_streaming else "unary_") + ("stream" if method.server_streaming else "unary")
+        make = getattr(grpc, f"{kind}_rpc_method_handler")
+        request, response = method.input_type._concrete_class, method.output_type._concrete_class
+        handlers[f"/tfplugin6.Provider/{name}"] = make(
+            _behaviour(answerer, name), request.FromString, response.SerializeToString
+        )
+
+    class Router(grpc.GenericRpcHandler):  # type: ignore[misc] # grpcio ships no types
+        def service(self, details: Any) -> Any:
+            return handlers.get(details.method)
+
+    return Router()
+
+
+def _behaviour(answerer: Answerer, call: str) -> Callable[[Message, Any], Message]:
+    return lambda request, _context: answerer.answer(call, request)
+
+
+def _shut_down(done: threading.Event) -> bytes:
+    done.set()
+    return b""
+
+
+def _no_output(done: threading.Event) -> Iterator[bytes]:
+    # Terraform wants this stream open for as long as the plugin lives. Ours writes nothing to its standard streams but logs,
+    # which reach Terraform through the pipe.
+    done.wait()
+    yield from ()

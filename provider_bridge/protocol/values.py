@@ -1,0 +1,91 @@
+"""The values of Terraform's type system (cty) as Python values, and their msgpack form.
+
+null is None; numbers are int or float; lists, sets and tuples are lists; maps and objects are dicts. A value that isn't known
+until apply is `UNKNOWN`. Refinements of an unknown value (its prefix, that it isn't null) are dropped: they are hints.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgpack  # type: ignore[import-untyped]
+from msgpack.ext import ExtType  # type: ignore[import-untyped]
+
+Value = Any
+"""A cty value in its Python form. Terraform has checked it against the schema before it reaches the provider."""
+
+Object = dict[str, Value]
+"""A cty object: a resource's config, plan or state."""
+
+_UNKNOWN_EXTENSION = 0
+_REFINED_UNKNOWN_EXTENSION = 12
+
+
+class Unknown:
+    """The type of UNKNOWN, of which there is one. It has no truth value: asking for one is a bug in a plan."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+    def __bool__(self) -> bool:
+        raise TypeError("an unknown value is neither true nor false")
+
+    def __copy__(self) -> "Unknown":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Unknown":
+        return self
+
+
+UNKNOWN: Final = Unknown()
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """A value of an attribute whose type is `dynamic`, with the type that it has now (a JSON type constraint)."""
+
+    type: Value
+    value: Value
+
+
+def decode(encoded: bytes) -> Value:
+    """The value in `encoded`. Raises ValueError for what isn't msgpack."""
+    return msgpack.unpackb(encoded, ext_hook=_extension, list_hook=_dynamic, strict_map_key=False)
+
+
+def encode(value: Value) -> bytes:
+    """The msgpack form of `value`. Raises TypeError for what isn't a cty value."""
+    encoded: bytes = msgpack.packb(value, default=_encode_special)
+    return encoded
+
+
+def is_known(value: Value) -> bool:
+    """Whether neither the value nor any part of it is unknown."""
+    if isinstance(value, dict):
+        return all(is_known(part) for part in value.values())
+    if isinstance(value, list):
+        return all(is_known(part) for part in value)
+    return value is not UNKNOWN
+
+
+def _extension(code: int, data: bytes) -> Value:
+    if code in (_UNKNOWN_EXTENSION, _REFINED_UNKNOWN_EXTENSION):
+        return UNKNOWN
+    raise ValueError(f"msgpack extension {code} isn't part of the cty encoding")
+
+
+def _dynamic(items: list[Value]) -> Value:
+    # cty has no bytes, so a pair that begins with bytes is a dynamic value: its type as JSON, then the value.
+    if len(items) == 2 and isinstance(items[0], bytes):
+        return Dynamic(json.loads(items[0]), items[1])
+    return items
+
+
+def _encode_special(value: Value) -> Value:
+    if value is UNKNOWN:
+        return ExtType(_UNKNOWN_EXTENSION, b"\x00")
+    if isinstance(value, Dynamic):
+        return [json.dumps(value.type).encode(), value.value]
+    raise TypeError(f"{type(value).__name__} is not a cty value")

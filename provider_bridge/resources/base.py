@@ -1,0 +1,106 @@
+"""What Exclave's resources have in common: a connection, and errors of the IMS shown on their attributes."""
+
+import re
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from provider_bridge.framework.diagnostics import RefusedError, error
+from provider_bridge.framework.resource import Call, DataSource, Resource
+from provider_bridge.framework.schema import Schema
+from provider_bridge.problems import ProblemError
+from provider_bridge.protocol.values import Object
+from provider_bridge.resources.connection import Connection
+from provider_bridge.resources.refusals import refusals
+
+if TYPE_CHECKING:
+    from provider_bridge.client import Client
+
+
+class ApiResource(Resource):
+    """A resource that is one object of the API. Subclasses talk to the client; what it raises is translated here."""
+
+    def __init__(self, schema: Schema, connection: Connection) -> None:
+        self.schema = schema
+        self.connection = connection
+
+    def create(self, call: Call, planned: Object) -> Object | None:
+        """See `Resource.create`."""
+        with refusals(self.schema.attributes):
+            return self.api_create(call, self.connection.need(), planned)
+
+    def read(self, call: Call, state: Object) -> Object | None:
+        """See `Resource.read`. Unread while the provider's configuration isn't known."""
+        client = self.connection.client
+        if client is None:
+            return state
+        with refusals(self.schema.attributes):
+            try:
+                return self.api_read(call, client, state)
+            except ProblemError as problem:
+                if problem.status == 404:
+                    return None
+                raise
+
+    def update(self, call: Call, prior: Object, planned: Object) -> Object:
+        """See `Resource.update`."""
+        with refusals(self.schema.attributes):
+            return self.api_update(call, self.connection.need(), prior, planned)
+
+    def delete(self, call: Call, prior: Object) -> None:
+        """See `Resource.delete`."""
+        with refusals(self.schema.attributes):
+            try:
+                self.api_delete(call, self.connection.need(), prior)
+            except ProblemError as problem:
+                if problem.status != 404:
+                    raise
+
+    def import_state(self, call: Call, import_id: str) -> Object:
+        """See `Resource.import_state`."""
+        with refusals(self.schema.attributes):
+            return self.api_import(call, self.connection.need(), import_id)
+
+    @abstractmethod
+    def api_create(self, call: Call, client: "Client", planned: Object) -> Object | None:
+        """Create through the API."""
+
+    @abstractmethod
+    def api_read(self, call: Call, client: "Client", state: Object) -> Object | None:
+        """Read through the API; an answer of 404 means that the object is gone."""
+
+    @abstractmethod
+    def api_update(self, call: Call, client: "Client", prior: Object, planned: Object) -> Object:
+        """Update through the API."""
+
+    @abstractmethod
+    def api_delete(self, call: Call, client: "Client", prior: Object) -> None:
+        """Delete through the API; an answer of 404 is fine."""
+
+    @abstractmethod
+    def api_import(self, call: Call, client: "Client", import_id: str) -> Object:
+        """Find through the API."""
+
+
+class ApiDataSource(DataSource):
+    """A data source that is one object of the API."""
+
+    def __init__(self, schema: Schema, connection: Connection) -> None:
+        self.schema = schema
+        self.connection = connection
+
+    def read(self, call: Call, config: Object) -> Object:
+        """See `DataSource.read`."""
+        with refusals(self.schema.attributes):
+            return self.api_read(self.connection.need(), config)
+
+    @abstractmethod
+    def api_read(self, client: "Client", config: Object) -> Object:
+        """Read through the API."""
+
+
+def split_import_id(import_id: str, form: str) -> tuple[str, str]:
+    """The two parts of an import id such as `shop/network`. Raises RefusedError that shows the `form` otherwise."""
+    match = re.fullmatch(r"([^/]+)/([^/]+)", import_id)
+    if not match:
+        raise RefusedError(error("Invalid import id", f"{import_id!r} doesn't have the form `{form}`."))
+    return match[1], match[2]

@@ -1,0 +1,131 @@
+"""`exclave_install`: the resource and the data source."""
+
+from typing import TYPE_CHECKING
+
+from provider_bridge.framework.planning import changed
+from provider_bridge.framework.resource import Call
+from provider_bridge.problems import Json, ProblemError
+from provider_bridge.protocol.values import UNKNOWN, Object, is_known
+from provider_bridge.resources import deploys
+from provider_bridge.resources.base import ApiDataSource, ApiResource
+from provider_bridge.resources.wire import map_from_wire, map_to_wire
+
+if TYPE_CHECKING:
+    from provider_bridge.client import Client
+
+TYPE = "exclave_install"
+_FINGERPRINTS = "sensitive_fingerprints"
+_TEARDOWN_SECONDS = 3600.0
+
+
+class InstallResource(ApiResource):
+    """One app in one customer's account.
+
+    The IMS never gives sensitive inputs back. Their fingerprints, kept in private state since the last write, tell whether
+    somebody else has changed them; then they become null in the state, so that the next plan shows a change.
+    """
+
+    def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:
+        """Decide whether the inputs get a new version, and have the IMS check them."""
+        if prior is not None:
+            self.connection.note_name(TYPE, prior["name"])
+            if not changed(prior, planned, "app_id", "name", "inputs", "sensitive_inputs", "approval"):
+                return planned
+            inputs_change = changed(prior, planned, "inputs", "sensitive_inputs")
+            planned = {**planned, "inputs_version": UNKNOWN if inputs_change else prior["inputs_version"]}
+        self._check(call, prior, planned)
+        return planned
+
+    def _check(self, call: Call, prior: Object | None, planned: Object) -> None:
+        attributes, app = self.schema.attributes, planned["app_id"]
+        if not is_known([app, planned["name"], planned["inputs"], planned["sensitive_inputs"], planned["approval"]]):
+            return
+        if prior is None:
+            taken = (TYPE, planned["name"])
+            body = _create(planned)
+            self.connection.check(
+                call, attributes, lambda client: client.check_create("installs", body=body), app=app, creates=taken
+            )
+        elif not changed(prior, planned, "app_id", "name"):
+            install, update = prior["id"], _update(prior, planned)
+            self.connection.check(call, attributes, lambda client: client.check_put("installs", install, body=update), app=app)
+
+    def api_create(self, call: Call, client: "Client", planned: Object) -> Object:
+        """See `ApiResource`."""
+        return _written(call, client.create("installs", body=_create(planned)), planned)
+
+    def api_read(self, call: Call, client: "Client", state: Object) -> Object:
+        """See `ApiResource`."""
+        self.connection.note_name(TYPE, state["name"])
+        install = client.get("installs", state["id"])
+        read = _to_state(install, state)
+        if call.private.get(_FINGERPRINTS) != install[_FINGERPRINTS]:
+            read["sensitive_inputs"] = None
+        return read
+
+    def api_update(self, call: Call, client: "Client", prior: Object, planned: Object) -> Object:
+        """See `ApiResource`."""
+        return _written(call, client.put("installs", prior["id"], body=_update(prior, planned)), planned)
+
+    def api_delete(self, call: Call, client: "Client", prior: Object) -> None:
+        """Tear down first what is still deployed, if no `exclave_deployment` has done so."""
+        try:
+            client.delete("installs", prior["id"])
+        except ProblemError as problem:
+            if problem.code != "in_use":
+                raise
+            deploys.tear_down(call, client, prior["id"], _TEARDOWN_SECONDS)
+            client.delete("installs", prior["id"])
+
+    def api_import(self, call: Call, client: "Client", import_id: str) -> Object:
+        """By id or name. The sensitive inputs stay unknown to Terraform until its next apply writes them."""
+        install = client.get("installs", import_id)
+        call.private[_FINGERPRINTS] = install[_FINGERPRINTS]
+        return {**_to_state(install, None), "sensitive_inputs": None}
+
+
+class InstallDataSource(ApiDataSource):
+    """An install, by id or name."""
+
+    def api_read(self, client: "Client", config: Object) -> Object:
+        """See `ApiDataSource`."""
+        install = client.get("installs", config["id"] or config["name"])
+        return {**_to_state(install, None), "agent_id": install["agent_id"]}
+
+
+def _create(planned: Object) -> Json:
+    return {
+        "app_id": planned["app_id"],
+        "name": planned["name"],
+        "inputs": map_to_wire(planned["inputs"]),
+        "sensitive_inputs": map_to_wire(planned["sensitive_inputs"]),
+        "approval": planned["approval"],
+    }
+
+
+def _update(prior: Object, planned: Object) -> Json:
+    """The body of an update. Sensitive inputs that are in neither prior state nor plan aren't Terraform's: they stay."""
+    ours = prior["sensitive_inputs"] is not None or planned["sensitive_inputs"] is not None
+    return {
+        "inputs": map_to_wire(planned["inputs"]),
+        "sensitive_inputs": map_to_wire(planned["sensitive_inputs"]) if ours else None,
+        "approval": planned["approval"],
+    }
+
+
+def _written(call: Call, install: Json, planned: Object) -> Object:
+    call.private[_FINGERPRINTS] = install[_FINGERPRINTS]
+    return {**_to_state(install, planned), "sensitive_inputs": planned["sensitive_inputs"]}
+
+
+def _to_state(install: Json, before: Object | None) -> Object:
+    before = before or {"app_id": install["app_id"], "inputs": None, "sensitive_inputs": None}
+    return {
+        "id": install["id"],
+        "app_id": before["app_id"],
+        "name": install["name"],
+        "inputs": map_from_wire(install["inputs"], before["inputs"]),
+        "sensitive_inputs": before["sensitive_inputs"],
+        "approval": install["approval"],
+        "inputs_version": install["inputs_version"],
+    }

@@ -1,0 +1,22 @@
+"""The form of references in a component's variables, checked without the IMS.
+
+The same grammar as `api.contract.references`, which the provider's process must not load; a test holds the two together.
+"""
+
+import re
+
+_BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_NAME = r"[A-Za-z0-9_-]+"
+_REFERENCE = re.compile(
+    rf"inputs\.{_NAME}|install\.(id|name)|components\.{_NAME}\.outputs\.{_NAME}|components\.{_NAME}\.image\.(repository|tag|digest)"
+)
+
+ALLOWED = (
+    "`{{ inputs.NAME }}`, `{{ install.id }}`, `{{ install.name }}`, `{{ components.NAME.outputs.NAME }}` and "
+    "`{{ components.NAME.image.repository }}` (or `.tag`, `.digest`)"
+)
+
+
+def malformed(text: str) -> list[str]:
+    """The references in `text` that can't be read, as written."""
+    return [match[0] for match in _BRACES.finditer(text) if not _REFERENCE.fullmatch(match[1].strip())]

@@ -1,0 +1,40 @@
+"""Values on their way between Terraform's state and the API's JSON.
+
+What Terraform's types can't say is written as JSON in a string. The form that the user wrote stays as long as it means what
+the API says, or else a plan would show a change that is none.
+"""
+
+import json
+from collections.abc import Mapping
+
+from provider_bridge.problems import Json
+from provider_bridge.protocol.values import Value
+
+
+def as_text(value: Json) -> str:
+    """A JSON value as a string: a string as it is, anything else as compact JSON, which is what `jsonencode` writes."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def same_text(written: str, value: Json) -> bool:
+    """Whether `written` means `value`: the same string, or JSON of the same value."""
+    if isinstance(value, str):
+        return written == value
+    try:
+        return bool(json.loads(written) == value)
+    except ValueError:
+        return False
+
+
+def map_to_wire(values: Mapping[str, Value] | None) -> dict[str, Json]:
+    """A map from a plan; null elements count as left out."""
+    return {name: value for name, value in (values or {}).items() if value is not None}
+
+
+def map_from_wire(answer: Mapping[str, Json], written: Mapping[str, Value] | None) -> Value:
+    """A map of strings for the state: `written`, what the state has, if it means the same as the answer."""
+    if written is not None:
+        given = map_to_wire(written)
+        if given.keys() == answer.keys() and all(same_text(given[name], value) for name, value in answer.items()):
+            return written
+    return {name: as_text(value) for name, value in answer.items()}

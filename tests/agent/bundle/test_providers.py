@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import pytest
+
+from agent.bundle.providers import ModuleLeaksError, needed_providers
+
+
+def module(folder: Path, content: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "main.tf").write_text(content)
+    return folder
+
+
+def test_the_built_in_provider_is_not_needed_from_outside(tmp_path: Path) -> None:
+    folder = module(
+        tmp_path,
+        """
+        terraform {
+          required_providers {
+            terraform = { source = "terraform.io/builtin/terraform" }
+          }
+        }
+        resource "terraform_data" "a" { input = 1 }
+        data "terraform_remote_state" "b" { backend = "local" }
+        """,
+    )
+    assert needed_providers(folder) == set()
+
+
+def test_named_and_implied_providers_are_found(tmp_path: Path) -> None:
+    folder = module(
+        tmp_path,
+        """
+        terraform {
+          required_version = ">= 1.8"
+          required_providers {
+            aws  = { source = "hashicorp/aws", version = "~> 5.0" }
+            mine = { source = "example.com/acme/dummy" }
+            old  = "~> 1.0"
+          }
+        }
+        provider "google" {}
+        resource "aws_vpc" "a" { provider = aws.west }
+        resource "random_id" "b" {}
+        data "http" "c" { provider = mine }
+        ephemeral "vault_token" "d" {}
+        check "e" {
+          data "dns_a_record_set" "f" {}
+          assert {
+            condition     = true
+            error_message = "no"
+          }
+        }
+        """,
+    )
+    assert needed_providers(folder) == {
+        "hashicorp/aws",
+        "example.com/acme/dummy",
+        "hashicorp/old",
+        "hashicorp/google",
+        "hashicorp/random",
+        "hashicorp/vault",
+        "hashicorp/dns",
+    }
+
+
+def test_modules_inside_the_folder_count(tmp_path: Path) -> None:
+    module(tmp_path / "root", 'module "a" { source = "./modules/a" }')
+    module(tmp_path / "root" / "modules" / "a", 'module "b" { source = "../b" }')
+    module(tmp_path / "root" / "modules" / "b", 'resource "null_resource" "x" {}')
+    assert needed_providers(tmp_path / "root") == {"hashicorp/null"}
+
+
+@pytest.mark.parametrize(
+    "source", ["terraform-aws-modules/vpc/aws", "git::https://example.com/x.git", "../other", "./../../other", "/abs"]
+)
+def test_a_module_outside_of_the_folder_leaks(tmp_path: Path, source: str) -> None:
+    module(tmp_path / "other", "")
+    folder = module(tmp_path / "root", f'module "vpc" {{ source = "{source}" }}')
+    with pytest.raises(ModuleLeaksError, match=r'module "vpc" calls .* outside') as refused:
+        needed_providers(folder)
+    assert refused.value.failure.code == "module_not_closed"
+
+
+def test_a_module_that_is_not_there_is_named(tmp_path: Path) -> None:
+    folder = module(tmp_path, 'module "a" { source = "./modules/a" }')
+    with pytest.raises(ModuleLeaksError, match="isn't there"):
+        needed_providers(folder)

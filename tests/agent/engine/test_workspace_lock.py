@@ -1,0 +1,54 @@
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from agent.engine.lock import WorkspaceBusyError, workspace_lock
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_two_never_hold_the_lock_at_once(tmp_path: Path) -> None:
+    async with workspace_lock(tmp_path / "lock", limit=0):
+        with pytest.raises(WorkspaceBusyError):
+            async with workspace_lock(tmp_path / "lock", limit=0.2):
+                pass
+    async with workspace_lock(tmp_path / "lock", limit=0):
+        pass
+
+
+async def test_whoever_waits_gets_the_lock_when_it_is_free(tmp_path: Path) -> None:
+    order: list[str] = []
+    held = asyncio.Event()
+
+    async def hold(name: str, until: asyncio.Event) -> None:
+        async with workspace_lock(tmp_path / "lock", limit=30):
+            order.append(name)
+            held.set()
+            await until.wait()
+
+    first, second = asyncio.Event(), asyncio.Event()
+    one = asyncio.create_task(hold("one", first))
+    await held.wait()
+    two = asyncio.create_task(hold("two", second))
+    first.set()
+    second.set()
+    await asyncio.gather(one, two)
+    assert order == ["one", "two"]
+
+
+async def test_a_lock_on_a_removed_workspace_guards_nothing(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    taken = asyncio.Event()
+
+    async def wait_for_it() -> None:
+        taken.set()
+        async with workspace_lock(workspace / "lock", limit=30):
+            assert (workspace / "lock").exists()
+
+    async with workspace_lock(workspace / "lock", limit=0):
+        waiting = asyncio.create_task(wait_for_it())
+        await taken.wait()
+        shutil.rmtree(workspace)
+    await waiting

@@ -1,0 +1,104 @@
+"""A customer's account for tests: both registries are real, and so is the engine."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from registry_server import RegistryServer
+
+from agent.build.build import run_build
+from agent.cancellation import Cancellation
+from agent.engine.find import find_engine
+from agent.install.executor import InstallExecutor
+from agent.install.site import Site
+from agent.job import JobContext
+from agent.oci.vendor_key import VendorKey
+from agent.redaction import Redactor
+from api.contract.agents import BuildJob, JobResult, RegistryAccess, SyncJob, TerraformJob
+from api.contract.base import Json
+from api.contract.components import PathSource, Source, TerraformModuleConfig
+
+
+@dataclass
+class Customer:
+    """An install in a customer's account, with the vendor that ships to it, and what an IMS would tell its agent."""
+
+    vendor: RegistryServer
+    registry: RegistryServer
+    site: Site
+    key: VendorKey
+    folder: Path
+    log: list[str] = field(default_factory=list)
+    secrets: Redactor = field(default_factory=Redactor)
+    digests: dict[str, str] = field(default_factory=dict)
+
+    async def build(self, component: str, source: str, key: VendorKey | None = None) -> str:
+        """Build a component of one file; gives the digest."""
+        folder = self.folder / "source" / component
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "main.tf").write_text(source)
+        job = BuildJob(
+            build_id=f"bld_{component}",
+            app="shop",
+            component=component,
+            config=TerraformModuleConfig(source=Source(path=PathSource(path=str(folder)))),
+            registry=RegistryAccess(url=self.vendor.url, repository=f"shop/{component}", username="writer", password="secret"),
+        )
+        result = await run_build(
+            job,
+            work=self.folder / "builds",
+            engine=find_engine(None, os.environ),
+            key=key or self.key,
+            http=self.registry.http,
+            log=self.log.append,
+        )
+        self.digests[component] = result.artifact.digest
+        return result.artifact.digest
+
+    def context(self, job_id: str, cancellation: Cancellation | None = None) -> JobContext:
+        return JobContext(job_id, self.log.append, self.secrets, cancellation or Cancellation())
+
+    async def sync(self, component: str) -> JobResult:
+        ticket = self.vendor.ticket(f"ticket-{component}", digests=None)
+        access = RegistryAccess(
+            url=self.vendor.url, repository=f"shop/{component}", username=ticket.username, password=ticket.password
+        )
+        job = SyncJob(deploy_id="dep_1", component=component, digest=self.digests[component], registry=access)
+        return await InstallExecutor(self.site).run(job, self.context("job_sync"))
+
+    def job(
+        self,
+        kind: str,
+        component: str,
+        variables: dict[str, str] | None = None,
+        *,
+        plan: str | None = None,
+        inputs: dict[str, Json] | None = None,
+        sensitive: dict[str, Json] | None = None,
+        install: str = "ins_1",
+    ) -> TerraformJob:
+        return TerraformJob(
+            kind=kind,  # type: ignore[arg-type]
+            deploy_id="dep_1",
+            component=component,
+            digest=self.digests[component],
+            repository=f"shop/{component}",
+            config=TerraformModuleConfig(source=Source(path=PathSource(path="unused")), variables=variables or {}),
+            install_id=install,
+            install_name="acme",
+            inputs=inputs or {},
+            sensitive_inputs=sensitive or {},
+            plan_job_id=plan,
+        )
+
+    async def run(self, job: TerraformJob, job_id: str = "job_1", cancellation: Cancellation | None = None) -> JobResult:
+        return await InstallExecutor(self.site).run(job, self.context(job_id, cancellation))
+
+    async def deploy(self, component: str, variables: dict[str, str] | None = None, **inputs: dict[str, Json]) -> JobResult:
+        """Sync, plan, and apply that plan."""
+        await self.sync(component)
+        await self.run(self.job("plan", component, variables, **inputs), "job_plan")  # type: ignore[arg-type]
+        return await self.run(self.job("apply", component, variables, plan="job_plan", **inputs), "job_apply")  # type: ignore[arg-type]
+
+    def home(self, component: str) -> Path:
+        return self.site.components.of(component).root

@@ -1,0 +1,60 @@
+"""A fake IMS, and real Terraform that finds one provider process of the test run through TF_REATTACH_PROVIDERS."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import fake_ims
+import pytest
+from fake_ims import FakeIms
+from terraform_cli import Terraform
+
+
+@pytest.fixture(scope="session")
+def reattach() -> Iterator[str]:
+    """The value of TF_REATTACH_PROVIDERS: no `init`, no start of a process for each command."""
+    command = [sys.executable, "-I", "-m", "provider_bridge", "--debug"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("EXCLAVE_")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout
+        line = process.stdout.readline().strip()
+        yield line.removeprefix("TF_REATTACH_PROVIDERS='").removesuffix("'")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+@pytest.fixture
+def ims() -> Iterator[FakeIms]:
+    fake = FakeIms()
+    server = fake_ims.start(fake)
+    yield fake
+    fake.let_go()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def terraform(tmp_path: Path, ims: FakeIms, reattach: str) -> Terraform:
+    """A working folder whose provider is configured for `ims`."""
+    folder = tmp_path / "vendor"
+    folder.mkdir()
+    terraform = Terraform(folder, {"TF_REATTACH_PROVIDERS": reattach})
+    terraform.write(provider_block(ims), "provider.tf")
+    return terraform
+
+
+def provider_block(ims: FakeIms) -> str:
+    return f"""
+        terraform {{
+          required_providers {{
+            exclave = {{ source = "exclave/exclave" }}
+          }}
+        }}
+        provider "exclave" {{
+          url   = "{ims.url}"
+          token = "{fake_ims.TOKEN}"
+        }}
+    """
