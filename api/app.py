@@ -70,6 +70,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await db.write("system", outcomes.forgive_downtime, settings.intervals)
         sweeper = asyncio.create_task(_sweep(db, settings), name="sweeper")
         try:
             yield

@@ -25,11 +25,13 @@ def _answer(problem: Problem, headers: dict[str, str] | None = None) -> JSONResp
 
 def _field(location: Sequence[int | str]) -> str:
     """Pydantic's location as a dotted path into the body; the names of union branches aren't part of the body."""
-    parts = [str(part) for part in location if part not in ("body", "query", "path")]
+    parts = [str(part) for part in location[1:]]  # the first says whether it is the body, the query or the path
     return ".".join(part for at, part in enumerate(parts) if not (at and parts[at - 1] == "config" and part in _KINDS))
 
 
 def _field_problem(error: dict[str, Any]) -> FieldProblem:
+    if error["type"] == "json_invalid":
+        return FieldProblem(field="", message=f"the body isn't JSON: {error['ctx']['error']}")
     field = _field(error["loc"])
     if error["type"] == "union_tag_invalid":
         kinds = ", ".join(_KINDS)

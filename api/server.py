@@ -15,6 +15,7 @@ import uvicorn
 from api.app import create_app
 from api.contract.resources import TokenCreated
 from api.db.doorbell import Doorbell
+from api.db.transaction import Write
 from api.ims import Ims
 from api.settings import Settings
 from api.tokens import service as tokens
@@ -67,14 +68,22 @@ class _Server(uvicorn.Server):
 
 
 async def ensure_admin_token(ims: Ims) -> TokenCreated | None:
-    """Make the first admin token and write it to its file (mode 0600). None if the IMS has tokens already."""
-    token = await ims.db.write("system", tokens.first_admin)
-    if token:
-        path = ims.settings.admin_token
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(token.secret + "\n")
-    return token
+    """Make the first admin token and write it to its file (mode 0600). None if the IMS has tokens already.
+
+    The file comes before the commit: a kill in between leaves an IMS without a token, never one that nobody can enter.
+    """
+
+    def make(tx: Write) -> TokenCreated | None:
+        token = tokens.first_admin(tx)
+        if token:
+            handle = os.open(ims.settings.admin_token, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(token.secret + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        return token
+
+    return await ims.db.write("system", make)
 
 
 async def serve(

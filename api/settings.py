@@ -21,8 +21,6 @@ class Intervals:
     """How long a pull ticket is good until its first use."""
     enrollment: float = 3600
     access_token: float = 900
-    agent_offline: float = 120
-    """An agent not heard of for so long is called offline."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,6 @@ class RegistryClient:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.url = httpx.URL(url.rstrip("/") + "/")
-        self._retry = retry
         self._transport = Transport(http, retry)
         self._authorizer = Authorizer(self.url, credential, self._transport, clock)
         self._written: set[str] = set()
@@ -151,7 +150,7 @@ class RegistryClient:
             try:
                 return await attempt()
             except RegistryUnavailableError:
-                if not await self._retry.pause(tried + 1):
+                if not await self._transport.retry.pause(tried + 1):
                     raise
 
     async def mount_blob(self, repository: str, digest: str, from_repository: str) -> bool:

@@ -2,15 +2,18 @@
 
 from datetime import datetime
 
-from sqlalchemy import String
+from sqlalchemy import Column, String
 from sqlmodel import Field, SQLModel
 
 from api.contract.base import AgentKind
-from api.db.columns import UtcDateTime
+from api.db.columns import JsonOf, UtcDateTime
 
 
 class AgentRow(SQLModel, table=True):
-    """An agent, known by its own public key. Its current access token is stored as a hash; a newer sign-in replaces it."""
+    """An agent, known by its own public key. Its current access token is stored as a hash; a newer sign-in replaces it.
+
+    `nonces` has the sign-ins that could be replayed still: each nonce with its timestamp.
+    """
 
     __tablename__ = "agent"
 
@@ -24,7 +27,7 @@ class AgentRow(SQLModel, table=True):
     platform: str
     access_hash: str | None = Field(default=None, index=True)
     access_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    last_nonce: str | None = None
+    nonces: dict[str, int] = Field(default_factory=dict, sa_column=Column(JsonOf(dict[str, int]), nullable=False))
     enrolled_at: datetime = Field(sa_type=UtcDateTime)
     last_seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

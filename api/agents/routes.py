@@ -70,7 +70,7 @@ async def sign_in(body: SignInRequest, ims: State) -> SignInResponse:
 
 
 @protocol.post("/lease", responses={204: {"description": "No job; come back after `Retry-After` seconds."}})
-async def lease(body: LeaseRequest, ims: State, agent: AgentOf, response: Response) -> Lease | None:
+async def lease(body: LeaseRequest, request: Request, ims: State, agent: AgentOf, response: Response) -> Lease | None:
     """Get a job, or the attempt that the agent held before it was restarted."""
     db, intervals, actor = ims.db, ims.settings.intervals, f"agent:{agent.id}"
     if body.resume:
@@ -79,14 +79,17 @@ async def lease(body: LeaseRequest, ims: State, agent: AgentOf, response: Respon
     deadline = clock() + min(body.wait_seconds, intervals.long_poll)
     with db.doorbell.listen(queue.topic(agent.kind, agent.install_id)) as listener:
         while True:
-            if await db.read(lambda tx: queue.next_for(tx, service.find(tx, agent.id)) is not None):
+            if await db.read(lambda tx: queue.next_for(tx, service.still_signed_in(tx, agent)) is not None):
+                if await request.is_disconnected():  # nobody would get the job
+                    break
                 job = await db.write(actor, outcomes.claim, agent, ims.sources, intervals)
                 if job:
                     return job
             elif not await listener.wait(deadline - clock()):
-                response.status_code = 204
-                response.headers["Retry-After"] = "1" if db.doorbell.closed else "0"
-                return None
+                break
+    response.status_code = 204
+    response.headers["Retry-After"] = "1" if db.doorbell.closed else "0"
+    return None
 
 
 @protocol.post("/jobs/{job}/heartbeat")

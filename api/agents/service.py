@@ -36,16 +36,17 @@ _SEEN_STEP = timedelta(seconds=20)
 
 @dataclass(frozen=True)
 class AgentCaller:
-    """The agent that a request comes from."""
+    """The agent that a request comes from. `access_hash` says in which of its sessions."""
 
     id: str
     kind: AgentKind
     install_id: str | None
+    access_hash: str
 
 
 def public(row: AgentRow) -> Agent:
     """A row as the API shows it: without keys and hashes."""
-    hidden = {"public_key", "vendor_key", "access_hash", "access_until", "last_nonce"}
+    hidden = {"public_key", "vendor_key", "access_hash", "access_until", "nonces"}
     return Agent.model_validate(row.model_dump(exclude=hidden))
 
 
@@ -150,6 +151,7 @@ def _check_keys(tx: Read, enrollment: EnrollmentRow, body: EnrollRequest) -> Non
         return
     if body.vendor_key is not None:
         raise InvalidError.at("vendor_key", "only a build agent has one")
+    installs.find(tx, enrollment.install_id or "", field="token")
     if not vendor_keys(tx):
         raise ConflictError(
             "no build agent has enrolled yet, so there is no vendor key that an install agent could pin",
@@ -181,9 +183,9 @@ def sign_in(tx: Write, body: SignInRequest, *, seconds: float) -> SignInResponse
     row = tx.session.get(AgentRow, body.agent_id)
     if row is None or row.revoked_at is not None:
         raise UnauthorizedError("the agent isn't known or was revoked", remedy="Enrol it anew, with an empty home folder.")
-    if abs(tx.now.timestamp() - body.timestamp) > _CLOCK_SKEW_SECONDS:
+    if abs(int(tx.now.timestamp()) - body.timestamp) > _CLOCK_SKEW_SECONDS:
         raise UnauthorizedError("the agent's clock differs from the server's by more than 5 minutes", remedy="Set the clock.")
-    if body.nonce == row.last_nonce:
+    if body.nonce in row.nonces:
         raise UnauthorizedError("the sign-in was used already")
     try:
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(row.public_key))
@@ -194,7 +196,8 @@ def sign_in(tx: Write, body: SignInRequest, *, seconds: float) -> SignInResponse
     secret = new_secret("exca")
     row.access_hash = hash_secret(secret)
     row.access_until = tx.now + timedelta(seconds=seconds)
-    row.last_nonce = body.nonce
+    fresh = tx.now.timestamp() - _CLOCK_SKEW_SECONDS
+    row.nonces = {**{nonce: at for nonce, at in row.nonces.items() if at >= fresh}, body.nonce: body.timestamp}
     row.version = body.version
     row.last_seen_at = tx.now
     return SignInResponse(access_token=secret, expires_in=int(seconds))
@@ -202,10 +205,22 @@ def sign_in(tx: Write, body: SignInRequest, *, seconds: float) -> SignInResponse
 
 def authenticate(tx: Read, secret: str) -> AgentCaller:
     """The agent that has this access token. Raises UnauthorizedError."""
-    row = tx.first(select(AgentRow).where(AgentRow.access_hash == hash_secret(secret)))
+    digest = hash_secret(secret)
+    row = tx.first(select(AgentRow).where(AgentRow.access_hash == digest))
     if row is None or row.revoked_at is not None or row.access_until is None or row.access_until < tx.now:
         raise UnauthorizedError("the access token isn't known or has expired", remedy="Sign in again.")
-    return AgentCaller(row.id, row.kind, row.install_id)
+    return AgentCaller(row.id, row.kind, row.install_id, digest)
+
+
+def still_signed_in(tx: Read, caller: AgentCaller) -> AgentRow:
+    """The row of an agent that has waited for a job. Raises UnauthorizedError if it was revoked, or signed in anew, meanwhile.
+
+    A poll outlives the process that sent it: without this, the poll of a killed agent would take the job of the next one.
+    """
+    row = find(tx, caller.id)
+    if row.revoked_at is not None or row.access_hash != caller.access_hash:
+        raise UnauthorizedError("the access token has ended while the request waited", remedy="Sign in again.")
+    return row
 
 
 def seen_lately(tx: Read, agent_id: str) -> bool:

@@ -18,6 +18,10 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class _NoTokenError(click.ClickException):
+    exit_code = _EXIT_CODES[401]
+
+
 def ims_options(command: F) -> F:
     """Add --url and --json to a command."""
     command = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
@@ -31,8 +35,8 @@ def _token() -> str:
         try:
             return Path(file).read_text().strip()
         except OSError as error:
-            raise click.ClickException(f"EXCLAVE_TOKEN_FILE: {file} can't be read: {error.strerror}") from None
-    raise click.ClickException("No token. Set EXCLAVE_TOKEN, or EXCLAVE_TOKEN_FILE to the path of the IMS's admin.token.")
+            raise _NoTokenError(f"EXCLAVE_TOKEN_FILE: {file} can't be read: {error.strerror}") from None
+    raise _NoTokenError("No token. Set EXCLAVE_TOKEN, or EXCLAVE_TOKEN_FILE to the path of the IMS's admin.token.")
 
 
 def run(url: str, work: Callable[[ImsClient], Awaitable[R]]) -> R:

@@ -46,9 +46,12 @@ def up_command(
     data = data.expanduser().absolute()
     try:
         lock(data)
-        listener = listen(host, port)
     except DataInUseError as error:
         raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"can't use {data}: {error.strerror}. Choose another folder with --data.") from None
+    try:
+        listener = listen(host, port)
     except OSError as error:
         raise click.ClickException(f"can't listen on {host}:{port}: {error.strerror}. Choose another --port.") from None
     url = public_url or f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
@@ -62,10 +65,14 @@ def up_command(
             click.echo(f"Admin token, shown only now: {token.secret}")
         click.echo(f"Token file: {settings.admin_token}")
         if url_file:
-            url_file.write_text(url + "\n")
+            aside = url_file.with_suffix(".new")
+            aside.write_text(url + "\n")
+            aside.replace(url_file)  # whoever waits for the file must not read half of it
         if build_agent:
             await _run_build_agent(ims, url, engine)
 
+    if url_file:
+        url_file.unlink(missing_ok=True)  # an earlier server's URL
     asyncio.run(serve(settings, listener, ready=ready))
     click.echo("The IMS has stopped.")
 

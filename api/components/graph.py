@@ -1,7 +1,6 @@
 """The check of an app as a whole: references, and the graph that they make. Pure."""
 
 import difflib
-from collections.abc import Callable
 
 from api.contract.components import ComponentConfig, template_texts
 from api.contract.inputs import InputSpec
@@ -30,13 +29,10 @@ def suggestion(name: str, known: list[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else ""
 
 
-def check_config(
-    name: str, config: ComponentConfig, inputs: list[InputSpec], other: Callable[[str], ComponentConfig | None]
-) -> list[FieldProblem]:
-    """What is wrong with one component's references, as far as it can be known before all components are there.
+def check_config(name: str, config: ComponentConfig, inputs: list[InputSpec]) -> list[FieldProblem]:
+    """What is wrong with one component's references, seen alone. Fields begin with `config.`.
 
-    `other(name)` gives another component's config, or None if there is none (yet): it may come later in the same
-    `terraform apply`, and `check_release` has the last word. Fields begin with `config.`.
+    Other components may come or change later in the same `terraform apply`: `check_release` looks at them.
     """
     problems = []
     declared = sorted(spec.name for spec in inputs)
@@ -58,65 +54,61 @@ def check_config(
                 )
             elif ref.component == name:
                 problems.append(FieldProblem(field=at, message=f"{ref} refers to its own component", remedy="Remove it."))
-            elif ref.component and (trail := _trail(ref.component, name, other)):
-                problems.append(
-                    FieldProblem(
-                        field=at,
-                        message=f"the components refer to each other in a cycle: {' → '.join([name, *trail])}",
-                        remedy="Remove one of these references: a component can only use what is made before it.",
-                    )
-                )
     return problems
-
-
-def _trail(start: str, goal: str, other: Callable[[str], ComponentConfig | None]) -> list[str] | None:
-    """The way along references from one component to another, as names, or None."""
-    came_from: dict[str, str | None] = {start: None}
-    queue = [start]
-    while queue:
-        node = queue.pop(0)
-        config = other(node)
-        for needed in sorted(_needs_or_none(config)) if config else ():
-            if needed == goal:
-                trail = [goal]
-                step: str | None = node
-                while step is not None:
-                    trail.insert(0, step)
-                    step = came_from[step]
-                return trail
-            if needed not in came_from:
-                came_from[needed] = node
-                queue.append(needed)
-    return None
 
 
 def check_release(configs: dict[str, ComponentConfig], inputs: list[InputSpec]) -> list[FieldProblem]:
     """What is wrong with a set of components that is to be released. Fields begin with `components.<name>.`."""
     problems = []
     for name, config in configs.items():
-        for problem in check_config(name, config, inputs, configs.get):
+        for problem in check_config(name, config, inputs):
             field = problem.field.removeprefix("config.")
             problems.append(problem.model_copy(update={"field": f"components.{name}.{field}"}))
-        try:
-            by_field = references(config)
-        except InvalidReferenceError:
-            continue  # told by check_config
-        for field, refs in by_field.items():
-            for ref in refs:
-                if ref.component and ref.component not in configs:
-                    known = sorted(configs)
-                    problems.append(
-                        FieldProblem(
-                            field=f"components.{name}.{field}",
-                            message=f"{ref} refers to a component that isn't in the release, which has: {', '.join(known)}",
-                            remedy=suggestion(ref.component, known) or "Add the component to the release, or correct the name.",
-                        )
-                    )
-    return problems
+    if problems:
+        return problems
+    for name, config in configs.items():
+        for field, refs in references(config).items():
+            problems += [
+                FieldProblem(
+                    field=f"components.{name}.{field}",
+                    message=f"{ref} refers to a component that isn't in the release, which has: {', '.join(sorted(configs))}",
+                    remedy=suggestion(ref.component, list(configs)) or "Add the component to the release, or correct the name.",
+                )
+                for ref in refs
+                if ref.component and ref.component not in configs
+            ]
+    return problems or _cycles({name: references(config) for name, config in configs.items()})
 
 
-def _needs_or_none(config: ComponentConfig) -> set[str]:
-    try:
-        return needs(config)
-    except InvalidReferenceError:  # stored before the rules were stricter: its own next update tells
-        return set()
+def _cycles(references_of: dict[str, dict[str, list[Reference]]]) -> list[FieldProblem]:
+    """A problem for each reference that closes a cycle of components."""
+    edges = {
+        name: {ref.component for refs in fields.values() for ref in refs if ref.component}
+        for name, fields in references_of.items()
+    }
+    return [
+        FieldProblem(
+            field=f"components.{name}.{field}",
+            message=f"the components refer to each other in a cycle: {' → '.join([name, *trail])}",
+            remedy="Remove one of these references: a component can only use what is made before it.",
+        )
+        for name, fields in references_of.items()
+        for field, refs in fields.items()
+        for ref in refs
+        if ref.component and (trail := _trail(ref.component, name, edges))
+    ]
+
+
+def _trail(start: str, goal: str, edges: dict[str, set[str]]) -> list[str] | None:
+    """The shortest way along edges from one name to another, both included, or None."""
+    trails = [[start]]
+    seen = {start}
+    while trails:
+        trail = trails.pop(0)
+        for needed in sorted(edges[trail[-1]]):
+            if needed == goal:
+                return [*trail, goal]
+            if needed not in seen:
+                seen.add(needed)
+                trails.append([*trail, needed])
+    return None

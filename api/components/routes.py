@@ -21,7 +21,8 @@ async def create_component(
     """Add a component to an app."""
 
     def change(tx: Write) -> Component:
-        return once(tx, key, body, Component, lambda: service.create(tx, apps.find(tx, app), body))
+        owner = apps.find(tx, app)
+        return once(tx, key, body, Component, lambda: service.create(tx, owner, body), within=owner.id)
 
     if dry_run:
         response.status_code = 200

@@ -82,12 +82,8 @@ def find(tx: Read, app: AppRow, component: str) -> ComponentRow:
     return row
 
 
-def _check(tx: Read, app: AppRow, name: str, config: ComponentConfig) -> None:
-    def other(wanted: str) -> ComponentConfig | None:
-        row = _named(tx, app, wanted)
-        return newest_config(tx, row).config if row else None
-
-    problems = check_config(name, config, app.inputs, other)
+def _check(app: AppRow, name: str, config: ComponentConfig) -> None:
+    problems = check_config(name, config, app.inputs)
     if problems:
         raise InvalidError(f"component {name!r} can't be accepted", errors=problems)
 
@@ -98,7 +94,7 @@ def create(tx: Write, app: AppRow, body: ComponentCreate) -> Component:
         message = f"app {app.name!r} has a component named {body.name!r} already"
         remedy = "Choose another name, or import the component."
         raise NameTakenError(message, remedy=remedy, errors=[FieldProblem(field="name", message=message, remedy=remedy)])
-    _check(tx, app, body.name, body.config)
+    _check(app, body.name, body.config)
     row = ComponentRow(
         id=tx.new_id("cmp"), app_id=app.id, name=body.name, kind=body.config.kind, created_at=tx.now, updated_at=tx.now
     )
@@ -132,7 +128,7 @@ def update(tx: Write, app: AppRow, component: str, body: ComponentUpdate) -> Com
             f"component {row.name!r} is of kind {row.kind} and can't become {body.config.kind}",
             "Make a new component.",
         )
-    _check(tx, app, row.name, body.config)
+    _check(app, row.name, body.config)
     newest = newest_config(tx, row)
     if newest.checksum == checksum(body.config):
         newest.config = body.config

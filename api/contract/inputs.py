@@ -1,7 +1,6 @@
 """An app's inputs: what each install must or may say about itself, and the check of the values given."""
 
 import json
-import math
 from typing import Literal
 
 from pydantic import Field
@@ -47,7 +46,7 @@ def coerce(kind: InputType, value: Json) -> Json:
             return value
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _WrongTypeError
-        return json.dumps(value)
+        return json.dumps(value, allow_nan=False)
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -55,7 +54,7 @@ def coerce(kind: InputType, value: Json) -> Json:
             raise _WrongTypeError from None
     match kind:
         case "number":
-            right = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            right = isinstance(value, int | float) and not isinstance(value, bool)
         case "bool":
             right = isinstance(value, bool)
         case "list":
@@ -64,6 +63,7 @@ def coerce(kind: InputType, value: Json) -> Json:
             right = isinstance(value, dict)
     if not right:
         raise _WrongTypeError
+    json.dumps(value, allow_nan=False)  # Python reads NaN and Infinity, which are no JSON; raises ValueError
     return value
 
 

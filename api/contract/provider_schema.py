@@ -11,10 +11,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from api.contract import source_digest
-from api.contract.base import Model
+from api.contract.base import Model, Name
 from api.contract.components import Component, ComponentCreate, ComponentUpdate, GitSource, PathSource, TerraformModuleConfig
 from api.contract.inputs import InputSpec
 from api.contract.resources import (
@@ -30,6 +30,8 @@ from api.contract.resources import (
 )
 
 _TARGET = Path(__file__).parents[2] / "provider_bridge" / "resources"
+
+_NAME = TypeAdapter(Name).json_schema()
 
 Fields = dict[str, Any]
 """The fields of `provider_bridge.framework.schema.Attribute` that differ from their defaults, as JSON."""
@@ -282,6 +284,8 @@ def _rules(schema: dict[str, Any]) -> Fields:
     rules: Fields = {}
     if "pattern" in schema:
         rules["pattern"] = schema["pattern"]
+        if schema["pattern"] == _NAME["pattern"]:
+            rules["pattern_means"] = _NAME["description"]
     if "enum" in schema:
         rules["one_of"] = schema["enum"]
     if _number_of(schema) == "integer":
@@ -300,11 +304,11 @@ def _number_of(schema: dict[str, Any]) -> str:
 
 def _inputs_of_app() -> Fields:
     """The list of InputSpec as a map, by the input's name: HCL can then say `inputs = { domain = {...} }`."""
-    name = _attribute(InputSpec, "name")
     return {
         "description": "What each install must or may say about itself, by the input's name.",
         "nesting": "map",
-        "key_pattern": name["pattern"],
+        "key_pattern": _NAME["pattern"],
+        "pattern_means": _NAME["description"],
         "optional": True,
         "default": {},
         "nested": {

@@ -27,14 +27,15 @@ class IdempotencyRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
-def once(tx: Write, key: str | None, request: Model, answer_type: type[M], make: Callable[[], M]) -> M:
+def once(tx: Write, key: str | None, request: Model, answer_type: type[M], make: Callable[[], M], *, within: str = "") -> M:
     """What `make()` returns, or what it returned when this actor sent the same key before.
 
-    Raises ConflictError if the key came with another request. Only for answers without secrets: they are stored.
+    `within` is the id of the object in whose collection it is made, if there is one. Raises ConflictError if the key came with
+    another request. Only for answers without secrets: they are stored.
     """
     if not key:
         return make()
-    digest = hashlib.sha256(f"{type(request).__name__}\n{request.model_dump_json()}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{type(request).__name__}\n{within}\n{request.model_dump_json()}".encode()).hexdigest()
     row = tx.session.get(IdempotencyRow, (tx.actor, key))
     if row is None:
         answer = make()

@@ -48,10 +48,16 @@ def fingerprint(config: ComponentConfig, digest: str, *, inputs: dict[str, Json]
 def plan_deploy(wanted: dict[str, Piece], current: dict[str, Piece]) -> list[PlannedStep]:
     """The steps that bring an install from `current` to `wanted`; none if nothing differs.
 
-    A component whose own fingerprint is the same, but which needs one that is touched, gets conditional steps. One that is no
-    longer wanted is destroyed, after whatever used it has been changed or destroyed.
+    A component whose own fingerprint is the same, but which needs one that is touched, gets conditional steps. Not conditional
+    are those of one that needs a component without a fingerprint: that one's outputs may have changed when its last deploy did
+    not end well. One that is no longer wanted is destroyed, after whatever used it has been changed or destroyed.
     """
-    touched = {name for name, piece in wanted.items() if name not in current or current[name].fingerprint != piece.fingerprint}
+    unsure = {name for name, piece in current.items() if piece.fingerprint is None}
+    touched = {
+        name
+        for name, piece in wanted.items()
+        if name not in current or current[name].fingerprint != piece.fingerprint or needs(piece.config) & unsure
+    }
     reached = _dependents(touched, {name: needs(piece.config) for name, piece in wanted.items()})
     steps = []
     for name in _in_order({name: needs(wanted[name].config) & reached for name in reached}):

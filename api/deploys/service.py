@@ -2,6 +2,8 @@
 
 from sqlmodel import col, select
 
+from api.apps import service as apps
+from api.components.graph import check_config
 from api.contract.agents import ApplyResult, JobResult, PlanResult
 from api.contract.base import Failure, Json
 from api.contract.inputs import check_values
@@ -85,8 +87,9 @@ def create(tx: Write, vault: Vault, body: DeployCreate) -> DeployRow:
         },
     )
     if release:
+        in_work = {step.piece.name for step in planned}
         for component in installs.components_of(tx, install.id):
-            if component.fingerprint:
+            if component.name not in in_work:  # nothing differs: it is at this release already
                 component.release_id = release.id
     advance(tx, row, engine.Started())
     return row
@@ -115,11 +118,15 @@ def _there(row: InstalledComponentRow) -> Piece:
 
 
 def _wanted(tx: Read, vault: Vault, install: InstallRow, release: ReleaseRow) -> dict[str, Piece]:
-    plain, _, problems = check_values(release.inputs, install.inputs, installs.sensitive_inputs(vault, install))
+    inputs = apps.find(tx, install.app_id).inputs
+    plain, _, problems = check_values(inputs, install.inputs, installs.sensitive_inputs(vault, install))
     if problems:
-        raise InvalidError(f"the inputs of install {install.name!r} don't fit release {release.number}", errors=problems)
-    values: dict[str, Json] = {**plain, **install.sensitive_fingerprints}
+        raise InvalidError(f"the inputs of install {install.name!r} don't fit its app", errors=problems)
     configs = releases.configs_of(tx, release.id)
+    problems = [problem for name, config in configs.items() for problem in check_config(name, config, inputs)]
+    if problems:  # the app has changed since: an input that this release uses is gone
+        raise InvalidError(f"release {release.number} no longer fits its app: release anew", errors=problems)
+    values: dict[str, Json] = {**plain, **install.sensitive_fingerprints}
     wanted = {}
     for link, build in releases.builds_of(tx, release.id):
         if build.artifact is None:
@@ -156,7 +163,8 @@ def _add_steps(tx: Write, deploy: DeployRow, planned: list[PlannedStep]) -> None
 def advance(tx: Write, deploy: DeployRow, event: engine.Event) -> None:
     """Decide what follows from an event, and do it."""
     steps = {step.id: step for step in steps_of(tx, deploy.id)}
-    state = engine.DeployState(tuple(map(_state, steps.values())), cancelling=deploy.status == "cancelling")
+    states = tuple(_state(tx, deploy, step) for step in steps.values())
+    state = engine.DeployState(states, cancelling=deploy.status == "cancelling")
     for change in engine.decide(state, event):
         match change:
             case engine.SetPhase(step_id, phase, because):
@@ -173,7 +181,7 @@ def advance(tx: Write, deploy: DeployRow, event: engine.Event) -> None:
     moved(tx, deploy)
 
 
-def _state(row: StepRow) -> engine.StepState:
+def _state(tx: Read, deploy: DeployRow, row: StepRow) -> engine.StepState:
     return engine.StepState(
         id=row.id,
         component=row.component,
@@ -181,10 +189,16 @@ def _state(row: StepRow) -> engine.StepState:
         phase=row.phase,
         needs=tuple(row.needs),
         conditional=row.conditional,
-        plan_empty=row.plan is not None and row.plan.empty,
+        plan_empty=_nothing_to_apply(tx, deploy, row),
         outputs_changed=row.outputs_changed,
         replans=row.replans,
     )
+
+
+def _nothing_to_apply(tx: Read, deploy: DeployRow, step: StepRow) -> bool:
+    """Whether the step's plan is empty. After an apply that did not end well even an empty one is applied, for its outputs."""
+    installed = tx.session.get(InstalledComponentRow, (deploy.install_id, step.component))
+    return step.plan is not None and step.plan.empty and (installed is None or installed.fingerprint is not None)
 
 
 def moved(tx: Write, deploy: DeployRow) -> None:
@@ -209,8 +223,10 @@ def _set_phase(tx: Write, deploy: DeployRow, step: StepRow, phase: engine.StepPh
         installed.fingerprint = step.fingerprint
         installed.release_id = deploy.release_id
         installed.updated_at = tx.now
-    elif phase in ("failed", "cancelled") and installed and installed.status in ("deploying", "removing"):
-        installed.status = "failed"
+    elif phase in ("failed", "cancelled") and installed:
+        installed.fingerprint = None  # whatever it was meant to get, it hasn't: the next deploy plans it again
+        if installed.status in ("deploying", "removing"):
+            installed.status = "failed"
     elif step.kind == "destroy" and phase == "succeeded" and installed:
         tx.session.delete(installed)
     tx.emit(
@@ -287,14 +303,17 @@ def step_ended(tx: Write, job: JobRow, outcome: str, result: JobResult | None, f
     if isinstance(result, PlanResult):
         step.plan = result.summary
     if isinstance(result, ApplyResult):
-        step.outputs_changed = result.outputs_changed
+        outputs = (result.outputs, sorted(result.sensitive_outputs))
         installed = tx.session.get(InstalledComponentRow, (deploy.install_id, step.component))
+        step.outputs_changed = result.outputs_changed
         if installed and step.kind == "apply":
-            installed.outputs, installed.sensitive_outputs = result.outputs, sorted(result.sensitive_outputs)
+            # An agent that was stopped before it could report compares with what it stored, not with what is known here.
+            step.outputs_changed |= (installed.outputs, installed.sensitive_outputs) != outputs
+            installed.outputs, installed.sensitive_outputs = outputs
     event = engine.StepEnded(
         step.id,
         outcome,  # type: ignore[arg-type]
-        plan_empty=step.plan is not None and step.plan.empty,
+        plan_empty=_nothing_to_apply(tx, deploy, step),
         outputs_changed=step.outputs_changed,
         interrupted=failure is not None and failure.code == "apply_interrupted",
     )

@@ -11,6 +11,7 @@ from api.contract.problems import FieldProblem, InUseError, InvalidError, NameTa
 from api.contract.resources import Install, InstallCreate, InstalledComponent, InstallUpdate
 from api.db.pages import page
 from api.db.transaction import Read, Write
+from api.deploys.models import DeployRow
 from api.installs.models import InstalledComponentRow, InstallRow
 from api.installs.vault import Vault
 from api.releases.models import ReleaseRow
@@ -156,8 +157,17 @@ def update(tx: Write, vault: Vault, install: str, body: InstallUpdate) -> Instal
 
 
 def delete(tx: Write, install: str) -> None:
-    """Delete an install on which nothing runs any more; its agent is revoked. Raises InUseError with the components."""
+    """Delete an install on which nothing runs any more; its agent is revoked.
+
+    Raises InUseError with the deploy that is under way, or with the components.
+    """
     row = find(tx, install)
+    running = tx.first(select(DeployRow).where(DeployRow.install_id == row.id, col(DeployRow.ended_at).is_(None)))
+    if running:
+        raise InUseError(
+            f"{running.kind} {running.id} is still under way on install {row.name!r}",
+            remedy=f"Wait until it has ended, or cancel it: `exclave deploys cancel {running.id}`.",
+        )
     left = [component.name for component in components_of(tx, row.id)]
     if left:
         raise InUseError(

@@ -23,15 +23,16 @@ class Vault:
     def open(cls, path: Path) -> "Vault":
         """Read the key, or make it. Raises ValueError if the file doesn't hold a key."""
         try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
             key = path.read_bytes()
-        else:
+        except FileNotFoundError:
             key = secrets.token_bytes(32)
+            aside = path.with_suffix(".new")
+            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(handle, "wb") as file:
                 file.write(key)
                 file.flush()
                 os.fsync(file.fileno())
+            aside.replace(path)  # whole or not at all: a first start that is killed must not leave half a key
         if len(key) != 32:
             raise ValueError(f"{path} doesn't hold a key of 32 bytes; restore it from a backup: without it secrets are lost")
         return cls(key)

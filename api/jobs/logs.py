@@ -17,7 +17,7 @@ _GRACE_SECONDS = 300
 
 
 def text_of(chunk: bytes) -> bytes:
-    """The text of one gzip chunk. Raises InvalidError for what isn't one, or is too large."""
+    """The text of one gzip chunk. Raises InvalidError for what isn't exactly one, or is too large."""
     stream = zlib.decompressobj(wbits=31)
     try:
         text = stream.decompress(chunk, LOG_CHUNK_BYTES + 1)
@@ -25,6 +25,8 @@ def text_of(chunk: bytes) -> bytes:
         raise InvalidError("the body isn't gzip") from None
     if len(text) > LOG_CHUNK_BYTES:
         raise InvalidError(f"a log chunk has at most {LOG_CHUNK_BYTES} bytes of text")
+    if not stream.eof or stream.unused_data:
+        raise InvalidError("the body isn't one whole gzip member")
     return text
 
 

@@ -22,8 +22,8 @@ from api.settings import Intervals
 
 
 def claim(tx: Write, agent: AgentCaller, sources: Sources, intervals: Intervals) -> Lease | None:
-    """Lease the oldest job that the agent may have, or None."""
-    job = queue.claim(tx, agents.find(tx, agent.id), lease_seconds=intervals.lease)
+    """Lease the oldest job that the agent may have, or None. Raises UnauthorizedError if its session has ended meanwhile."""
+    job = queue.claim(tx, agents.still_signed_in(tx, agent), lease_seconds=intervals.lease)
     if job is None:
         return None
     _moved(tx, job)
@@ -116,6 +116,13 @@ def _moved(tx: Write, job: JobRow) -> None:
     step = tx.session.get(StepRow, job.step_id) if job.step_id else None
     if step:
         deploys.moved(tx, deploys.find(tx, step.deploy_id))
+
+
+def forgive_downtime(tx: Write, intervals: Intervals) -> None:
+    """When the server starts: leases that ran out while it was away are as good as new, for no agent could renew them."""
+    until = tx.now + timedelta(seconds=intervals.lease)
+    for job in tx.all(select(JobRow).where(col(JobRow.state).in_(("leased", "unknown")), col(JobRow.lease_until) < until)):
+        job.lease_until = until
 
 
 def overdue(tx: Read, intervals: Intervals) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlmodel import select
 
+from api.apps import service as apps
 from api.builds import service as builds
 from api.builds.models import BuildRow
 from api.contract.agents import BuildJob, JobPayload, SyncJob, TerraformJob
@@ -11,7 +12,7 @@ from api.contract.inputs import check_values
 from api.db.transaction import Read, Write
 from api.deploys.models import DeployRow, StepRow
 from api.installs import service as installs
-from api.installs.models import InstallRow
+from api.installs.models import InstalledComponentRow, InstallRow
 from api.installs.vault import Vault
 from api.jobs.models import JobRow
 from api.releases import service as releases
@@ -71,10 +72,12 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
     install = tx.session.get(InstallRow, deploy.install_id)
     if install is None or step.kind == "sync":
         raise LookupError(f"step {step.id} has no install")
-    release = tx.session.get(ReleaseRow, deploy.release_id or _release_of(tx, deploy, step))
+    release = tx.session.get(ReleaseRow, _release_of(tx, deploy, step))
     if release is None:
         raise LookupError(f"deploy {deploy.id} has no release")
-    plain, sensitive, _ = check_values(release.inputs, install.inputs, installs.sensitive_inputs(vault, install))
+    plain, sensitive, _ = check_values(
+        apps.find(tx, install.app_id).inputs, install.inputs, installs.sensitive_inputs(vault, install)
+    )
     made = releases.builds_of(tx, release.id)
     return TerraformJob(
         kind=step.kind,
@@ -93,7 +96,10 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
 
 
 def _release_of(tx: Read, deploy: DeployRow, step: StepRow) -> str | None:
-    row = next((row for row in installs.components_of(tx, deploy.install_id) if row.name == step.component), None)
+    """The deploy's release; for what is destroyed, the one that it was deployed with: later ones may lack its inputs."""
+    if step.kind not in ("plan_destroy", "destroy"):
+        return deploy.release_id
+    row = tx.session.get(InstalledComponentRow, (deploy.install_id, step.component))
     return row.release_id if row else None
 
 

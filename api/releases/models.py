@@ -6,13 +6,12 @@ from sqlalchemy import Column, String, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from api.contract.base import Failure
-from api.contract.inputs import InputSpec
 from api.contract.resources import ReleaseStatus
 from api.db.columns import JsonOf, UtcDateTime
 
 
 class ReleaseRow(SQLModel, table=True):
-    """A release, with the app's inputs as they were when it was made."""
+    """A release."""
 
     __tablename__ = "release"
     __table_args__ = (UniqueConstraint("app_id", "number", name="release_number"),)
@@ -21,7 +20,6 @@ class ReleaseRow(SQLModel, table=True):
     app_id: str = Field(foreign_key="app.id")
     number: int
     status: ReleaseStatus = Field(sa_type=String)
-    inputs: list[InputSpec] = Field(sa_column=Column(JsonOf(list[InputSpec]), nullable=False))
     failure: Failure | None = Field(default=None, sa_column=Column(JsonOf(Failure)))
     created_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -45,7 +45,7 @@ def public(tx: Read, row: ReleaseRow) -> Release:
     """A row as the API shows it."""
     return Release(
         builds=[_build(tx, link, build) for link, build in builds_of(tx, row.id)],
-        **row.model_dump(exclude={"inputs", "deleted_at"}),
+        **row.model_dump(exclude={"deleted_at"}),
     )
 
 
@@ -101,9 +101,7 @@ def create(tx: Write, body: ReleaseCreate) -> Release:
     if problems:
         raise InvalidError(f"app {app.name!r} can't be released", errors=problems)
     last = tx.session.exec(select(func.max(ReleaseRow.number)).where(ReleaseRow.app_id == app.id)).one()
-    row = ReleaseRow(
-        id=tx.new_id("rel"), app_id=app.id, number=(last or 0) + 1, status="building", inputs=app.inputs, created_at=tx.now
-    )
+    row = ReleaseRow(id=tx.new_id("rel"), app_id=app.id, number=(last or 0) + 1, status="building", created_at=tx.now)
     tx.session.add(row)
     tx.session.flush()
     for component, config in chosen:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlmodel import col, select
 
 from api.contract.base import Page
-from api.contract.problems import InvalidError, NameTakenError, NotFoundError, UnauthorizedError
+from api.contract.problems import ConflictError, InvalidError, NameTakenError, NotFoundError, UnauthorizedError
 from api.contract.resources import Token, TokenCreate, TokenCreated
 from api.db.pages import page
 from api.db.transaction import Read, Write
@@ -70,10 +70,13 @@ def list_tokens(tx: Read, *, limit: int, after: str | None) -> Page[Token]:
 
 
 def revoke(tx: Write, token_id: str) -> None:
-    """End a token at once. Raises NotFoundError."""
+    """End a token at once. Raises NotFoundError, or ConflictError for the last one: nobody could make another."""
     row = tx.session.get(TokenRow, token_id)
     if row is None:
         raise NotFoundError(f"there is no token {token_id!r}")
-    if row.revoked_at is None:
-        row.revoked_at = tx.now
-        tx.emit("token.revoked", row.id)
+    if row.revoked_at is not None:
+        return
+    if not tx.first(select(TokenRow).where(TokenRow.id != row.id, col(TokenRow.revoked_at).is_(None))):
+        raise ConflictError(f"{row.name!r} is the last token that works", remedy="Make another one first.")
+    row.revoked_at = tx.now
+    tx.emit("token.revoked", row.id)

@@ -18,7 +18,7 @@ class Attribute:
     of an object, of which `nesting` says whether there is one or a map of them.
 
     An attribute with a default is never null in a plan. `replaces`: a change makes a new object. `stable`: a computed value
-    that stays for the object's life. The last six are what a value, or each value of a map, must satisfy (see `validation`).
+    that stays for the object's life. The last seven are what a value, or each value of a map, must satisfy (see `validation`).
     """
 
     description: str
@@ -34,6 +34,7 @@ class Attribute:
     stable: bool = False
     pattern: str = ""
     key_pattern: str = ""
+    pattern_means: str = ""
     one_of: tuple[str, ...] = ()
     duration: bool = False
     whole: bool = False

@@ -26,7 +26,7 @@ def _check_value(attribute: Attribute, value: Value, at: Path) -> Iterator[Diagn
     if attribute.key_pattern:
         for key in value:
             if not re.fullmatch(attribute.key_pattern, key):
-                yield error("Invalid name", f"{key!r} does not match {attribute.key_pattern}", path=(*at, Key(key)))
+                yield error("Invalid name", _mismatch(key, attribute.key_pattern, attribute), path=(*at, Key(key)))
     if attribute.nested is None:
         elements = {(*at, Key(key)): element for key, element in value.items()} if isinstance(value, dict) else {at: value}
         for path, element in elements.items():
@@ -44,7 +44,7 @@ def _check_value(attribute: Attribute, value: Value, at: Path) -> Iterator[Diagn
 
 def _problem(attribute: Attribute, value: Value) -> str | None:
     if attribute.pattern and not re.fullmatch(attribute.pattern, value):
-        return f"{value!r} does not match {attribute.pattern}. {attribute.description}"
+        return _mismatch(value, attribute.pattern, attribute)
     if attribute.one_of and value not in attribute.one_of:
         return f"{value!r} is not one of: {', '.join(attribute.one_of)}"
     if attribute.whole and not isinstance(value, int):
@@ -56,6 +56,12 @@ def _problem(attribute: Attribute, value: Value) -> str | None:
         except ValueError as reason:
             return str(reason)
     return None
+
+
+def _mismatch(value: str, pattern: str, attribute: Attribute) -> str:
+    if attribute.pattern_means:
+        return f"{value!r} can't be used here. It has to be: {attribute.pattern_means}"
+    return f"{value!r} does not match {pattern}"
 
 
 def _check_exactly_one(names: tuple[str, ...], config: Object, at: Path) -> Iterator[Diagnostic]:

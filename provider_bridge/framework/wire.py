@@ -47,16 +47,33 @@ def _attribute_message(name: str, attribute: Attribute) -> pb.Schema.Attribute:
 
 
 def diagnostic_messages(diagnostics: Iterable[Diagnostic]) -> list[pb.Diagnostic]:
-    """The diagnostics as Terraform takes them."""
+    """The diagnostics as Terraform takes them, each with a path that makes it show the right lines of the config."""
     return [
         pb.Diagnostic(
             severity=_SEVERITY[each.severity],
             summary=each.summary,
-            detail=each.detail,
-            attribute=path_message(each.path) if each.path else None,
+            detail=each.detail if len(each.path) <= _SHOWN_STEPS else f"{_dotted(each.path)}: {each.detail}",
+            attribute=path_message(_shown(each.path)) if each.path else None,
         )
         for each in diagnostics
     ]
+
+
+_SHOWN_STEPS = 2
+
+
+def _shown(path: Path) -> Path:
+    """The path that points Terraform's excerpt of the config at the most exact lines.
+
+    Terraform finds an attribute, and in it an element by its key, whether of a map or of an object. For anything else, such as
+    an object's attribute by name or a longer path, it shows the resource's first line instead.
+    """
+    attribute, *inner = path[:_SHOWN_STEPS]
+    return (attribute, *(Key(step) if isinstance(step, str) else step for step in inner))
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(step.name if isinstance(step, Key) else str(step) for step in path)
 
 
 def path_message(path: Path) -> pb.AttributePath:

@@ -60,7 +60,9 @@ class Ims:
         found: api.ims.Ims = self.app.state.ims
         return found
 
-    async def send(self, method: str, path: str, body: Any = None, *, token: str | None = "admin", **more: Any) -> httpx.Response:  # noqa: S107
+    async def send(
+        self, method: str, path: str, body: Any = None, *, token: str | None = "admin", **more: Any
+    ) -> httpx.Response:  # noqa: S107
         """One request; the answer is kept in `answers`, whatever it is."""
         secret = self.token if token == "admin" else token
         headers = {**({"authorization": f"Bearer {secret}"} if secret else {}), **more.pop("headers", {})}

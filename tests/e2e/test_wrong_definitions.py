@@ -56,7 +56,7 @@ def test_a_reference_to_an_output_that_does_not_exist(vendor: Stage) -> None:
 def test_a_cycle(vendor: Stage) -> None:
     main = vendor.work / "main.tf"
     replace(main, '"{{ install.name }}"', '"{{ components.service.outputs.url }}"')
-    refused(apply(vendor), "variables", "cycle", "network", "service")
+    refused(apply(vendor), "components", "network.variables.name", "cycle", "network → service → network")
     assert vendor.get("/v1/releases")["items"] == []
     replace(main, '"{{ components.service.outputs.url }}"', '"{{ install.name }}"')
     assert apply(vendor, join="acme").code == 0
@@ -91,7 +91,7 @@ def test_a_source_folder_that_goes_away_before_the_build(vendor: Stage) -> None:
 
 BROKEN = {
     "init": ('terraform {\n  required_providers {\n    nope = { source = "exclave.test/no/nope" }\n  }\n}\n', "nope"),
-    "plan": ('resource "terraform_data" "broken" {\n  input = tonumber("x${var.name}")\n}\n', "tonumber"),
+    "plan": ('resource "terraform_data" "broken" {\n  input = tonumber("x${var.name}")\n}\n', "cannot convert"),
     "apply": (
         'resource "terraform_data" "broken" {\n  provisioner "local-exec" {\n    command = "echo no space; exit 7"\n  }\n}\n',
         "exit status 7",

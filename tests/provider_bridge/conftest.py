@@ -1,4 +1,4 @@
-"""A fake IMS, and real Terraform that finds one provider process of the test run through TF_REATTACH_PROVIDERS."""
+"""A fake IMS, and real Terraform that finds the test's provider process through TF_REATTACH_PROVIDERS."""
 
 import os
 import signal
@@ -13,19 +13,6 @@ from fake_ims import FakeIms
 from terraform_cli import Terraform
 
 
-@pytest.fixture(scope="session")
-def reattach() -> Iterator[str]:
-    """The value of TF_REATTACH_PROVIDERS: no `init`, no start of a process for each command."""
-    command = [sys.executable, "-I", "-m", "provider_bridge", "--debug"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("EXCLAVE_")}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout
-        line = process.stdout.readline().strip()
-        yield line.removeprefix("TF_REATTACH_PROVIDERS='").removesuffix("'")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
-
-
 @pytest.fixture
 def ims() -> Iterator[FakeIms]:
     fake = FakeIms()
@@ -37,13 +24,21 @@ def ims() -> Iterator[FakeIms]:
 
 
 @pytest.fixture
-def terraform(tmp_path: Path, ims: FakeIms, reattach: str) -> Terraform:
-    """A working folder whose provider is configured for `ims`."""
+def terraform(tmp_path: Path, ims: FakeIms) -> Iterator[Terraform]:
+    """A working folder whose provider is configured for `ims`: no `init`, no start of a process for each command."""
     folder = tmp_path / "vendor"
     folder.mkdir()
-    terraform = Terraform(folder, {"TF_REATTACH_PROVIDERS": reattach})
-    terraform.write(provider_block(ims), "provider.tf")
-    return terraform
+    command = [sys.executable, "-I", "-m", "provider_bridge", "--debug"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("EXCLAVE_")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder) as process:
+        assert process.stdout
+        line = process.stdout.readline().strip()
+        reattach = line.removeprefix("TF_REATTACH_PROVIDERS='").removesuffix("'")
+        terraform = Terraform(folder, {"TF_REATTACH_PROVIDERS": reattach})
+        terraform.write(provider_block(ims), "provider.tf")
+        yield terraform
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
 
 
 def provider_block(ims: FakeIms) -> str:

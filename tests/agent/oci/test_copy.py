@@ -1,7 +1,7 @@
 import httpx
 import pytest
 from artifacts import SHAPES, blob, image, index, push_manifest
-from registry_server import IMPATIENT, RegistryServer, serve
+from registry_server import IMPATIENT, WRITER, RegistryServer, serve
 
 from agent.oci.client import RegistryClient
 from agent.oci.copy import CopyReport, copy_artifact
@@ -213,8 +213,7 @@ async def test_a_source_that_breaks_off_is_tried_again(
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     async with serve(breaking) as url:
-        source = RegistryClient(url, None, http, retry=IMPATIENT)
-        source._authorizer = vendor.client()._authorizer
+        source = RegistryClient(url, WRITER, http, retry=IMPATIENT)
         report = await copy(source, customer.client(), artifact["digest"])
     assert len(broken) == 1
     assert report.copied_bytes > 300_000

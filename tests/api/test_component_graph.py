@@ -1,0 +1,79 @@
+"""The check of an app's references."""
+
+import pytest
+from shop import module
+
+from api.components.graph import check_config, check_release, input_names, needs, suggestion
+from api.contract.components import ContainerImageConfig, HelmChartConfig, TerraformModuleConfig
+from api.contract.inputs import InputSpec
+
+DOMAIN = InputSpec(name="domain")
+
+
+def config(**variables: str) -> TerraformModuleConfig:
+    return TerraformModuleConfig.model_validate(module(variables))
+
+
+def to(component: str) -> TerraformModuleConfig:
+    return config(a=f"{{{{ components.{component}.outputs.id }}}}")
+
+
+def test_a_config_says_what_it_needs() -> None:
+    one = config(a="{{ components.b.outputs.x }}/{{ inputs.domain }}", c="{{ components.d.image.tag }}", e="plain")
+    assert needs(one) == {"b", "d"}
+    assert input_names(one) == {"domain"}
+
+
+def test_references_are_found_in_the_texts_of_other_kinds_too() -> None:
+    chart = HelmChartConfig.model_validate(
+        {"kind": "helm_chart", "source": {"path": {"path": "x"}}, "values": {"host": "{{ components.b.outputs.x }}"}}
+    )
+    image = ContainerImageConfig.model_validate({"kind": "container_image", "public": {"image_url": "a", "tag": "{{ x }}"}})
+    assert (needs(chart), needs(image)) == ({"b"}, set())
+
+
+def test_an_input_that_the_app_lacks_is_refused_with_a_suggestion() -> None:
+    (problem,) = check_config("a", config(x="{{ inputs.domian }}"), [DOMAIN], lambda _: None)
+    assert problem.field == "config.variables.x"
+    assert "domain" in problem.message
+    assert problem.remedy == "Did you mean 'domain'?"
+
+
+def test_a_component_that_is_not_there_yet_is_accepted_until_the_release() -> None:
+    assert check_config("a", to("later"), [], lambda _: None) == []
+    (problem,) = check_release({"a": to("latr"), "later": config()}, [])
+    assert problem.field == "components.a.variables.a"
+    assert problem.remedy == "Did you mean 'later'?"
+
+
+def test_a_reference_to_its_own_component_is_refused() -> None:
+    (problem,) = check_config("a", to("a"), [], lambda _: None)
+    assert "its own component" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("others", "trail"),
+    [({"b": to("a")}, "a → b → a"), ({"b": to("c"), "c": to("a")}, "a → b → c → a")],
+)
+def test_a_cycle_is_refused_with_its_trail(others: dict[str, TerraformModuleConfig], trail: str) -> None:
+    (problem,) = check_config("a", to("b"), [], others.get)
+    assert problem.message.endswith(trail)
+
+
+def test_a_cycle_elsewhere_is_not_this_components_fault() -> None:
+    assert check_config("a", to("b"), [], {"b": to("c"), "c": to("b")}.get) == []
+
+
+def test_a_diamond_is_no_cycle() -> None:
+    top = config(a="{{ components.l.outputs.x }}{{ components.r.outputs.x }}")
+    assert check_release({"top": top, "l": to("base"), "r": to("base"), "base": config()}, []) == []
+
+
+def test_a_reference_that_cannot_be_read_is_told_once() -> None:
+    (problem,) = check_release({"a": config(x="{{ nope }}")}, [])
+    assert problem.field == "components.a.variables.x"
+    assert "not known" in problem.message
+
+
+def test_no_suggestion_is_made_where_nothing_is_near() -> None:
+    assert suggestion("zebra", ["network"]) == ""

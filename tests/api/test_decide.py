@@ -1,0 +1,263 @@
+"""What a deploy does next, without a database."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from api.deploys.decide import (
+    MAX_REPLANS,
+    CancelJob,
+    CancelRequested,
+    Change,
+    DeployState,
+    End,
+    Enqueue,
+    Event,
+    Replan,
+    SetPhase,
+    Started,
+    StepEnded,
+    StepState,
+    decide,
+)
+
+
+def component(name: str, *needs: str, conditional: bool = False, sync: bool = True) -> list[StepState]:
+    """The steps of one component; their ids are `<name>.<kind>`."""
+    before = [f"{other}.apply" for other in needs] + ([f"{name}.sync"] if sync else [])
+    steps = [StepState(f"{name}.sync", name, "sync", "waiting", ())] if sync else []
+    return [
+        *steps,
+        StepState(f"{name}.plan", name, "plan", "waiting", tuple(before), conditional=conditional),
+        StepState(f"{name}.apply", name, "apply", "waiting", (f"{name}.plan",)),
+    ]
+
+
+def removal(name: str, *users: str) -> list[StepState]:
+    """The steps that remove one component."""
+    before = tuple(f"{user}.destroy" for user in users)
+    return [
+        StepState(f"{name}.plan_destroy", name, "plan_destroy", "waiting", before),
+        StepState(f"{name}.destroy", name, "destroy", "waiting", (f"{name}.plan_destroy",)),
+    ]
+
+
+class Deploy:
+    """Applies the changes that `decide` gives, the way the service does."""
+
+    def __init__(self, *parts: list[StepState]) -> None:
+        self.steps = {step.id: step for part in parts for step in part}
+        self.cancelling = False
+        self.ended: str | None = None
+        self.changes: list[Change] = []
+        self.tell(Started())
+
+    def tell(self, event: Event) -> list[Change]:
+        if isinstance(event, StepEnded):
+            changed = {"plan_empty": event.plan_empty, "outputs_changed": event.outputs_changed}
+            self.steps[event.step_id] = replace(self.steps[event.step_id], **changed)
+        made = decide(DeployState(tuple(self.steps.values()), self.cancelling), event)
+        self.cancelling = self.cancelling or isinstance(event, CancelRequested)
+        for change in made:
+            match change:
+                case SetPhase(step_id, phase):
+                    self.steps[step_id] = replace(self.steps[step_id], phase=phase)
+                case Replan(step_id):
+                    self.steps[step_id] = replace(self.steps[step_id], replans=self.steps[step_id].replans + 1)
+                case End(status):
+                    self.ended = status
+        self.changes += made
+        return made
+
+    def succeed(self, step_id: str, *, plan_empty: bool = False, outputs_changed: bool = False) -> list[Change]:
+        return self.tell(StepEnded(step_id, "succeeded", plan_empty=plan_empty, outputs_changed=outputs_changed))
+
+    def in_phase(self, phase: str) -> set[str]:
+        return {step.id for step in self.steps.values() if step.phase == phase}
+
+
+def test_a_deploy_without_steps_has_succeeded() -> None:
+    assert Deploy().ended == "succeeded"
+
+
+def test_a_step_begins_when_all_that_it_needs_has_ended_well() -> None:
+    deploy = Deploy(component("network"), component("service", "network"))
+    assert deploy.in_phase("active") == {"network.sync", "service.sync"}
+    deploy.succeed("service.sync")
+    assert deploy.in_phase("active") == {"network.sync"}
+    deploy.succeed("network.sync")
+    deploy.succeed("network.plan")
+    assert deploy.succeed("network.apply") == [
+        SetPhase("network.apply", "succeeded"),
+        SetPhase("service.plan", "active"),
+        Enqueue("service.plan"),
+    ]
+    deploy.succeed("service.plan")
+    assert deploy.succeed("service.apply")[-1] == End("succeeded")
+
+
+def test_branches_run_side_by_side() -> None:
+    deploy = Deploy(component("left"), component("right"), component("top", "left", "right", sync=False))
+    for step in ("left.sync", "left.plan", "left.apply"):
+        deploy.succeed(step)
+    assert deploy.in_phase("active") == {"right.sync"}
+    for step in ("right.sync", "right.plan", "right.apply"):
+        deploy.succeed(step)
+    assert deploy.in_phase("active") == {"top.plan"}
+
+
+def test_a_failure_cancels_what_needs_it_and_nothing_else() -> None:
+    deploy = Deploy(component("network"), component("service", "network"), component("other"))
+    deploy.succeed("service.sync")
+    deploy.succeed("network.sync")
+    made = deploy.tell(StepEnded("network.plan", "failed"))
+    assert SetPhase("service.plan", "cancelled", "network") in made
+    assert SetPhase("service.apply", "cancelled", "service") in made
+    assert deploy.ended is None
+    for step in ("other.sync", "other.plan"):
+        deploy.succeed(step)
+    assert deploy.succeed("other.apply")[-1] == End("failed")
+
+
+def test_a_cancel_stops_what_runs_and_drops_what_waits() -> None:
+    deploy = Deploy(component("network"), component("service", "network"))
+    made = deploy.tell(CancelRequested())
+    assert {change.step_id for change in made if isinstance(change, CancelJob)} == {"network.sync", "service.sync"}
+    assert deploy.in_phase("cancelled") == {"network.plan", "network.apply", "service.plan", "service.apply"}
+    assert deploy.ended is None
+    deploy.tell(StepEnded("network.sync", "cancelled"))
+    assert deploy.succeed("service.sync")[-1] == End("cancelled")
+
+
+def test_a_cancel_that_comes_when_all_is_done_but_the_last_step_leaves_it_succeeded() -> None:
+    deploy = Deploy(component("network", sync=False))
+    deploy.succeed("network.plan")
+    deploy.tell(CancelRequested())
+    assert deploy.succeed("network.apply")[-1] == End("succeeded")
+
+
+def test_an_apply_with_an_empty_plan_is_skipped() -> None:
+    deploy = Deploy(component("network"))
+    deploy.succeed("network.sync")
+    assert deploy.succeed("network.plan", plan_empty=True) == [
+        SetPhase("network.plan", "succeeded"),
+        SetPhase("network.apply", "skipped"),
+        End("succeeded"),
+    ]
+
+
+def test_a_destroy_is_never_skipped() -> None:
+    deploy = Deploy(removal("network"))
+    made = deploy.succeed("network.plan_destroy", plan_empty=True)
+    assert Enqueue("network.destroy") in made
+
+
+@pytest.mark.parametrize("outputs_changed", [True, False])
+def test_a_conditional_plan_runs_only_if_outputs_that_it_needs_have_changed(outputs_changed: bool) -> None:
+    deploy = Deploy(component("network"), component("service", "network", conditional=True, sync=False))
+    deploy.succeed("network.sync")
+    deploy.succeed("network.plan")
+    deploy.succeed("network.apply", outputs_changed=outputs_changed)
+    if outputs_changed:
+        assert deploy.in_phase("active") == {"service.plan"}
+    else:
+        assert deploy.in_phase("skipped") == {"service.plan", "service.apply"}
+        assert deploy.ended == "succeeded"
+
+
+def test_a_conditional_plan_is_skipped_with_all_that_follow_when_the_apply_before_it_is() -> None:
+    chain = [
+        component("service", "network", conditional=True, sync=False),
+        component("web", "service", conditional=True, sync=False),
+    ]
+    deploy = Deploy(component("network"), *chain)
+    deploy.succeed("network.sync")
+    deploy.succeed("network.plan", plan_empty=True)
+    assert deploy.in_phase("skipped") == {"network.apply", "service.plan", "service.apply", "web.plan", "web.apply"}
+    assert deploy.ended == "succeeded"
+
+
+def test_an_interrupted_apply_is_planned_anew_at_most_twice() -> None:
+    deploy = Deploy(component("network", sync=False))
+    for _ in range(MAX_REPLANS):
+        deploy.succeed("network.plan")
+        made = deploy.tell(StepEnded("network.apply", "failed", interrupted=True))
+        assert made[0] == Replan("network.apply")
+        assert deploy.in_phase("active") == {"network.plan"}
+        assert deploy.in_phase("waiting") == {"network.apply"}
+    deploy.succeed("network.plan")
+    assert deploy.tell(StepEnded("network.apply", "failed", interrupted=True))[-1] == End("failed")
+
+
+def test_an_interrupted_destroy_is_planned_anew() -> None:
+    deploy = Deploy(removal("network"))
+    deploy.succeed("network.plan_destroy")
+    made = deploy.tell(StepEnded("network.destroy", "failed", interrupted=True))
+    assert made[-1] == Enqueue("network.plan_destroy")
+
+
+def test_an_interrupted_conditional_apply_is_planned_anew_too() -> None:
+    deploy = Deploy(component("network", sync=False), component("service", "network", conditional=True, sync=False))
+    deploy.succeed("network.plan")
+    deploy.succeed("network.apply", outputs_changed=True)
+    deploy.succeed("service.plan")
+    deploy.tell(StepEnded("service.apply", "failed", interrupted=True))
+    assert deploy.in_phase("active") == {"service.plan"}
+
+
+def test_an_interrupted_apply_of_a_deploy_that_is_being_cancelled_has_failed() -> None:
+    deploy = Deploy(component("network", sync=False))
+    deploy.succeed("network.plan")
+    deploy.tell(CancelRequested())
+    assert deploy.tell(StepEnded("network.apply", "failed", interrupted=True))[-1] == End("failed")
+
+
+def test_a_component_is_destroyed_after_its_users() -> None:
+    deploy = Deploy(removal("service"), removal("network", "service"))
+    assert deploy.in_phase("active") == {"service.plan_destroy"}
+    deploy.succeed("service.plan_destroy")
+    assert deploy.succeed("service.destroy")[-1] == Enqueue("network.plan_destroy")
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_whatever_happens_a_deploy_ends_and_no_step_runs_before_what_it_needs(seed: int) -> None:
+    chance = random.Random(seed)
+    names = [f"c{number}" for number in range(chance.randint(1, 7))]
+    parts = []
+    for at, name in enumerate(names):
+        needs = chance.sample(names[:at], chance.randint(0, min(2, at)))
+        conditional = bool(needs) and chance.random() < 0.4
+        parts.append(component(name, *needs, conditional=conditional, sync=not conditional))
+    deploy = Deploy(*parts)
+    for _ in range(1000):
+        for change in deploy.changes:
+            if isinstance(change, Enqueue):
+                needed = [deploy.steps[need] for need in deploy.steps[change.step_id].needs]
+                assert {need.phase for need in needed} <= {"succeeded", "skipped"}
+        deploy.changes.clear()
+        active = sorted(deploy.in_phase("active"))
+        if not active:
+            break
+        if chance.random() < 0.03 and not deploy.cancelling:
+            deploy.tell(CancelRequested())
+            continue
+        step = deploy.steps[chance.choice(active)]
+        outcome = chance.choices(["succeeded", "failed", "cancelled"], [90, 7, 3])[0]
+        deploy.tell(
+            StepEnded(
+                step.id,
+                outcome,
+                plan_empty=step.kind == "plan" and chance.random() < 0.3,
+                outputs_changed=step.kind == "apply" and chance.random() < 0.5,
+                interrupted=outcome == "failed" and chance.random() < 0.5,
+            )
+        )
+    assert deploy.ended is not None
+    assert not deploy.in_phase("waiting")
+    if not deploy.in_phase("failed") and not deploy.in_phase("cancelled"):
+        assert deploy.ended == "succeeded"
+    elif deploy.in_phase("failed"):
+        assert deploy.ended == "failed"
+    else:
+        assert deploy.ended == "cancelled"
