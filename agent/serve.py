@@ -69,7 +69,7 @@ async def serve(
             identity = home.identity() or await _enroll(start, home, vendor_key(home), calls)
             if identity.enrolled.kind != start.kind:
                 raise StartError(
-                    f"--home {start.home} is that of a {identity.enrolled.kind} agent; "
+                    f"--home {start.home} belongs to an agent of the kind {identity.enrolled.kind}; "
                     f"start it with `exclave agent {identity.enrolled.kind}`, or give another folder"
                 )
             office = Office(Session(start.url, identity, calls), Journal(home.folder / "journal"), spools=home.folder / "logs")

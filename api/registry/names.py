@@ -54,6 +54,6 @@ def check_reference(text: str) -> str:
     return text
 
 
-def signature_tag(digest: str) -> str:
-    """The tag under which cosign keeps the signature of `digest`: `sha256-<hex>.sig`."""
-    return digest.replace(":", "-") + ".sig"
+def cosign_tags(digest: str) -> tuple[str, ...]:
+    """The tags under which cosign keeps what belongs to `digest`: signature, attestations and SBOM (`sha256-<hex>.sig`, …)."""
+    return tuple(digest.replace(":", "-") + suffix for suffix in (".sig", ".att", ".sbom"))

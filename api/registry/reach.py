@@ -1,6 +1,6 @@
 """How far a token goes that is bound to some digests (`digest-pinned`): these manifests and what belongs to them.
 
-What belongs to a manifest: the blobs and manifests that it lists, its signature (the manifest under its cosign tag) and its
+What belongs to a manifest: the blobs and manifests that it lists, its signature and the like (under its cosign tags) and its
 referrers; and what belongs to those. Nothing else of the repository can be read, whatever it is tagged.
 """
 
@@ -20,8 +20,8 @@ class Reach:
     blobs: frozenset[str]
 
     def has_reference(self, reference: str) -> bool:
-        """Whether a manifest may be asked for in this way: by digest, or by the signature tag of one, be it there or not."""
-        return reference in self.manifests or reference in map(names.signature_tag, self.manifests)
+        """Whether a manifest may be asked for in this way: by digest, or by a cosign tag of one, be it there or not."""
+        return reference in self.manifests or any(reference in names.cosign_tags(digest) for digest in self.manifests)
 
 
 def reach_of(storage: RegistryStorage, repository: str, digests: frozenset[str]) -> Reach:
@@ -38,9 +38,8 @@ def reach_of(storage: RegistryStorage, repository: str, digests: frozenset[str])
         listed = read_manifest(manifest.content)
         blobs.update(listed.blobs, listed.foreign_blobs)
         found = {*listed.manifests, *(referrer.digest for referrer in storage.referrers(repository, digest))}
-        signature = storage.manifest(repository, names.signature_tag(digest))
-        if signature is not None:
-            found.add(signature.digest)
+        attached = (storage.manifest(repository, tag) for tag in names.cosign_tags(digest))
+        found.update(manifest.digest for manifest in attached if manifest is not None)
         unread |= found - manifests
     return Reach(frozenset(manifests), frozenset(blobs))
 

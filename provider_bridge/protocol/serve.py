@@ -4,6 +4,7 @@ Nothing but the handshake line may ever be written to stdout: Terraform reads it
 """
 
 import base64
+import contextlib
 import os
 import signal
 import sys
@@ -26,7 +27,10 @@ _MAX_SOCKET_PATH = 100
 _THREADS = 64
 """As many calls run at once; Terraform's -parallelism is 10 by default. Threads are started as they are needed."""
 
-_PARENT_CHECK_SECONDS = 5.0
+_CHECK_SECONDS = 1.0
+"""How often a server looks whether the process that started it is still there."""
+
+_STOP_SECONDS = 2.0
 
 Message = Any
 """A protobuf message. Its class is made at run time."""
@@ -52,7 +56,7 @@ class _Listener:
     """The server's certificate as base64 without padding; empty without TLS."""
 
     def close(self) -> None:
-        self.server.stop(0.1).wait()
+        self.server.stop(0.1).wait(_STOP_SECONDS)
         if os.path.exists(self.socket):  # noqa: PTH110 - pathlib costs start time here
             os.unlink(self.socket)  # noqa: PTH108
         os.rmdir(self.folder)  # noqa: PTH106
@@ -70,14 +74,13 @@ def serve_terraform(answerer: Answerer, environment: Mapping[str, str]) -> None:
         raise NotAPluginRunError(f"needs Terraform or OpenTofu with plugin protocol 6; this one speaks {', '.join(versions)}")
     # Terraform and its plugins share a process group: Ctrl-C reaches both, and Terraform alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     done = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: done.set())
+    parent = os.getppid()
     listener = _listen(answerer, done, environment, tls=bool(environment.get("PLUGIN_CLIENT_CERT")))
     sys.stdout.write(f"1|6|unix|{listener.socket}|grpc|{listener.certificate}\n")
     sys.stdout.flush()
-    parent = os.getppid()
-    while not done.wait(_PARENT_CHECK_SECONDS) and os.getppid() == parent:
-        pass
+    _wait(done, lambda: os.getppid() == parent)
     listener.close()
 
 
@@ -88,9 +91,8 @@ def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: 
     """
     import json
 
-    done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: done.set())
+        signal.signal(number, signal.default_int_handler)
     listener = _listen(answerer, threading.Event(), environment, tls=False)
     reattach = {
         address: {
@@ -102,8 +104,18 @@ def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: 
         }
     }
     print(f"TF_REATTACH_PROVIDERS='{json.dumps(reattach)}'", flush=True)
-    done.wait()
+    _wait(threading.Event(), lambda: True)
     listener.close()
+
+
+def _wait(done: threading.Event, is_wanted: Callable[[], bool]) -> None:
+    """Wait for the event, for a signal, or until nobody wants the server any more.
+
+    The handler raises instead of setting the event: it may interrupt the wait at a moment when that holds the event's lock.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        while not done.wait(_CHECK_SECONDS) and is_wanted():
+            pass
 
 
 def _listen(answerer: Answerer, done: threading.Event, environment: Mapping[str, str], *, tls: bool) -> _Listener:

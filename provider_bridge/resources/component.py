@@ -25,7 +25,8 @@ class ComponentResource(ApiResource):
     """A Terraform module of an app.
 
     A local folder is known by its content: `source_digest` is computed while planning, so that an edited file shows as a change
-    and as a new version. The path as written says only where the files are.
+    and as a new version. The path as written says only where the files are. Terraform plans once more when it applies, so files
+    that change after the plan that was shown end the apply.
     """
 
     def validate(self, config: Object) -> Iterator[Diagnostic]:
@@ -78,7 +79,6 @@ class ComponentResource(ApiResource):
 
     def api_create(self, call: Call, client: "Client", planned: Object) -> Object:
         """See `ApiResource`."""
-        _same_folder_as_planned(planned)
         body = {"name": planned["name"], "config": _to_wire(planned)}
         component = client.create("apps", planned["app_id"], "components", body=body)
         self.connection.components.forget()
@@ -97,7 +97,6 @@ class ComponentResource(ApiResource):
 
     def api_update(self, call: Call, client: "Client", prior: Object, planned: Object) -> Object:
         """See `ApiResource`."""
-        _same_folder_as_planned(planned)
         body = {"config": _to_wire(planned)}
         component = client.put("apps", prior["app_id"], "components", prior["id"], body=body)
         self.connection.components.forget()
@@ -170,21 +169,6 @@ def _digest(path: str) -> str:
         return source_digest(path)
     except (OSError, SourceError) as reason:
         raise RefusedError(error("The folder can't be read", f"{path!r}: {reason}", path=_PATH)) from reason
-
-
-def _same_folder_as_planned(planned: Object) -> None:
-    """What is applied is what was planned: nobody has seen a plan of the files as they are now."""
-    path = planned["source"]["path"]
-    if path is None or planned["source_digest"] is UNKNOWN or _digest(path) == planned["source_digest"]:
-        return
-    raise RefusedError(
-        error(
-            "The folder has changed since the plan",
-            f"The files in {path!r} are not those that were planned.",
-            remedy="Plan and apply again.",
-            path=_PATH,
-        )
-    )
 
 
 def _says_something_new(prior: Object, planned: Object) -> bool:

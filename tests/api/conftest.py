@@ -1,10 +1,14 @@
 """One IMS in the test's own process, with a clock that the test moves."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ims_driver import Ims, running_ims
+from ims_driver import Clock, Ims, running_ims
 from shop import Shop
 
 
@@ -13,14 +17,38 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session")
+def opened_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A shop whose IMS has stopped; its data folder is there to be copied."""
+
+    async def build(data: Path) -> Shop:
+        clock = Clock(Clock().now - timedelta(minutes=1))  # so that whatever a test makes is newer
+        async with running_ims(data, clock) as server:
+            return await Shop.open(server)
+
+    return asyncio.run(build(tmp_path_factory.mktemp("shop") / "ims"))
+
+
 @pytest.fixture
-async def ims(tmp_path: Path) -> AsyncIterator[Ims]:
-    """A fresh IMS."""
+async def fresh_ims(tmp_path: Path) -> AsyncIterator[Ims]:
+    """An IMS with nothing in it."""
     async with running_ims(tmp_path / "ims") as server:
         yield server
 
 
 @pytest.fixture
-async def shop(ims: Ims) -> Shop:
-    """A fresh IMS with the app `shop` (`network`, and `service` that uses it), a build agent and the release 1."""
-    return await Shop.open(ims)
+async def shop(tmp_path: Path, opened_shop: Shop) -> AsyncIterator[Shop]:
+    """An IMS with the app `shop` (`network`, and `service` that uses it), a build agent and the release 1."""
+    shutil.copytree(opened_shop.ims.data, tmp_path / "shop")
+    async with running_ims(tmp_path / "shop", token=opened_shop.ims.token) as server:
+        yield replace(opened_shop, ims=server, builder=replace(opened_shop.builder, ims=server), agents={})
+
+
+@pytest.fixture
+def ims(request: pytest.FixtureRequest) -> Ims:
+    """The shop's IMS if the test has a shop, else a fresh one."""
+    if "shop" in request.fixturenames:
+        shop: Shop = request.getfixturevalue("shop")
+        return shop.ims
+    fresh: Ims = request.getfixturevalue("fresh_ims")
+    return fresh

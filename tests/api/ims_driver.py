@@ -4,6 +4,7 @@ import base64
 import contextlib
 import gzip
 import itertools
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
+from sqlalchemy import event
 
 import api.ims
 from api.app import create_app
@@ -33,8 +35,8 @@ _numbers = itertools.count(1)
 class Clock:
     """A clock that stands still until the test moves it."""
 
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+    def __init__(self, now: datetime = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)) -> None:
+        self.now = now
 
     def __call__(self) -> datetime:
         return self.now
@@ -107,10 +109,16 @@ async def running_ims(data: Path, clock: Clock | None = None, token: str = "") -
     clock = clock or Clock()
     doorbell = Doorbell()
     app = create_app(Settings(data, PUBLIC_URL, INTERVALS), clock=clock, doorbell=doorbell)
+    event.listen(app.state.ims.db._writer_engine, "connect", _forget_power_failures)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
         made = await app.state.ims.db.write("system", tokens.first_admin)
         yield Ims(app, http, clock, doorbell, made.secret if made else token, data)
+
+
+def _forget_power_failures(connection: sqlite3.Connection, _: object) -> None:
+    # Flushing each commit to the disk is most of what a test would wait for. The server's own settings are in test_server_kill.
+    connection.execute("PRAGMA synchronous=OFF")
 
 
 def fields(problem: Body) -> list[str]:

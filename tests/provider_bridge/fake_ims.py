@@ -78,6 +78,7 @@ class FakeIms:
         self.changed = threading.Condition(threading.RLock())
         self._count = 0
         self._keys: dict[str, tuple[int, Any]] = {}
+        self._sensitive: dict[str, dict[str, Any]] = {}
 
     def hold(self) -> None:
         self.held = True
@@ -290,14 +291,15 @@ class FakeIms:
         )
         if not dry:
             self.installs[install.id] = install
+            self._sensitive[install.id] = body.sensitive_inputs
         return (200 if dry else 201), install
 
     def _update_install(self, install: Install, body: InstallUpdate, dry: bool) -> Install:
-        prints = install.sensitive_fingerprints
-        if body.sensitive_inputs is not None:
-            app = self.apps[install.app_id]
-            self._refuse("the install can't be accepted", check_values(app.inputs, body.inputs, body.sensitive_inputs)[2])
-            prints = self._fingerprints(body.sensitive_inputs)
+        kept = self._sensitive[install.id]
+        sensitive = kept if body.sensitive_inputs is None else body.sensitive_inputs
+        app = self.apps[install.app_id]
+        self._refuse("the install can't be accepted", check_values(app.inputs, body.inputs, sensitive)[2])
+        prints = install.sensitive_fingerprints if body.sensitive_inputs is None else self._fingerprints(sensitive)
         differ = (body.inputs, prints) != (install.inputs, install.sensitive_fingerprints)
         changed = install.model_copy(
             update={
@@ -309,6 +311,7 @@ class FakeIms:
         )
         if not dry:
             self.installs[install.id] = changed
+            self._sensitive[install.id] = sensitive
         return changed
 
     def _delete_install(self, install: Install) -> tuple[int, None]:

@@ -1,9 +1,10 @@
 """What a vendor who makes a mistake sees: the attribute, what is wrong, what to do. And nothing is half-made."""
 
 import pytest
-from api.contract.base import Failure
 from fake_ims import FakeIms
 from terraform_cli import Run, Terraform
+
+from api.contract.base import Failure
 
 APP = """
     resource "exclave_app" "shop" {
@@ -90,7 +91,7 @@ def test_validate_finds_mistakes_without_the_ims(
     ("text", "old", "new", "shown"),
     [
         (APP, "domain = {}", 'domain = { type = "number", default = "many" }', ["domain = {", "expected a number"]),
-        (COMPONENT, "${path.module}/module", "${path.module}/nowhere", ["source    = { path", "There is no folder './nowhere'"]),
+        (COMPONENT, "${path.module}/module", "${path.module}/nowhere", ["source = { path", "There is no folder './nowhere'"]),
     ],
 )  # fmt: skip
 def test_a_first_plan_finds_mistakes(
@@ -256,7 +257,8 @@ def test_a_folder_that_changes_between_plan_and_apply_is_refused(terraform: Terr
     terraform.write("# edited meanwhile", "module/main.tf")
     run = terraform.run("apply", "-no-color", "saved")
     assert run.code == 1
-    assert "The folder has changed since the plan" in flat(run)
+    assert "inconsistent final plan" in flat(run)
+    assert ".source_digest" in flat(run)
     assert not ims.components
 
 

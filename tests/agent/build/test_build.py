@@ -120,8 +120,6 @@ async def test_another_vendors_key_does_not_verify(build: Build, module: Path, v
 async def test_an_engine_that_travels_comes_out_whole(
     build: Build, module: Path, vendor: RegistryServer, engine: Engine, tmp_path: Path
 ) -> None:
-    if engine.kind == "library":
-        pytest.skip("packing the library takes half a minute")
     result = await build(terraform_module(module, bundle_engine="always"))
     unpacked = await unpack(vendor, result, tmp_path / "into")
     assert unpacked.engine is not None

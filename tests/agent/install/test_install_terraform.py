@@ -201,10 +201,9 @@ async def test_a_changed_byte_in_the_customers_registry_stops_the_plan(account: 
 
 
 async def test_an_apply_that_had_ended_before_the_agent_was_killed_is_not_run_again(account: Customer, tmp_path: Path) -> None:
-    await account.build(
-        "once",
-        f'resource "terraform_data" "x" {{\n  provisioner "local-exec" {{ command = "echo ran >> {tmp_path}/ran" }}\n}}\noutput "o" {{ value = 1 }}\n',
-    )
+    command = f"echo ran >> {tmp_path}/ran"
+    provisioner = f'provisioner "local-exec" {{ command = "{command}" }}'
+    await account.build("once", f'resource "terraform_data" "x" {{\n  {provisioner}\n}}\noutput "o" {{ value = 1 }}\n')
     await account.deploy("once")
     (account.home("once") / "outputs.json").unlink()
 

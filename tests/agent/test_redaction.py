@@ -1,0 +1,107 @@
+import base64
+import itertools
+import json
+import random
+from urllib.parse import quote
+
+import pytest
+
+from agent.own_log import OwnLogFormatter
+from agent.redaction import Redactor
+from api.contract.agents import ApplyResult, PlanResult, SyncResult
+from api.contract.base import Failure
+from api.contract.resources import PlannedChange, PlanSummary
+
+SECRET = 'p&ss/w"rd <1>'
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        json.dumps(SECRET)[1:-1],
+        json.dumps(SECRET)[1:-1].replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026"),
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        base64.b64encode(SECRET.encode()).decode().rstrip("="),
+    ],
+)
+def test_a_secret_is_found_in_every_form(form: str) -> None:
+    assert Redactor([SECRET]).text(f"before {form} after") == "before (sensitive) after"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "text", "redacted"),
+    [
+        (["abc"], "abc", "abc"),  # too short to hide anything
+        (["hunter", "hunter22"], "hunter22 hunter", "(sensitive) (sensitive)"),
+        (["abcd", "cdef"], "abcdef", "(sensitive)"),  # overlapping ones leave no rest
+        (["aaaa"], "aaaaaaa", "(sensitive)"),
+        ([{"user": "alice", "keys": ["key-1", {"x": "key-2"}]}], "alice key-1 key-2", "(sensitive) (sensitive) (sensitive)"),
+        ([12345], "port 12345", "port (sensitive)"),
+        ([True, None], "True None true null", "True None true null"),
+        (["-----BEGIN KEY-----\nbGluZW9uZQ\n-----END KEY-----"], "x: bGluZW9uZQ", "x: (sensitive)"),
+        (["geheim€"], "das geheim€nis", "das (sensitive)nis"),
+    ],
+)
+def test_what_is_taken_out_and_what_is_left(secrets: list[object], text: str, redacted: str) -> None:
+    assert Redactor(secrets).text(text) == redacted
+
+
+@pytest.mark.parametrize("secrets", [["hunter22"], ["hunter22", "2222", "hunter"], ["aaaa"], ["abcd", "cdef", "efab"]])
+def test_a_text_in_pieces_is_redacted_as_if_it_had_come_whole(secrets: list[str]) -> None:
+    redactor = Redactor(secrets)
+    chance = random.Random(7)
+    parts = [*secrets, "x", "\n", "hunt", "aa", "ab", "22"]
+    for _ in range(300):
+        text = "".join(chance.choices(parts, k=8))
+        stream = redactor.stream()
+        cuts = sorted(chance.choices(range(len(text) + 1), k=chance.randrange(5)))
+        pieces = [text[start:end] for start, end in itertools.pairwise([0, *cuts, len(text)])]
+        assert "".join(map(stream.feed, pieces)) + stream.finish() == redactor.text(text)
+
+
+def test_a_secret_that_is_cut_in_two_never_leaves_in_part() -> None:
+    redactor = Redactor(["hunter22"])
+    for cut in range(1, 8):
+        stream = redactor.stream()
+        assert stream.feed("x" + "hunter22"[:cut]) == "x"
+        assert stream.feed("hunter22"[cut:] + "y") == "(sensitive)y"
+
+
+def test_a_secret_learned_later_is_redacted_from_then_on() -> None:
+    redactor = Redactor()
+    stream = redactor.stream()
+    assert stream.feed("hunter22 ") == "hunter22 "
+    redactor.learn("hunter22")
+    assert stream.feed("hunter22 ") == "(sensitive) "
+
+
+def test_results_and_failures_are_redacted_and_stay_valid() -> None:
+    redactor = Redactor(["hunter22", 4711, "apply"])
+    applied = ApplyResult(outputs={"a": "x hunter22", "b": {"hunter22": [4711, True, None, 1.5]}}, sensitive_outputs=["s"])
+    assert redactor.result(applied) == ApplyResult(
+        outputs={"a": "x (sensitive)", "b": {"(sensitive)": ["(sensitive)", True, None, 1.5]}}, sensitive_outputs=["s"]
+    )
+    change = PlannedChange(address='x.y["hunter22"]', actions=["create"], attributes=["name"])
+    planned = PlanResult(summary=PlanSummary(add=1, resources=[change]), plan_digest="sha256:" + "0" * 64)
+    redacted = redactor.result(planned)
+    assert isinstance(redacted, PlanResult)
+    assert redacted.summary.resources[0].address == 'x.y["(sensitive)"]'
+    synced = SyncResult(copied_bytes=4711, skipped_bytes=0)
+    assert redactor.result(synced) == synced
+    failure = redactor.failure(Failure(code="x", message="hunter22", remedy="not hunter22", field="f"))
+    assert (failure.message, failure.remedy) == ("(sensitive)", "not (sensitive)")
+
+
+def test_the_agents_own_log_is_redacted_with_stack_traces() -> None:
+    import logging
+
+    formatter = OwnLogFormatter()
+    redactor = Redactor(["hunter22"])
+    formatter.watch(redactor)
+    try:
+        raise ValueError("hunter22")
+    except ValueError as error:
+        record = logging.LogRecord("x", logging.ERROR, "f", 1, "it is %s", ("hunter22",), (ValueError, error, None))
+    assert "hunter22" not in formatter.format(record)
