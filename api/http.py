@@ -11,6 +11,9 @@ from api.db.doorbell import Doorbell
 
 T = TypeVar("T")
 
+LARGEST = 2**63 - 1
+"""The largest integer that the database takes."""
+
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many items at most.")]
 After = Annotated[str | None, Query(description="The `after` of the page before.")]
 Order = Annotated[str, Query(pattern="^(asc|desc)$", description="`desc` = newest first.")]

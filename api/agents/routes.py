@@ -3,11 +3,12 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.access import Admin, AgentOf, State
 from api.agents import service
 from api.contract.agents import (
+    LOG_CHUNK_BYTES,
     Agent,
     EnrollmentCreate,
     EnrollmentCreated,
@@ -23,7 +24,7 @@ from api.contract.agents import (
 )
 from api.contract.base import Page
 from api.contract.problems import InvalidError
-from api.http import After, Limit
+from api.http import LARGEST, After, Limit
 from api.jobs import logs, outcomes, queue
 
 people = APIRouter(prefix="/v1/agents", tags=["agents"])
@@ -101,12 +102,12 @@ async def heartbeat(job: str, body: Heartbeat, ims: State, agent: AgentOf) -> He
 @protocol.put("/jobs/{job}/logs/{seq}", status_code=204)
 async def put_log(
     job: str,
-    seq: int,
+    seq: Annotated[int, Path(ge=0, le=LARGEST)],
     request: Request,
     ims: State,
     agent: AgentOf,
     attempt: Annotated[int, Query(ge=1)],
-    offset: Annotated[int, Query(ge=0)],
+    offset: Annotated[int, Query(ge=0, le=LARGEST - LOG_CHUNK_BYTES)],
 ) -> None:
     """Store one gzip chunk of a job's log; the same chunk again is harmless."""
     chunk = b""

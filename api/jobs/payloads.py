@@ -96,7 +96,7 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
 
 
 def _release_of(tx: Read, deploy: DeployRow, step: StepRow) -> str | None:
-    """The deploy's release; for what is destroyed, the one that it was deployed with: later ones may lack its inputs."""
+    """The deploy's release; for what is destroyed, the one that it was deployed with: a later one may not have it."""
     if step.kind not in ("plan_destroy", "destroy"):
         return deploy.release_id
     row = tx.session.get(InstalledComponentRow, (deploy.install_id, step.component))

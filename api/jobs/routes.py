@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from api.access import Admin, State
 from api.contract.agents import Job
 from api.contract.base import Page
-from api.http import After, Limit, Order, Wait, long_poll
+from api.http import LARGEST, After, Limit, Order, Wait, long_poll
 from api.jobs import logs, view
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -33,7 +33,7 @@ async def get_log(
     ims: State,
     _: Admin,
     offset: Annotated[int, Query(ge=0, description="Bytes of text to leave out.")] = 0,
-    attempt: Annotated[int | None, Query(ge=1, description="Which attempt; the current one if left out.")] = None,
+    attempt: Annotated[int | None, Query(ge=1, le=LARGEST, description="Which attempt; the current one if left out.")] = None,
     wait: Wait = 0,
 ) -> Response:
     """The log as plain text from `offset` on; with `wait`, held back until there is more.

@@ -1,12 +1,14 @@
 """`/v1/releases`."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from api.access import Admin, Key, State
 from api.contract.base import Page
 from api.contract.resources import Release, ReleaseCreate
 from api.db.idempotency import once
-from api.http import After, Limit, Order, Wait, long_poll
+from api.http import LARGEST, After, Limit, Order, Wait, long_poll
 from api.releases import service
 
 router = APIRouter(prefix="/v1/releases", tags=["releases"])
@@ -25,7 +27,7 @@ async def list_releases(
     limit: Limit = 100,
     after: After = None,
     app: str | None = None,
-    number: int | None = None,
+    number: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,
     order: Order = "asc",
 ) -> Page[Release]:
     """Page through the releases, of one app or of all."""

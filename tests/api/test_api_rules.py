@@ -1,0 +1,221 @@
+"""What holds for every part of the API: tokens, versions, retries, rehearsals, pages, errors."""
+
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+from ims_driver import Ims
+from shop import Shop, module
+
+from api.app import ROUTERS
+
+pytestmark = pytest.mark.anyio
+
+PUBLIC = {"/v1", "/v1/agent/enroll", "/v1/agent/session"}
+BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/v1/apps"): {"name": "a"},
+    ("PUT", "/v1/apps/{app}"): {},
+    ("POST", "/v1/apps/{app}/components"): {"name": "a", "config": module()},
+    ("PUT", "/v1/apps/{app}/components/{component}"): {"config": module()},
+    ("POST", "/v1/installs"): {"name": "a", "app_id": "a"},
+    ("PUT", "/v1/installs/{install}"): {},
+    ("POST", "/v1/releases"): {"app_id": "a"},
+    ("POST", "/v1/deploys"): {"install_id": "a"},
+    ("POST", "/v1/agents/enrollments"): {"kind": "build"},
+    ("POST", "/v1/tokens"): {"name": "a"},
+    ("POST", "/v1/agent/lease"): {"wait_seconds": 0},
+    ("POST", "/v1/agent/jobs/{job}/heartbeat"): {"attempt": 1},
+    ("POST", "/v1/agent/jobs/{job}/finish"): {"attempt": 1, "outcome": "cancelled"},
+}
+ROUTES = sorted(
+    (method, route.path)
+    for router in ROUTERS
+    for route in router.routes
+    if isinstance(route, APIRoute)
+    for method in route.methods
+    if route.path not in PUBLIC
+)
+
+
+async def call(ims: Ims, method: str, path: str, token: str | None) -> int:
+    where = path
+    for part in ("app", "component", "install", "build", "release", "deploy", "agent", "job", "token"):
+        where = where.replace(f"{{{part}}}", "x")
+    params = {"attempt": 1, "offset": 0} if "{seq}" in path else {}
+    answer = await ims.send(method, where.replace("{seq}", "0"), BODIES.get((method, path)), token=token, params=params)
+    return answer.status_code
+
+
+def test_the_walk_finds_the_routes() -> None:
+    assert len(ROUTES) > 35
+
+
+@pytest.mark.parametrize("secret", [None, "excl_wrong"])
+async def test_no_route_answers_without_a_token(ims: Ims, secret: str | None) -> None:
+    assert {route: await call(ims, *route, secret) for route in ROUTES} == dict.fromkeys(ROUTES, 401)
+    assert ims.answers[0].headers["www-authenticate"] == "Bearer"
+
+
+async def test_an_agent_may_not_do_what_people_do_nor_people_what_agents_do(ims: Ims, shop: Shop) -> None:
+    for method, path in ROUTES:
+        token = ims.token if path.startswith("/v1/agent/") else shop.builder.token
+        assert await call(ims, method, path, token) == 401, (method, path)
+
+
+async def test_the_server_says_what_it_is_without_a_token(ims: Ims) -> None:
+    assert (await ims.ok("GET", "/v1", token=None))["name"] == "exclave"
+    schema = await ims.ok("GET", "/openapi.json", token=None)
+    assert schema["openapi"].startswith("3.1")
+    assert set(schema["paths"]) >= {path for _, path in ROUTES}
+
+
+async def test_a_revoked_token_ends_at_once_and_the_last_one_stays(ims: Ims) -> None:
+    other = await ims.ok("POST", "/v1/tokens", {"name": "other"})
+    assert "secret" not in (await ims.ok("GET", "/v1/tokens", token=other["secret"]))["items"][1]
+    first = (await ims.ok("GET", "/v1/tokens"))["items"][0]["id"]
+    await ims.ok("DELETE", f"/v1/tokens/{first}")
+    await ims.refused(401, "GET", "/v1/tokens")
+    await ims.refused(409, "DELETE", f"/v1/tokens/{other['id']}", token=other["secret"])
+    assert [one["name"] for one in (await ims.ok("GET", "/v1/tokens", token=other["secret"]))["items"]] == ["admin", "other"]
+
+
+async def test_a_token_name_that_is_taken_is_told(ims: Ims) -> None:
+    problem = await ims.refused(409, "POST", "/v1/tokens", {"name": "admin"})
+    assert problem["errors"][0]["field"] == "name"
+    await ims.refused(404, "DELETE", "/v1/tokens/tok_nope")
+
+
+async def test_an_update_of_an_older_version_is_refused(ims: Ims, shop: Shop) -> None:
+    await ims.ok("POST", "/v1/installs", {"app_id": "shop", "name": "acme"})
+    component = "/v1/apps/shop/components/network"
+    for path, body in [("/v1/apps/shop", {"description": "x"}), (component, {"config": module()}), ("/v1/installs/acme", {})]:
+        tag = (await ims.send("GET", path)).headers["etag"]
+        assert tag == '"1"'
+        for wrong in ('"7"', "nonsense"):
+            await ims.refused(412, "PUT", path, body, headers={"if-match": wrong})
+        for right in ("{}", "W/{}", "*"):
+            answer = await ims.send("PUT", path, body, headers={"if-match": right.format(tag)})
+            assert answer.status_code == 200
+            tag = answer.headers["etag"]
+
+
+async def test_a_create_sent_twice_with_one_key_makes_one_object(ims: Ims, shop: Shop) -> None:
+    key = {"idempotency-key": "k1"}
+    body = {"name": "twice"}
+    first = await ims.ok("POST", "/v1/apps", body, headers=key)
+    assert await ims.ok("POST", "/v1/apps", body, headers=key) == first
+    problem = await ims.refused(409, "POST", "/v1/apps", {"name": "else"}, headers=key)
+    assert problem["type"] == "urn:exclave:problem:conflict"
+    await ims.refused(409, "POST", "/v1/releases", {"app_id": "shop"}, headers=key)
+    await ims.refused(409, "POST", "/v1/apps", body, headers={"idempotency-key": "k2"})
+    await ims.ok("POST", "/v1/apps/shop/components", {"name": "c", "config": module()}, headers={"idempotency-key": "k3"})
+    await ims.refused(
+        409, "POST", "/v1/apps/twice/components", {"name": "c", "config": module()}, headers={"idempotency-key": "k3"}
+    )
+
+
+async def test_a_key_belongs_to_its_token(ims: Ims) -> None:
+    other = (await ims.ok("POST", "/v1/tokens", {"name": "other"}))["secret"]
+    await ims.ok("POST", "/v1/apps", {"name": "a"}, headers={"idempotency-key": "k"})
+    await ims.ok("POST", "/v1/apps", {"name": "b"}, headers={"idempotency-key": "k"}, token=other)
+
+
+async def test_a_key_of_a_refused_create_is_free_again(ims: Ims) -> None:
+    key = {"idempotency-key": "k"}
+    await ims.refused(422, "POST", "/v1/installs", {"name": "acme", "app_id": "later"}, headers=key)
+    await ims.ok("POST", "/v1/apps", {"name": "later"})
+    await ims.ok("POST", "/v1/installs", {"name": "acme", "app_id": "later"}, headers=key)
+
+
+async def test_every_create_knows_its_key(ims: Ims, shop: Shop) -> None:
+    await shop.install("acme")
+    for number, (path, body) in enumerate(
+        [
+            ("/v1/apps/shop/components", {"name": "extra", "config": module()}),
+            ("/v1/installs", {"app_id": "shop", "name": "umbrella", "sensitive_inputs": {"password": "hush"}}),
+            ("/v1/releases", {"app_id": "shop", "components": {"network": 1}}),
+            ("/v1/deploys", {"install_id": "acme", "release_id": shop.release["id"]}),
+        ]
+    ):
+        key = {"idempotency-key": f"k{number}"}
+        first = await ims.ok("POST", path, body, headers=key)
+        assert (await ims.ok("POST", path, body, headers=key))["id"] == first["id"]
+    wrong = {"app_id": "shop", "name": "umbrella", "sensitive_inputs": {"password": "other"}}
+    await ims.refused(409, "POST", "/v1/installs", wrong, headers={"idempotency-key": "k1"})
+
+
+async def test_a_rehearsal_checks_everything_and_changes_nothing(ims: Ims, shop: Shop) -> None:
+    await ims.ok("POST", "/v1/installs", {"app_id": "shop", "name": "acme"})
+
+    async def everything() -> list[Any]:
+        paths = ("/v1/apps", "/v1/apps/shop/components", "/v1/installs", "/v1/events?limit=1000")
+        return [await ims.ok("GET", path) for path in paths]
+
+    before = await everything()
+    dry = {"params": {"dry_run": "true"}}
+    component = {"config": module({"domain": "x"}, digest="9")}
+    assert (await ims.ok("POST", "/v1/apps", {"name": "new"}, **dry))["name"] == "new"
+    assert (await ims.ok("PUT", "/v1/apps/shop", {"description": "new"}, **dry))["version"] == 2
+    assert (await ims.ok("POST", "/v1/apps/shop/components", {"name": "new", **component}, **dry))["version"] == 1
+    assert (await ims.ok("PUT", "/v1/apps/shop/components/network", component, **dry))["version"] == 2
+    assert (await ims.ok("POST", "/v1/installs", {"app_id": "shop", "name": "new"}, **dry))["name"] == "new"
+    assert (await ims.ok("PUT", "/v1/installs/acme", {"inputs": {"size": 3}}, **dry))["inputs_version"] == 2
+    await ims.refused(409, "POST", "/v1/apps", {"name": "shop"}, **dry)
+    await ims.refused(422, "POST", "/v1/installs", {"app_id": "shop", "name": "x", "inputs": {"size": "big"}}, **dry)
+    assert await everything() == before
+
+
+async def test_a_collection_comes_in_pages(ims: Ims) -> None:
+    for number in range(5):
+        await ims.ok("POST", "/v1/apps", {"name": f"app-{number}"})
+    names, after, pages = [], None, 0
+    while pages == 0 or after:
+        page = await ims.ok("GET", "/v1/apps", params={"limit": 2, **({"after": after} if after else {})})
+        names += [app["name"] for app in page["items"]]
+        after, pages = page["after"], pages + 1
+    assert (names, pages) == ([f"app-{number}" for number in range(5)], 3)
+    assert [one["name"] for one in (await ims.ok("GET", "/v1/apps", params={"name": "app-3"}))["items"]] == ["app-3"]
+    for limit in (0, 1001, "many"):
+        await ims.refused(422, "GET", "/v1/apps", params={"limit": limit})
+
+
+async def test_components_and_events_come_in_pages_too(ims: Ims, shop: Shop) -> None:
+    first = await ims.ok("GET", "/v1/apps/shop/components", params={"limit": 1})
+    second = await ims.ok("GET", "/v1/apps/shop/components", params={"limit": 1, "after": first["after"]})
+    assert [first["items"][0]["name"], second["items"][0]["name"], second["after"]] == ["network", "service", None]
+    events = await ims.ok("GET", "/v1/events", params={"limit": 3})
+    more = await ims.ok("GET", "/v1/events", params={"limit": 3, "after": events["after"]})
+    assert [event["seq"] for event in events["items"] + more["items"]] == [1, 2, 3, 4, 5, 6]
+    await ims.refused(422, "GET", "/v1/events", params={"after": "x"})
+
+
+async def test_errors_are_problems_whatever_goes_wrong(ims: Ims) -> None:
+    assert (await ims.refused(404, "GET", "/nope"))["type"] == "urn:exclave:problem:not_found"
+    assert (await ims.refused(405, "PATCH", "/v1/apps"))["type"] == "urn:exclave:problem:method_not_allowed"
+    broken = await ims.refused(422, "POST", "/v1/apps", headers={"content-type": "application/json"}, content=b"{nope")
+    assert [error["field"] for error in broken["errors"]] == [""]
+    assert "isn't JSON" in broken["detail"]
+
+
+async def test_an_error_does_not_repeat_what_was_sent(ims: Ims, shop: Shop) -> None:
+    wrong = {"app_id": "shop", "name": "acme", "sensitive_inputs": {"password": ["canary"]}, "approval": "canary"}
+    assert "canary" not in str(await ims.refused(422, "POST", "/v1/installs", wrong))
+
+
+async def test_a_mistake_of_the_server_shows_no_trace(ims: Ims, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("canary in the stack")
+
+    monkeypatch.setattr("api.apps.service.get", broken)
+    problem = await ims.refused(500, "GET", "/v1/apps/shop")
+    assert (problem["retryable"], "canary" in str(problem)) == (True, False)
+
+
+async def test_agents_are_listed_without_their_keys(ims: Ims, shop: Shop) -> None:
+    agent = await shop.install("acme")
+    listed = await ims.ok("GET", "/v1/agents", params={"install": "acme"})
+    assert [one["id"] for one in listed["items"]] == [agent.id]
+    assert not {"public_key", "vendor_key", "access_hash", "nonces"} & set(listed["items"][0])
+    assert await ims.ok("GET", f"/v1/agents/{agent.id}") == listed["items"][0]
+    await ims.refused(404, "GET", "/v1/agents/agt_nope")
+    await ims.refused(404, "DELETE", "/v1/agents/agt_nope")
