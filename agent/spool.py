@@ -4,6 +4,7 @@ The text waits here while the IMS can't be reached, and a chunk that may have ar
 also after `kill -9`: the chunk that is on its way is noted beside the text before it is sent.
 """
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -44,14 +45,18 @@ class LogSpool:
         self.lost_bytes = 0
 
     def append(self, text: str) -> None:
-        """Add to the end."""
+        """Add to the end. Never raises for a full disk: a log that can't be kept must not end the work that it tells of."""
         data = text.encode()
-        if self._size + len(data) > LOG_BYTES:
+        try:
+            if self._size + len(data) > LOG_BYTES:
+                raise OSError(errno.EFBIG, "the log is too large")
+            with self._file.open("ab") as file:
+                file.write(data)
+        except OSError:
             self.lost_bytes += len(data)
-            return
-        with self._file.open("ab") as file:
-            file.write(data)
-        self._size += len(data)
+            self._size = self._file.stat().st_size
+        else:
+            self._size += len(data)
 
     @property
     def waiting(self) -> int:

@@ -41,8 +41,15 @@ class Client:
         self._stop = stop
         self._clock = clock
         self._idle: list[http.client.HTTPConnection] = []
+        self._closed = False
         self._answered = False
         self._gave_up = False
+
+    def close(self) -> None:
+        """Close the connections that are kept; those in use close when their request ends."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
 
     def get(self, *parts: str, **query: str | int) -> Json:
         """Read `/v1/<parts>?<query>`."""
@@ -135,7 +142,10 @@ class Client:
             except BaseException:
                 connection.close()
                 raise
-            self._idle.append(connection)
+            if self._closed:
+                connection.close()
+            else:
+                self._idle.append(connection)
             return response.status, response.headers, content
 
     def _connect(self) -> http.client.HTTPConnection:

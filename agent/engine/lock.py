@@ -7,7 +7,7 @@ starts, so that it is held as long as any of them lives, even when the agent tha
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,12 +23,13 @@ class WorkspaceBusyError(Exception):
 
 
 @asynccontextmanager
-async def workspace_lock(path: Path, *, limit: float) -> AsyncIterator[int]:
+async def workspace_lock(path: Path, *, limit: float, waiting: Callable[[], None] = lambda: None) -> AsyncIterator[int]:
     """Hold the lock file at `path`; gives its descriptor, for the engine to inherit.
 
-    Waits up to `limit` seconds for an engine of an earlier run to end. Raises WorkspaceBusyError.
+    Waits up to `limit` seconds for an engine of an earlier run to end, and calls `waiting` again and again meanwhile, which
+    may raise to stop that. Raises WorkspaceBusyError.
     """
-    descriptor = await _acquire(path, limit)
+    descriptor = await _acquire(path, limit, waiting)
     try:
         yield descriptor
     finally:
@@ -37,7 +38,7 @@ async def workspace_lock(path: Path, *, limit: float) -> AsyncIterator[int]:
         os.close(descriptor)
 
 
-async def _acquire(path: Path, limit: float) -> int:
+async def _acquire(path: Path, limit: float, waiting: Callable[[], None]) -> int:
     give_up = asyncio.get_running_loop().time() + limit
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +55,7 @@ async def _acquire(path: Path, limit: float) -> int:
             continue
         if asyncio.get_running_loop().time() >= give_up:
             raise WorkspaceBusyError(path, limit)
+        waiting()
         await asyncio.sleep(_TRY_SECONDS)
 
 

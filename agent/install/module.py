@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.bundle.manifest import BundleConfig
 from agent.bundle.unpack import UnpackedBundle, fetch_bundle
+from agent.cancellation import unless_cancelled
 from agent.engine.environment import cli_config, engine_environment
 from agent.engine.failures import failure_of
 from agent.engine.find import Engine, EngineNotFoundError
@@ -58,9 +59,7 @@ class Module:
 
 async def prepare(job: TerraformJob, context: JobContext, site: Site, workspace: Workspace, lock: int) -> Module:
     """Make the bundle of the job ready from nothing. Raises JobFailedError: the signature, the bundle, or `init_failed`."""
-    registry = site.customer_registry()
-    await verify(registry, job.repository, job.digest, site.vendor_keys)
-    bundle = await fetch_bundle(registry, job.repository, job.digest, workspace.bundles)
+    bundle = await unless_cancelled(_fetch(job, site, workspace), context.cancellation)
     await asyncio.to_thread(_lay_out, workspace, bundle)
     ready = _Ready(digest=job.digest, bundled_engine=str(bundle.engine) if bundle.engine else None, config=bundle.config)
     module = await _module(ready, site, workspace)
@@ -68,6 +67,12 @@ async def prepare(job: TerraformJob, context: JobContext, site: Site, workspace:
     await _init(module, context, workspace, lock)
     (workspace.work / _READY).write_text(ready.model_dump_json())
     return module
+
+
+async def _fetch(job: TerraformJob, site: Site, workspace: Workspace) -> UnpackedBundle:
+    registry = site.customer_registry()
+    await verify(registry, job.repository, job.digest, site.vendor_keys)
+    return await fetch_bundle(registry, job.repository, job.digest, workspace.bundles)
 
 
 async def prepared(job: TerraformJob, context: JobContext, site: Site, workspace: Workspace, lock: int) -> Module:
@@ -116,9 +121,11 @@ async def _init(module: Module, context: JobContext, workspace: Workspace, lock:
         arguments.append("-json")
     if (module.folder / ".terraform.lock.hcl").is_file():
         arguments.append("-lockfile=readonly")
+    output = workspace.root / "init.jsonl"
+    output.unlink(missing_ok=True)
     ended = await run(
         module.command(lock, *arguments),
-        workspace.root / "init.jsonl",
+        output,
         lambda event: context.log(event.text),
         context.cancellation,
         timeout=_INIT_SECONDS,

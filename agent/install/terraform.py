@@ -5,6 +5,8 @@ holds the workspace's lock as long as any engine that it started lives.
 """
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from agent.engine.events import ChangeSummary, EngineEvent, parse
 from agent.engine.failures import failure_of, plan_is_stale
@@ -68,6 +70,13 @@ class PlanStaleError(CodedError):
     remedy = "Deploy again: a new plan is needed."
 
 
+class DestroyIncompleteError(CodedError):
+    """The engine says that the destroy succeeded, but the state isn't empty; removing it would lose what it knows."""
+
+    code = "destroy_incomplete"
+    remedy = "Remove the objects, or take them out of the state, on the agent's machine; then destroy again."
+
+
 class ApplyInterruptedError(CodedError):
     """The apply of this plan was cut off after it had changed something."""
 
@@ -79,17 +88,14 @@ class ApplyInterruptedError(CodedError):
 async def plan(job: TerraformJob, context: JobContext, site: Site) -> PlanResult:
     """Save a plan under the job's id, and say what it would do. Raises JobFailedError or JobCancelledError."""
     config, workspace = _begin(job, context, site)
-    try:
-        async with workspace_lock(workspace.lock, limit=_LOCK_SECONDS) as lock:
-            _recover_state(workspace, context)
-            saved = workspace.begin_plan(context.job_id)
-            if job.kind == "plan_destroy" and not errored_state.has_resources(workspace.state):
-                saved.save(PlanRecord(bundle=job.digest, destroy=True, plan_digest=None))
-                return PlanResult(summary=PlanSummary(), plan_digest=_NO_PLAN_DIGEST)
-            module = await prepare(job, context, site, workspace, lock)
-            return await _plan(job, config, context, site, workspace, saved, module, lock)
-    except WorkspaceBusyError as error:
-        raise BusyError(str(error)) from None
+    async with _locked(workspace, context) as lock:
+        _recover_state(workspace, context)
+        saved = workspace.begin_plan(context.job_id)
+        if job.kind == "plan_destroy" and not errored_state.has_resources(workspace.state):
+            saved.save(PlanRecord(bundle=job.digest, destroy=True, plan_digest=None))
+            return PlanResult(summary=PlanSummary(), plan_digest=_NO_PLAN_DIGEST)
+        module = await prepare(job, context, site, workspace, lock)
+        return await _plan(job, config, context, site, saved, module, lock)
 
 
 async def _plan(
@@ -97,7 +103,6 @@ async def _plan(
     config: TerraformModuleConfig,
     context: JobContext,
     site: Site,
-    workspace: Workspace,
     saved: SavedPlan,
     module: Module,
     lock: int,
@@ -126,8 +131,9 @@ async def _plan(
     if not shown.succeeded:
         raise JobFailedError(failure_of("plan", shown))
     document = json.loads(printed)
-    for secret in secrets(document):
-        context.redactor.learn(secret)
+    found = list(secrets(document))
+    context.redactor.learn(found)
+    saved.secrets.write_text(json.dumps(found))
     summary = summarize(document, outputs_known=site.components.outputs(job.component))
     digest = saved.digest()
     saved.save(PlanRecord(bundle=job.digest, destroy=destroy, plan_digest=digest))
@@ -144,20 +150,39 @@ async def apply(job: TerraformJob, context: JobContext, site: Site) -> ApplyResu
     _, workspace = _begin(job, context, site)
     if job.kind == "destroy" and not workspace.root.exists():
         return ApplyResult(outputs_changed=False)
-    try:
-        async with workspace_lock(workspace.lock, limit=_LOCK_SECONDS) as lock:
-            _recover_state(workspace, context)
-            saved, record = _approved(job, workspace)
-            if record.plan_digest is not None:
-                module = await prepared(job, context, site, workspace, lock)
-                await _apply(job, context, workspace, saved, module, lock)
-                if job.kind == "apply":
-                    return await _outputs(workspace, module, context, lock)
-            had_outputs = bool(workspace.outputs())
-            workspace.remove()
-            return ApplyResult(outputs_changed=had_outputs)
-    except WorkspaceBusyError as error:
-        raise BusyError(str(error)) from None
+    async with _locked(workspace, context) as lock:
+        _recover_state(workspace, context)
+        saved, record = _approved(job, workspace)
+        if record.plan_digest is not None:
+            module = await prepared(job, context, site, workspace, lock)
+            await _apply(job, context, workspace, saved, module, lock)
+            if job.kind == "apply":
+                return await _outputs(workspace, module, context, lock)
+        if errored_state.has_resources(workspace.state):
+            raise DestroyIncompleteError(f"objects of {job.component} are left in the state after the destroy")
+        had_outputs = bool(workspace.outputs())
+        workspace.remove()
+        return ApplyResult(outputs_changed=had_outputs)
+
+
+@asynccontextmanager
+async def _locked(workspace: Workspace, context: JobContext) -> AsyncIterator[int]:
+    """Hold the workspace's lock (`sole-writer`). Raises BusyError, or JobCancelledError while it waits."""
+    told = False
+
+    def waiting() -> None:
+        nonlocal told
+        context.cancellation.check()
+        if not told:
+            context.log("an engine of an earlier run is still at work here; waiting until it ends")
+            told = True
+
+    async with AsyncExitStack() as stack:
+        try:
+            lock = await stack.enter_async_context(workspace_lock(workspace.lock, limit=_LOCK_SECONDS, waiting=waiting))
+        except WorkspaceBusyError as error:
+            raise BusyError(str(error)) from None
+        yield lock
 
 
 def _approved(job: TerraformJob, workspace: Workspace) -> tuple[SavedPlan, PlanRecord]:
@@ -178,6 +203,7 @@ def _approved(job: TerraformJob, workspace: Workspace) -> tuple[SavedPlan, PlanR
 async def _apply(
     job: TerraformJob, context: JobContext, workspace: Workspace, saved: SavedPlan, module: Module, lock: int
 ) -> None:
+    context.redactor.learn(json.loads(saved.secrets.read_bytes()))
     said = saved.said("apply")
     begun_before = said.exists()
     if begun_before and any(_is_end_of_apply(parse(line)) for line in said.read_text(errors="replace").splitlines()):

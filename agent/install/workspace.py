@@ -72,6 +72,11 @@ class SavedPlan:
         """The variables that it was made with."""
         return self.folder / "variables.tfvars.json"
 
+    @property
+    def secrets(self) -> Path:
+        """What the plan marks as sensitive, so that no log of its apply shows it: a JSON list."""
+        return self.folder / "secrets.json"
+
     def said(self, command: str) -> Path:
         """What the engine printed during `command`. For `apply`, it exists from the moment the apply begins."""
         return self.folder / f"{command}.jsonl"

@@ -73,12 +73,15 @@ _RESULT_OF = {
 
 
 def finish(tx: Write, agent: AgentCaller, job_id: str, body: Finish) -> None:
-    """Record how an attempt ended, once; the same report again changes nothing."""
+    """Record how an attempt ended, once; the same report again changes nothing.
+
+    Raises StaleAttemptError if the attempt has ended in another way: the agent was given up, and comes back with its result.
+    """
     row = agents.find(tx, agent.id)
     known = tx.session.get(JobRow, job_id)
     if known is None:
         raise NotFoundError(f"there is no job {job_id!r}")
-    if known.ended_at is not None and known.agent_id == agent.id and known.attempt == body.attempt:
+    if known.state == body.outcome and known.agent_id == agent.id and known.attempt == body.attempt:
         return
     job = queue.current(tx, row, job_id, body.attempt)
     if body.outcome == "succeeded" and (body.result is None or body.result.kind != _RESULT_OF[job.kind]):

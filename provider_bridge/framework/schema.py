@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from provider_bridge.protocol.values import UNKNOWN, Object, Value
+from provider_bridge.protocol.values import Object, Value
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def conform(attributes: Attributes, value: Object) -> Object:
 
 
 def _conform_one(attribute: Attribute, value: Value) -> Value:
-    if attribute.nested is None or value is None or value is UNKNOWN:
+    if attribute.nested is None or not isinstance(value, dict):
         return value
-    if attribute.nesting == "map":
-        return {key: element if element is None else conform(attribute.nested, element) for key, element in value.items()}
-    return conform(attribute.nested, value)
+    if attribute.nesting == "single":
+        return conform(attribute.nested, value)
+    return {key: conform(attribute.nested, element) if isinstance(element, dict) else element for key, element in value.items()}

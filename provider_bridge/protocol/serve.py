@@ -7,7 +7,6 @@ import base64
 import contextlib
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -78,10 +77,8 @@ def serve_terraform(answerer: Answerer, environment: Mapping[str, str]) -> None:
     done = threading.Event()
     parent = os.getppid()
     listener = _listen(answerer, done, environment, tls=bool(environment.get("PLUGIN_CLIENT_CERT")))
-    sys.stdout.write(f"1|6|unix|{listener.socket}|grpc|{listener.certificate}\n")
-    sys.stdout.flush()
-    _wait(done, lambda: os.getppid() == parent)
-    listener.close()
+    handshake = f"1|6|unix|{listener.socket}|grpc|{listener.certificate}"
+    _run(listener, handshake, done, lambda: os.getppid() == parent)
 
 
 def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: str) -> None:
@@ -103,19 +100,21 @@ def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: 
             "Addr": {"Network": "unix", "String": listener.socket},
         }
     }
-    print(f"TF_REATTACH_PROVIDERS='{json.dumps(reattach)}'", flush=True)
-    _wait(threading.Event(), lambda: True)
-    listener.close()
+    _run(listener, f"TF_REATTACH_PROVIDERS='{json.dumps(reattach)}'", threading.Event(), lambda: True)
 
 
-def _wait(done: threading.Event, is_wanted: Callable[[], bool]) -> None:
-    """Wait for the event, for a signal, or until nobody wants the server any more.
+def _run(listener: _Listener, hello: str, done: threading.Event, is_wanted: Callable[[], bool]) -> None:
+    """Say `hello` on stdout, then serve until the event, a signal, or nobody wants the server any more.
 
-    The handler raises instead of setting the event: it may interrupt the wait at a moment when that holds the event's lock.
+    The signal's handler raises instead of setting the event: it may interrupt the wait while that holds the event's lock.
     """
-    with contextlib.suppress(KeyboardInterrupt):
-        while not done.wait(_CHECK_SECONDS) and is_wanted():
-            pass
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            print(hello, flush=True)
+            while not done.wait(_CHECK_SECONDS) and is_wanted():
+                pass
+    finally:
+        listener.close()
 
 
 def _listen(answerer: Answerer, done: threading.Event, environment: Mapping[str, str], *, tls: bool) -> _Listener:

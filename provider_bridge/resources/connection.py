@@ -22,11 +22,15 @@ class Connection:
     nothing is read or checked.
     """
 
+    client: "Client | None" = None
+
     def __init__(self) -> None:
         self.connect(None)
 
     def connect(self, client: "Client | None") -> None:
         """Begin a Terraform run: nothing that was known before counts."""
+        if self.client is not None:
+            self.client.close()
         self.client = client
         self.components = ComponentLists()
         self._changing_apps: set[str] = set()

@@ -58,10 +58,11 @@ def tear_down(call: Call, client: "Client", install: str, seconds: float) -> Non
 
 
 def how_to_follow(deploy_id: str) -> str:
-    """What a user can do about a deploy that goes on without Terraform."""
+    """What a user can do about a deploy that goes on without Terraform. Terraform doesn't wrap lines that are indented."""
     return (
-        f"Follow it with `exclave deploys show {deploy_id} --follow`, or cancel it with `exclave deploys cancel {deploy_id}`. "
-        "The next `terraform apply` takes up where it is then."
+        f"Follow it:\n  exclave deploys show {deploy_id} --follow\n"
+        f"Cancel it:\n  exclave deploys cancel {deploy_id}\n"
+        "Or run Terraform again: it takes up where the deploy is then."
     )
 
 

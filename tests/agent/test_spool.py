@@ -71,6 +71,15 @@ def test_what_is_refused_or_too_much_is_counted_as_lost(tmp_path: Path, monkeypa
     assert log.next() == Chunk(1, 6, b"abcd")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_loses_log_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "job_1.1.log").symlink_to("/dev/full")
+    log = LogSpool(tmp_path, "job_1", 1)
+    log.append("123456")
+    assert log.lost_bytes == 6
+    assert log.next() is None
+
+
 def test_a_job_cannot_name_a_file_outside_of_the_folder(tmp_path: Path) -> None:
     LogSpool(tmp_path / "logs", "../../escape", 1).append("x")
     assert [path.parent for path in tmp_path.rglob("*.log")] == [tmp_path / "logs"]

@@ -1,5 +1,6 @@
 """Drives an IMS over HTTP, in process: what people send, and a scripted agent that speaks the agent protocol."""
 
+import asyncio
 import base64
 import contextlib
 import gzip
@@ -21,7 +22,7 @@ from sqlalchemy import event
 import api.ims
 from api.app import create_app
 from api.contract.agents import sign_in_message
-from api.db.doorbell import Doorbell
+from api.db.doorbell import Doorbell, Listener
 from api.jobs import outcomes
 from api.settings import Intervals, Settings
 from api.tokens import service as tokens
@@ -45,6 +46,25 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
+class WatchedDoorbell(Doorbell):
+    """A doorbell that lets a test know when a request listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listens: asyncio.Queue[tuple[str, ...]] = asyncio.Queue()
+
+    def listen(self, *topics: str) -> Listener:
+        """See `Doorbell.listen`."""
+        self._listens.put_nowait(topics)
+        return super().listen(*topics)
+
+    async def somebody_listens(self, topic: str) -> None:
+        """Wait until one more request listens to a topic."""
+        async with asyncio.timeout(5):
+            while topic not in await self._listens.get():
+                continue
+
+
 @dataclass(frozen=True)
 class Ims:
     """A running IMS. Every call is signed in with the admin token unless it says otherwise."""
@@ -52,7 +72,7 @@ class Ims:
     app: FastAPI
     http: httpx.AsyncClient
     clock: Clock
-    doorbell: Doorbell
+    doorbell: WatchedDoorbell
     token: str
     data: Path
     answers: list[httpx.Response] = field(default_factory=list)
@@ -64,7 +84,7 @@ class Ims:
 
     async def send(
         self, method: str, path: str, body: Any = None, *, token: str | None = "admin", **more: Any
-    ) -> httpx.Response:  # noqa: S107
+    ) -> httpx.Response:
         """One request; the answer is kept in `answers`, whatever it is."""
         secret = self.token if token == "admin" else token
         headers = {**({"authorization": f"Bearer {secret}"} if secret else {}), **more.pop("headers", {})}
@@ -107,7 +127,7 @@ class Ims:
 async def running_ims(data: Path, clock: Clock | None = None, token: str = "") -> AsyncIterator[Ims]:
     """An IMS on a data folder; give the `token` of an earlier one to go on with its data."""
     clock = clock or Clock()
-    doorbell = Doorbell()
+    doorbell = WatchedDoorbell()
     app = create_app(Settings(data, PUBLIC_URL, INTERVALS), clock=clock, doorbell=doorbell)
     event.listen(app.state.ims.db._writer_engine, "connect", _forget_power_failures)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

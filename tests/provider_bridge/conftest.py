@@ -28,7 +28,7 @@ def terraform(tmp_path: Path, ims: FakeIms) -> Iterator[Terraform]:
     """A working folder whose provider is configured for `ims`: no `init`, no start of a process for each command."""
     folder = tmp_path / "vendor"
     folder.mkdir()
-    command = [sys.executable, "-I", "-X", "faulthandler", "-m", "provider_bridge", "--debug"]
+    command = [sys.executable, "-I", "-m", "provider_bridge", "--debug"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXCLAVE_")}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder) as process:
         assert process.stdout
@@ -41,7 +41,7 @@ def terraform(tmp_path: Path, ims: FakeIms) -> Iterator[Terraform]:
         try:
             assert process.wait(10) == 0
         finally:
-            process.send_signal(signal.SIGABRT)
+            process.kill()
 
 
 def provider_block(ims: FakeIms) -> str:

@@ -164,8 +164,7 @@ class FakeIms:
                 del self.apps[self.app(app).id]
                 return 204, None
             case "DELETE", ["apps", app, "components", name]:
-                del self.components[self.component(app, name).id]
-                return 204, None
+                return self._delete_component(self.component(app, name))
             case "DELETE", ["releases", release]:
                 del self.releases[self._get(self.releases, release).id]
                 return 204, None
@@ -251,6 +250,14 @@ class FakeIms:
         if not dry:
             self.components[component.id] = changed
         return changed
+
+    def _delete_component(self, component: Component) -> tuple[int, None]:
+        for install in self.installs.values():
+            last = [deploy for deploy in self.deploys.values() if deploy.install_id == install.id][-1:]
+            if last and component.name in last[0].outputs:
+                raise InUseError(f"component {component.name!r} is deployed on: {install.name}", remedy="Drop it there first.")
+        del self.components[component.id]
+        return 204, None
 
     def _check_component(self, app: App, config: Any) -> None:
         declared = {spec.name for spec in app.inputs}

@@ -163,6 +163,17 @@ def test_defaults_come_back_when_attributes_are_left_out(applied: Terraform, ims
     assert applied.plan().code == 0
 
 
+def test_a_component_is_removed_with_its_deployment_in_one_apply(applied: Terraform, ims: FakeIms) -> None:
+    text = (applied.folder / "main.tf").read_text()
+    start = text.index('resource "exclave_terraform_module_component" "service"')
+    text = text[:start] + text[text.index('resource "exclave_install"') :]
+    applied.write(text.replace("service = exclave_terraform_module_component.service.version", ""))
+    done = applied.apply()
+    assert done.code == 0, done.output
+    assert [component.name for component in ims.components.values()] == ["network"]
+    assert applied.plan().code == 0
+
+
 def test_another_name_makes_a_new_object(applied: Terraform) -> None:
     edit(applied, '"acme"\n      inputs', '"apex"\n      inputs')
     planned = applied.plan()

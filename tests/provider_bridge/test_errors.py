@@ -67,12 +67,12 @@ def flat(run: Run) -> str:
     [
         (APP, '"shop"\n', '"Shop!"\n', ['name = "Shop!"', "can't be used here", "begins with a letter"]),
         (APP, "domain = {}", 'Domain = {}', ["Domain = {}", "'Domain' can't be used here"]),
-        (APP, "domain = {}", 'domain = { type = "text" }', ['domain = { type = "text" }', "inputs.domain.type: 'text' is not one of: string, number"]),
+        (APP, "domain = {}", 'domain = { type = "text" }', ['domain = { type = "text" }', "inputs.domain.type: 'text' is"]),
         (COMPONENT, "{{ inputs.domain }}", "{{ input.domain }}", ['{{ input.domain }} is not a reference', "Write one of"]),
         (COMPONENT, 'path = "${path.module}/module"', "", ["source", "Give exactly one of `path` and `git`"]),
         (COMPONENT, "/module\" }", '/module", git = { url = "x" } }', ["this has `path` and `git`"]),
         (INSTALL, "app_id", 'approval = "maybe"\napp_id', ['approval = "maybe"', "is not one of: auto, vendor, customer"]),
-        (RELEASE, "network = exclave_terraform_module_component.network.version", "network = 1.5", ["1.5 is not a whole number"]),
+        (RELEASE, "exclave_terraform_module_component.network.version", "1.5", ["network = 1.5", "1.5 is not a whole number"]),
         (DEPLOYMENT, "install_id", 'timeouts = { create = "soon" }\ninstall_id', ["'soon' is not a duration"]),
     ],
 )  # fmt: skip

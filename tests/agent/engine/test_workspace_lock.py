@@ -38,6 +38,16 @@ async def test_whoever_waits_gets_the_lock_when_it_is_free(tmp_path: Path) -> No
     assert order == ["one", "two"]
 
 
+async def test_whoever_waits_can_be_called_away(tmp_path: Path) -> None:
+    def called_away() -> None:
+        raise InterruptedError
+
+    async with workspace_lock(tmp_path / "lock", limit=0):
+        with pytest.raises(InterruptedError):
+            async with workspace_lock(tmp_path / "lock", limit=30, waiting=called_away):
+                pass
+
+
 async def test_a_lock_on_a_removed_workspace_guards_nothing(tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     taken = asyncio.Event()

@@ -1,0 +1,129 @@
+"""Start an agent from what its user typed. Every error names the option, the value and the remedy."""
+
+import asyncio
+import os
+import platform
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from agent.build_executor import BuildExecutor
+from agent.cli import AgentOptions
+from agent.engine.find import EngineNotFoundError, find_engine
+from agent.failure import CodedError
+from agent.identity import Home, HomeInUseError, IdentityError
+from agent.install.executor import InstallExecutor
+from agent.install.site import RegistryWriter, Site
+from agent.install.workspace import Components
+from agent.job import Executor
+from agent.oci.vendor_key import VendorKey
+from agent.own_log import log_to_stderr
+from agent.serve import Machine, Start, StartError, serve
+from agent.worker import Limits
+from api.client import ApiError, UnreachableError
+from api.contract.base import AgentKind
+
+
+def start_build_agent(options: AgentOptions) -> None:
+    """Run a build agent until it is told to stop. Raises click.ClickException."""
+
+    def key(home: Home) -> VendorKey:
+        return VendorKey.load_or_create(home.folder / "vendor.key")
+
+    def executor(machine: Machine) -> Executor:
+        work = machine.home.folder / "builds"
+        return BuildExecutor(work, key(machine.home), machine.registries, options["engine"], os.environ)
+
+    _run("build", options, lambda home: key(home).public_pem, executor)
+
+
+def start_install_agent(options: AgentOptions, registry_credentials: Path) -> None:
+    """Run an install agent until it is told to stop. Raises click.ClickException."""
+    try:
+        registry = RegistryWriter.read(registry_credentials)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(
+            f"--registry-credentials {registry_credentials} can't be read: {str(error).splitlines()[0]}. "
+            "Give the writer.json in the data folder of `exclave registry`."
+        ) from None
+
+    def executor(machine: Machine) -> Executor:
+        enrolled = machine.identity.enrolled
+        return InstallExecutor(
+            Site(
+                install_id=enrolled.install_id or "",
+                components=Components(machine.home.folder),
+                registry=registry,
+                vendor_keys=tuple(enrolled.vendor_keys),
+                engine=options["engine"],
+                env=os.environ,
+                http=machine.registries,
+            )
+        )
+
+    _run("install", options, lambda _: None, executor)
+
+
+def _run(
+    kind: AgentKind,
+    options: AgentOptions,
+    vendor_key: Callable[[Home], str | None],
+    executor: Callable[[Machine], Executor],
+) -> None:
+    os.umask(0o077)
+    start = _start(kind, options)
+    own_log = log_to_stderr()
+    _say_engine(options["engine"])
+    try:
+        asyncio.run(serve(start, own_log, vendor_key, executor))
+    except (StartError, HomeInUseError, IdentityError) as error:
+        raise click.ClickException(str(error)) from None
+    except ApiError as error:
+        raise click.ClickException(f"{error}. {error.problem.remedy}".strip()) from None
+    except UnreachableError as error:
+        raise click.ClickException(f"{error}. {error.remedy}") from None
+    except CodedError as error:
+        raise click.ClickException(f"{error}. {error.failure.remedy}") from None
+
+
+def _start(kind: AgentKind, options: AgentOptions) -> Start:
+    url, token, token_file = options["url"], options["token"], options["token_file"]
+    if not re.match(r"https?://[^/]", url):
+        raise click.ClickException(f"--url {url!r} is not an address; write it like https://ims.example.com")
+
+    def read_token() -> str | None:
+        if token or not token_file:
+            return token
+        try:
+            return token_file.read_text().strip()
+        except OSError as error:
+            raise StartError(
+                f"--token-file {token_file} can't be read: {error.strerror}. Give the file that has the enrolment token."
+            ) from None
+
+    return Start(
+        kind=kind,
+        url=url,
+        home=options["home"],
+        name=options["name"] or _machine_name(kind),
+        token=read_token,
+        limits=Limits(slots=options["slots"]),
+        once=options["once"],
+        say=click.echo,
+    )
+
+
+def _say_engine(configured: str | None) -> None:
+    try:
+        click.echo(f"Engine: {find_engine(configured, os.environ)}")
+    except EngineNotFoundError as error:
+        if configured:
+            raise click.ClickException(f"--engine {configured}: {error}. {error.remedy}") from None
+        click.echo(f"Engine: {error}. Only bundles that carry their own can be run. {error.remedy}")
+
+
+def _machine_name(kind: AgentKind) -> str:
+    host = re.sub(r"[^a-z0-9-]+", "-", platform.node().lower()).strip("-")
+    return f"{kind}-{host}"[:63].rstrip("-")

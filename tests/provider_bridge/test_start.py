@@ -1,0 +1,100 @@
+"""What a start of the provider's process costs and does. It is paid two to five times per Terraform command."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from provider_bridge.protocol import serve
+
+COOKIE = dict([serve._COOKIE])
+
+
+def start(**environment: str) -> "subprocess.Popen[str]":
+    base = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "PLUGIN_", "EXCLAVE_"))}
+    return subprocess.Popen(
+        [sys.executable, "-I", "-m", "provider_bridge"],
+        env={**base, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_start_imports_nothing_that_it_does_not_need() -> None:
+    code = (
+        "import sys, provider_bridge.resources.provider, provider_bridge.framework.servicer, provider_bridge.protocol.serve;"
+        "print(' '.join(name for name in sys.modules))"
+    )
+    loaded = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    unwanted = (
+        "pydantic",
+        "httpx",
+        "cryptography",
+        "http.client",
+        "urllib.request",
+        "api",
+        "agent",
+        "click",
+        "pathlib",
+        "tempfile",
+    )
+    assert [name for name in unwanted if name in loaded] == []
+
+
+def test_a_start_by_hand_is_refused_in_words() -> None:
+    with start() as process:
+        output, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert not output
+    assert "it is started by `terraform` or `tofu`" in errors
+
+
+def test_a_terraform_of_another_protocol_is_refused_in_words() -> None:
+    with start(**COOKIE, PLUGIN_PROTOCOL_VERSIONS="5") as process:
+        output, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert not output
+    assert "plugin protocol 6" in errors
+
+
+def test_the_handshake_names_a_private_socket_and_a_certificate() -> None:
+    with start(**COOKIE, PLUGIN_PROTOCOL_VERSIONS="5,6", PLUGIN_CLIENT_CERT="any") as process:
+        assert process.stdout
+        core, protocol, network, socket, kind, certificate = process.stdout.readline().strip().split("|")
+        assert (core, protocol, network, kind) == ("1", "6", "unix", "grpc")
+        assert certificate
+        assert "=" not in certificate
+        folder = Path(socket).parent
+        assert folder.stat().st_mode & 0o777 == 0o700
+        process.terminate()
+        process.wait(20)
+        assert not folder.exists()
+
+
+def test_a_long_temporary_folder_does_not_break_the_socket(tmp_path) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    with start(**COOKIE, TMPDIR=str(long)) as process:
+        assert process.stdout
+        socket = process.stdout.readline().split("|")[3]
+        assert len(socket) < 104
+        process.terminate()
+
+
+def test_the_process_ends_when_terraform_is_killed() -> None:
+    script = "import subprocess, sys; p = subprocess.Popen(sys.argv[1:]); print(p.pid, flush=True); sys.stdin.read()"
+    environment = {**os.environ, **COOKIE}
+    with subprocess.Popen(
+        [sys.executable, "-c", script, sys.executable, "-I", "-m", "provider_bridge"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as terraform:
+        assert terraform.stdout
+        lines = [terraform.stdout.readline(), terraform.stdout.readline()]
+        assert any(line.startswith("1|6|unix|") for line in lines)
+        terraform.kill()
+        # The provider holds the other end of this pipe, so it reads to its end once both are gone.
+        assert terraform.stdout.read() == ""
