@@ -6,26 +6,14 @@ What the agents are made of is imported when one is started, so that `exclave te
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypedDict, TypeVar, Unpack
+from typing import TypeVar, Unpack
 
 import click
 
 from agent.engine.find import EngineNotFoundError, find_engine
+from agent.options import AgentOptions
 
 Command = TypeVar("Command", bound=Callable[..., None])
-
-
-class AgentOptions(TypedDict):
-    """The options that both kinds of agent share."""
-
-    url: str
-    token: str | None
-    token_file: Path | None
-    home: Path
-    name: str | None
-    engine: str | None
-    slots: int
-    once: bool
 
 
 def _agent_options(command: Command) -> Command:

@@ -4,13 +4,14 @@ import asyncio
 import os
 import platform
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from agent.build_executor import BuildExecutor
-from agent.cli import AgentOptions
+from agent.bundle.hcl import warm_up
 from agent.engine.find import EngineNotFoundError, find_engine
 from agent.failure import CodedError
 from agent.identity import Home, HomeInUseError, IdentityError
@@ -19,6 +20,7 @@ from agent.install.site import RegistryWriter, Site
 from agent.install.workspace import Components
 from agent.job import Executor
 from agent.oci.vendor_key import VendorKey
+from agent.options import AgentOptions
 from agent.own_log import log_to_stderr
 from agent.serve import Machine, Start, StartError, serve
 from agent.worker import Limits
@@ -36,6 +38,7 @@ def start_build_agent(options: AgentOptions) -> None:
         work = machine.home.folder / "builds"
         return BuildExecutor(work, key(machine.home), machine.registries, options["engine"], os.environ)
 
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()  # or the first build waits a second for it
     _run("build", options, lambda home: key(home).public_pem, executor)
 
 

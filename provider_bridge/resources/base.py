@@ -25,7 +25,7 @@ class ApiResource(Resource):
 
     def create(self, call: Call, planned: Object) -> Object | None:
         """See `Resource.create`."""
-        with refusals(self.schema.attributes):
+        with refusals(self.schema.attributes), self.connection.activity.at_work():
             return self.api_create(call, self.connection.need(), planned)
 
     def read(self, call: Call, state: Object) -> Object | None:
@@ -43,17 +43,21 @@ class ApiResource(Resource):
 
     def update(self, call: Call, prior: Object, planned: Object) -> Object:
         """See `Resource.update`."""
-        with refusals(self.schema.attributes):
+        with refusals(self.schema.attributes), self.connection.activity.at_work():
             return self.api_update(call, self.connection.need(), prior, planned)
 
     def delete(self, call: Call, prior: Object) -> None:
-        """See `Resource.delete`."""
-        with refusals(self.schema.attributes):
-            try:
-                self.api_delete(call, self.connection.need(), prior)
-            except ProblemError as problem:
-                if problem.status != 404:
-                    raise
+        """See `Resource.delete`. What another apply of this run still uses is deleted once that lets go of it."""
+        with refusals(self.schema.attributes), self.connection.activity.at_work():
+            client = self.connection.need()
+            while True:
+                try:
+                    return self.api_delete(call, client, prior)
+                except ProblemError as problem:
+                    if problem.status == 404:
+                        return None
+                    if problem.code != "in_use" or not self.connection.activity.wait_for_others(call.stop):
+                        raise
 
     def import_state(self, call: Call, import_id: str) -> Object:
         """See `Resource.import_state`."""

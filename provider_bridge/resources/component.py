@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from provider_bridge.framework.diagnostics import Diagnostic, Key, RefusedError, error
 from provider_bridge.framework.planning import changed
 from provider_bridge.framework.resource import Call
-from provider_bridge.problems import Json, ProblemError
+from provider_bridge.problems import Json
 from provider_bridge.protocol.values import UNKNOWN, Object, Value, is_known
 from provider_bridge.resources import references
 from provider_bridge.resources.base import ApiDataSource, ApiResource, split_import_id
@@ -104,19 +104,7 @@ class ComponentResource(ApiResource):
 
     def api_delete(self, call: Call, client: "Client", prior: Object) -> None:
         """See `ApiResource`."""
-        try:
-            client.delete("apps", prior["app_id"], "components", prior["id"])
-        except ProblemError as problem:
-            if problem.code != "in_use":
-                raise
-            raise RefusedError(
-                error(
-                    problem.title,
-                    problem.detail,
-                    remedy=f"{problem.remedy} To have Terraform remove a component after the deployment that drops it, set "
-                    "`lifecycle { create_before_destroy = true }` on the component; or apply again now.",
-                )
-            ) from problem
+        client.delete("apps", prior["app_id"], "components", prior["id"])
         self.connection.components.forget()
 
     def api_import(self, call: Call, client: "Client", import_id: str) -> Object:

@@ -8,6 +8,7 @@ from provider_bridge.framework.diagnostics import RefusedError, error, warning
 from provider_bridge.framework.resource import Call
 from provider_bridge.framework.schema import Attributes
 from provider_bridge.problems import ProblemError, UnreachableError
+from provider_bridge.resources.activity import Activity
 from provider_bridge.resources.component_lists import ComponentLists
 from provider_bridge.resources.refusals import refusals
 
@@ -32,6 +33,7 @@ class Connection:
         if self.client is not None:
             self.client.close()
         self.client = client
+        self.activity = Activity()
         self.components = ComponentLists()
         self._changing_apps: set[str] = set()
         self._names: set[tuple[str, str]] = set()

@@ -1,0 +1,173 @@
+"""The embedded database: one writer, many readers, commits that are shared."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlmodel import select
+
+from api.contract.resources import TokenCreate
+from api.db.database import Database
+from api.db.doorbell import Doorbell
+from api.db.schema import migrate
+from api.db.transaction import Read, Write
+from api.events import service as events
+from api.events.models import EventRow
+from api.tokens import service as tokens
+from api.tokens.models import TokenRow
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def db(tmp_path: Path) -> AsyncIterator[Database]:
+    # A name that means something in a URL must not matter.
+    path = tmp_path / "an odd?name%.db"
+    migrate(path)
+    database = Database(path, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), doorbell=Doorbell(), record=events.record)
+    yield database
+    await database.close()
+
+
+def add(tx: Write, name: str) -> str:
+    tx.ring("tokens")
+    return tokens.create(tx, TokenCreate(name=name)).id
+
+
+def add_and_fail(tx: Write, name: str) -> None:
+    add(tx, name)
+    tx.note_refusal("token.refused", name, {"why": "test"})
+    raise RuntimeError(f"no {name}")
+
+
+def names(tx: Read) -> list[str]:
+    return [row.name for row in tx.all(select(TokenRow))]
+
+
+def history(tx: Read) -> list[str]:
+    return [row.action for row in tx.all(select(EventRow))]
+
+
+class HeldWriter:
+    """Keeps the writer busy, so that what is asked for meanwhile shares one commit."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._go = threading.Event()
+
+    async def __aenter__(self) -> None:
+        begun = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def hold(tx: Write) -> None:
+            loop.call_soon_threadsafe(begun.set)
+            assert self._go.wait(10)
+
+        self._task = asyncio.create_task(self._db.write("test", hold))
+        await begun.wait()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._go.set()
+        await self._task
+
+
+async def test_a_write_that_fails_takes_nothing_else_of_its_batch_with_it(db: Database) -> None:
+    async with HeldWriter(db):
+        writes = [
+            asyncio.create_task(db.write("test", add if number % 2 else add_and_fail, f"t{number}")) for number in range(10)
+        ]
+        await asyncio.sleep(0)
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert [isinstance(result, RuntimeError) for result in results] == [True, False] * 5
+    assert await db.read(names) == [f"t{number}" for number in range(1, 10, 2)]
+    assert await db.read(history) == ["token.refused", "token.created"] * 5
+    assert await db.read(events.verify) is None
+
+
+async def test_a_commit_that_fails_is_told_to_everyone_of_its_batch(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with HeldWriter(db):
+        writes = [asyncio.create_task(db.write("test", add, f"t{number}")) for number in range(3)]
+        await asyncio.sleep(0)
+
+        class BrokenEngine:
+            def connect(self) -> None:
+                raise OSError("the disk is full")
+
+        monkeypatch.setattr(db, "_writer_engine", BrokenEngine())
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert [str(result) for result in results] == ["the disk is full"] * 3
+    monkeypatch.undo()
+    await db.write("test", add, "later")
+    assert await db.read(names) == ["later"]
+
+
+async def test_a_rehearsal_gives_the_answer_and_undoes_the_change(db: Database) -> None:
+    assert (await db.rehearse("test", add, "dry")).startswith("tok_")
+    with pytest.raises(RuntimeError, match="no wet"):
+        await db.rehearse("test", add_and_fail, "wet")
+    assert await db.read(names) == []
+    assert await db.read(history) == ["token.refused"]
+
+
+async def test_a_reader_can_not_write(db: Database) -> None:
+    def sneak(tx: Read) -> None:
+        tx.session.add(TokenRow(id="x", name="x", role="admin", secret_hash="x", created_at=tx.now))
+        tx.session.flush()
+
+    with pytest.raises(OperationalError, match="readonly"):
+        await db.read(sneak)
+    assert await db.read(names) == []
+
+
+async def test_a_change_is_visible_as_soon_as_it_is_answered(db: Database) -> None:
+    for number in range(5):
+        await db.write("test", add, f"t{number}")
+        assert len(await db.read(names)) == number + 1
+
+
+async def test_the_bell_rings_after_the_commit_and_only_for_what_was_committed(db: Database) -> None:
+    with db.doorbell.listen("tokens") as listener:
+        with pytest.raises(RuntimeError):
+            await db.write("test", add_and_fail, "no")
+        assert not await listener.wait(0.01)
+        await db.write("test", add, "yes")
+        assert await listener.wait(1)
+        assert await db.read(names) == ["yes"]
+
+
+async def test_a_write_runs_even_if_its_caller_has_gone(db: Database) -> None:
+    async with HeldWriter(db):
+        task = asyncio.create_task(db.write("test", add, "gone"))
+        await asyncio.sleep(0)
+        task.cancel()
+    await db.write("test", add, "after")
+    assert await db.read(names) == ["gone", "after"]
+
+
+async def test_a_close_finishes_what_is_queued(tmp_path: Path) -> None:
+    path = tmp_path / "ims.db"
+    migrate(path)
+    database = Database(path, clock=lambda: datetime.now(UTC), doorbell=Doorbell(), record=events.record)
+    writes = [asyncio.create_task(database.write("test", add, f"t{number}")) for number in range(100)]
+    await asyncio.sleep(0)
+    await database.close()
+    assert len(await asyncio.gather(*writes)) == 100
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM token").fetchone() == (100,)
+    connection.close()
+
+
+async def test_commits_are_on_the_disk_when_they_are_answered(db: Database) -> None:
+    def pragmas(tx: Read) -> tuple[str, int, int]:
+        connection = tx.session.connection()
+        return tuple(
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        )  # type: ignore[return-value]
+
+    assert await db.write("test", pragmas) == ("wal", 2, 1)

@@ -1,0 +1,67 @@
+"""The database's schema: what the migrations make is what the models say."""
+
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import Engine, inspect
+
+from api.db.database import open_engine
+from api.db.schema import alembic_config, metadata, migrate
+
+
+def tables(engine: Engine) -> set[str]:
+    return set(inspect(engine).get_table_names()) - {"alembic_version"}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "ims.db"
+
+
+def test_a_fresh_file_gets_every_table_and_is_its_owners_alone(database: Path) -> None:
+    migrate(database)
+    migrate(database)
+    engine = open_engine(database)
+    assert tables(engine) == set(metadata.tables)
+    assert database.stat().st_mode & 0o777 == 0o600
+    engine.dispose()
+
+
+def test_the_migrations_say_the_same_as_the_models(database: Path) -> None:
+    migrate(database)
+    engine = open_engine(database)
+    with engine.connect() as connection:
+        command.check(alembic_config(connection))
+    engine.dispose()
+
+
+def test_the_schema_can_be_taken_down_and_up_again(database: Path) -> None:
+    migrate(database)
+    engine = open_engine(database)
+    with engine.connect() as connection:
+        command.downgrade(alembic_config(connection), "base")
+    assert tables(engine) == set()
+    migrate(database)
+    assert tables(engine) == set(metadata.tables)
+    engine.dispose()
+
+
+def test_a_migration_that_is_cut_off_leaves_nothing_half_made(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def create_table(*arguments: object, **options: object) -> None:
+        made.append(arguments[0])
+        if len(made) == 5:
+            raise KeyboardInterrupt
+        original(*arguments, **options)
+
+    original = __import__("alembic.op", fromlist=["create_table"]).create_table
+    monkeypatch.setattr("alembic.op.create_table", create_table)
+    with pytest.raises(KeyboardInterrupt):
+        migrate(database)
+    monkeypatch.undo()
+    migrate(database)
+    engine = open_engine(database)
+    assert tables(engine) == set(metadata.tables)
+    engine.dispose()
