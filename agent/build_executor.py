@@ -8,7 +8,7 @@ import httpx
 
 from agent.build.build import run_build
 from agent.cancellation import unless_cancelled
-from agent.engine.find import EngineNotFoundError, find_engine
+from agent.engine.find import Engine, EngineNotFoundError, find_engine
 from agent.failure import CodedError
 from agent.job import JobContext
 from agent.oci.vendor_key import VendorKey
@@ -35,18 +35,20 @@ class BuildExecutor:
         self._work = work
         self._key = key
         self._http = http
-        self._engine = engine
+        self._configured = engine
+        self._engine: Engine | None = None
         self._env = env
 
     async def run(self, payload: JobPayload, context: JobContext) -> JobResult:
         """Build, push and sign."""
         if not isinstance(payload, BuildJob):
             raise WrongJobError("a build agent only builds")
-        try:
-            engine = await asyncio.to_thread(find_engine, self._engine, self._env)
-        except EngineNotFoundError as error:
-            raise NoEngineError(str(error)) from None
+        if self._engine is None:
+            try:
+                self._engine = await asyncio.to_thread(find_engine, self._configured, self._env)
+            except EngineNotFoundError as error:
+                raise NoEngineError(str(error)) from None
         build = run_build(
-            payload, work=self._work, engine=engine, key=self._key, http=self._http, log=context.log, env=self._env
+            payload, work=self._work, engine=self._engine, key=self._key, http=self._http, log=context.log, env=self._env
         )
         return await unless_cancelled(build, context.cancellation)

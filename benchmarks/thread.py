@@ -18,7 +18,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-from stage import EXCLAVE, QUICKSTART, Stage
+from stage import QUICKSTART, Stage
+
+from agent.engine.find import find_engine
 
 PASSWORD = "correct-horse"
 
@@ -33,14 +35,14 @@ def by_hand(folder: Path) -> float:
     }
     for name in variables:
         shutil.copytree(QUICKSTART / "modules" / name, folder / name)
+    engine = find_engine(None, os.environ).argv()
     begun = time.perf_counter()
     for name, values in variables.items():
         for arguments in (
             ["init", "-input=false"],
             ["apply", "-auto-approve", "-input=false", *(f"-var={key}={value}" for key, value in values.items())],
         ):
-            command = [*EXCLAVE, "terraform", "--", *arguments]
-            subprocess.run(command, cwd=folder / name, env=environment, check=True, capture_output=True)
+            subprocess.run([*engine, *arguments], cwd=folder / name, env=environment, check=True, capture_output=True)
     return time.perf_counter() - begun
 
 

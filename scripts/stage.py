@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent.engine.find import find_engine
+
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "terraform" / "examples" / "quickstart"
 EXCLAVE = [sys.executable, "-m", "api.cli"]
@@ -94,6 +96,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.work = self.folder / "work"
+        self._terraform = find_engine(self.engine, os.environ).argv()  # what `exclave terraform` runs
 
     @property
     def vendor(self) -> Path:
@@ -225,7 +228,7 @@ class Stage:
     def start_terraform(self, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start Terraform in the vendor engineer's folder, in a process group of its own."""
         return subprocess.Popen(
-            [*EXCLAVE, "terraform", "--", *arguments],
+            [*self._terraform, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
