@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from api.contract.base import NAME_PATTERN, NAME_RULE
 from api.contract.components import ComponentKind
-from api.contract.problems import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, FieldProblem, Problem, ProblemError
+from api.contract.problems import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, FieldProblem, InvalidError, Problem, ProblemError
 
 _log = logging.getLogger(__name__)
 _KINDS = get_args(ComponentKind)
@@ -61,6 +61,11 @@ def install_handlers(app: FastAPI) -> None:
         return _answer(
             Problem(type=PROBLEM_TYPE_PREFIX + "invalid", title="Invalid value", status=422, detail=detail, errors=errors)
         )
+
+    @app.exception_handler(UnicodeEncodeError)
+    async def on_half_a_character(_: Request, __: UnicodeEncodeError) -> JSONResponse:
+        # JSON can escape half of a surrogate pair, which neither UTF-8 nor the database has a place for.
+        return _answer(InvalidError("the request has an unpaired surrogate, which is no character").problem())
 
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:

@@ -1,16 +1,18 @@
 """Runs one IMS: the socket, uvicorn, the lock on the data folder, and a stop that keeps nobody waiting."""
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
+from uvicorn.server import HANDLED_SIGNALS
 
 from api.app import create_app
 from api.contract.resources import TokenCreated
@@ -45,26 +47,44 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio sets TCP_NODELAY only then: 40 ms a request.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 
 class _Server(uvicorn.Server):
-    """Says when it has started, and ends long polls as soon as it is asked to stop: uvicorn would wait for them."""
+    """Says when it has started, and ends long polls as soon as it is asked to stop: uvicorn would wait for them.
+
+    Unlike uvicorn's own, it doesn't raise the signal again when it has stopped: that would end the process before what runs
+    beside the server is stopped, too.
+    """
 
     def __init__(self, config: uvicorn.Config, doorbell: Doorbell) -> None:
         super().__init__(config)
         self._doorbell = doorbell
-        self._loop = asyncio.get_running_loop()
         self.answering = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.answering.set()
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in HANDLED_SIGNALS:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in HANDLED_SIGNALS:
+                loop.remove_signal_handler(number)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._loop.call_soon_threadsafe(self._doorbell.close)
+        self._doorbell.close()
         super().handle_exit(sig, frame)
 
 

@@ -71,5 +71,5 @@ async def update_component(
 
 @router.delete("/{component}", status_code=204)
 async def delete_component(app: str, component: str, ims: State, actor: Admin) -> None:
-    """Delete a component that no install runs."""
+    """Take a component out of its app; installs keep it until a release without it is deployed."""
     await ims.db.write(actor, lambda tx: service.delete(tx, apps.find(tx, app), component))

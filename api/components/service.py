@@ -11,9 +11,8 @@ from api.components.graph import check_config, suggestion
 from api.components.models import ComponentConfigRow, ComponentRow
 from api.contract.base import Page
 from api.contract.components import Component, ComponentConfig, ComponentCreate, ComponentUpdate, PathSource
-from api.contract.problems import FieldProblem, InUseError, InvalidError, NameTakenError, NotFoundError
+from api.contract.problems import FieldProblem, InvalidError, NameTakenError, NotFoundError
 from api.db.transaction import Read, Write
-from api.installs.models import InstalledComponentRow, InstallRow
 
 
 def checksum(config: ComponentConfig) -> str:
@@ -154,17 +153,10 @@ def list_components(tx: Read, app: AppRow, *, limit: int, after: str | None) -> 
 
 
 def delete(tx: Write, app: AppRow, component: str) -> None:
-    """Delete a component that no install runs. Raises InUseError with the installs' names."""
+    """Take a component out of its app. Installs keep it until a release without it is deployed: that destroys it there.
+
+    It isn't refused while it is deployed, because Terraform deletes a component before it changes the release that had it.
+    """
     row = find(tx, app, component)
-    users = tx.all(
-        select(InstallRow.name)
-        .join(InstalledComponentRow, col(InstalledComponentRow.install_id) == col(InstallRow.id))
-        .where(InstallRow.app_id == app.id, InstalledComponentRow.name == row.name)
-    )
-    if users:
-        raise InUseError(
-            f"component {row.name!r} is deployed on: {', '.join(sorted(users))}",
-            remedy="Deploy a release without it, or tear those installs down, first.",
-        )
     row.deleted_at = tx.now
     tx.emit("component.deleted", row.id, before={"name": row.name, "version": row.version})

@@ -127,7 +127,7 @@ def _choose(tx: Read, app: AppRow, versions: dict[str, int]) -> list[tuple[Compo
             continue
         component = components.find(tx, app, name)
         version = versions.get(name, component.version)
-        config = components.config_at(tx, component, version) if version <= component.version else None
+        config = components.config_at(tx, component, version) if 1 <= version <= component.version else None
         if config is None:
             message = f"component {name!r} has no version {version}; the newest is {component.version}"
             problems.append(FieldProblem(field=f"components.{name}", message=message))

@@ -1,7 +1,7 @@
 """Which applies are under way in this process, so that one that is in another's way can wait for it.
 
-Terraform knows no order between the removal of a component and the deployment that drops it: both begin at once, and the IMS
-refuses the removal for as long as the component is deployed.
+Without an `exclave_deployment` between them, a destroy removes a release and the install that runs it at the same time. The
+IMS refuses the one until the other is torn down.
 """
 
 import threading

@@ -13,7 +13,7 @@ from provider_bridge.protocol.values import Value
 
 def as_text(value: Json) -> str:
     """A JSON value as a string: a string as it is, anything else as compact JSON, which is what `jsonencode` writes."""
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def same_text(written: str, value: Json) -> bool:

@@ -1,6 +1,7 @@
 """One IMS in the test's own process, with a clock that the test moves."""
 
 import asyncio
+import gc
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -10,6 +11,12 @@ from pathlib import Path
 import pytest
 from ims_driver import Clock, Ims, running_ims
 from shop import Shop
+
+
+def pytest_collection_finish() -> None:
+    """Each test makes an app of many objects; Python needn't look for garbage in what was imported each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -22,17 +29,28 @@ def opened_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """A shop whose IMS has stopped; its data folder is there to be copied."""
 
     async def build(data: Path) -> Shop:
-        clock = Clock(Clock().now - timedelta(minutes=1))  # so that whatever a test makes is newer
-        async with running_ims(data, clock) as server:
+        async with running_ims(data, _a_minute_before()) as server:
             return await Shop.open(server)
 
     return asyncio.run(build(tmp_path_factory.mktemp("shop") / "ims"))
 
 
+@pytest.fixture(scope="session")
+def opened_ims(tmp_path_factory: pytest.TempPathFactory) -> Ims:
+    """An IMS with nothing in it that has stopped; its data folder is there to be copied."""
+
+    async def build(data: Path) -> Ims:
+        async with running_ims(data, _a_minute_before()) as server:
+            return server
+
+    return asyncio.run(build(tmp_path_factory.mktemp("ims") / "ims"))
+
+
 @pytest.fixture
-async def fresh_ims(tmp_path: Path) -> AsyncIterator[Ims]:
+async def fresh_ims(tmp_path: Path, opened_ims: Ims) -> AsyncIterator[Ims]:
     """An IMS with nothing in it."""
-    async with running_ims(tmp_path / "ims") as server:
+    shutil.copytree(opened_ims.data, tmp_path / "ims")
+    async with running_ims(tmp_path / "ims", token=opened_ims.token) as server:
         yield server
 
 
@@ -52,3 +70,8 @@ def ims(request: pytest.FixtureRequest) -> Ims:
         return shop.ims
     fresh: Ims = request.getfixturevalue("fresh_ims")
     return fresh
+
+
+def _a_minute_before() -> Clock:
+    # Ids sort by time: whatever a test makes must be newer than what it was given.
+    return Clock(Clock().now - timedelta(minutes=1))

@@ -1,5 +1,6 @@
 """What holds for every part of the API: tokens, versions, retries, rehearsals, pages, errors."""
 
+import json
 from typing import Any
 
 import pytest
@@ -66,7 +67,7 @@ async def test_the_server_says_what_it_is_without_a_token(ims: Ims) -> None:
     assert (await ims.ok("GET", "/v1", token=None))["name"] == "exclave"
     schema = await ims.ok("GET", "/openapi.json", token=None)
     assert schema["openapi"].startswith("3.1")
-    assert set(schema["paths"]) >= {path for _, path in ROUTES}
+    assert set(schema["paths"]) == PUBLIC | {path for _, path in ROUTES}
 
 
 async def test_a_revoked_token_ends_at_once_and_the_last_one_stays(ims: Ims) -> None:
@@ -195,6 +196,20 @@ async def test_errors_are_problems_whatever_goes_wrong(ims: Ims) -> None:
     broken = await ims.refused(422, "POST", "/v1/apps", headers={"content-type": "application/json"}, content=b"{nope")
     assert [error["field"] for error in broken["errors"]] == [""]
     assert "isn't JSON" in broken["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/apps", {"name": "a", "description": "\ud800"}),
+        ("/v1/installs", {"name": "a", "app_id": "\ud800"}),
+        ("/v1/agent/enroll", {"token": "\ud800", "public_key": "", "name": "a", "version": "", "platform": ""}),
+    ],
+)
+async def test_text_that_is_no_unicode_is_refused(ims: Ims, path: str, body: dict[str, Any]) -> None:
+    sent = {"content": json.dumps(body), "headers": {"content-type": "application/json"}}
+    assert (await ims.refused(422, "POST", path, **sent))["type"] == "urn:exclave:problem:invalid"
+    assert await ims.chain_is_whole()
 
 
 async def test_an_error_does_not_repeat_what_was_sent(ims: Ims, shop: Shop) -> None:

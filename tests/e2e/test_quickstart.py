@@ -62,6 +62,20 @@ def test_an_edited_module_makes_a_new_release_that_builds_only_it(vendor: Stage)
     assert all(step.startswith("service") for step in vendor.steps("acme"))
 
 
+def test_a_component_that_is_removed_is_destroyed_in_the_customers_account(vendor: Stage) -> None:
+    assert apply(vendor, join="acme").code == 0
+    main = vendor.work / "main.tf"
+    text = main.read_text()
+    begin, end = text.index('resource "exclave_terraform_module_component" "service"'), text.index("# A numbered, immutable")
+    main.write_text(text[:begin] + text[end:])
+    replace(main, "    service = exclave_terraform_module_component.service.version\n", "")
+    done = apply(vendor)
+    assert done.code == 0, done.output
+    assert vendor.steps("acme") == ["service plan_destroy: succeeded", "service destroy: succeeded"]
+    assert [one["name"] for one in vendor.get("/v1/installs/acme")["components"]] == ["network"]
+    assert plan(vendor).code == 0
+
+
 def test_two_installs_are_deployed_at_once(vendor: Stage) -> None:
     both = {"customers": '{acme="acme.example",bolt="bolt.example"}'}
 

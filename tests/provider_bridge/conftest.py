@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import fake_ims
+import fake_ims_http
 import pytest
 from fake_ims import FakeIms
 from terraform_cli import Terraform
@@ -16,7 +16,7 @@ from terraform_cli import Terraform
 @pytest.fixture
 def ims() -> Iterator[FakeIms]:
     fake = FakeIms()
-    server = fake_ims.start(fake)
+    server = fake_ims_http.start(fake)
     yield fake
     fake.let_go()
     server.shutdown()
@@ -53,6 +53,6 @@ def provider_block(ims: FakeIms) -> str:
         }}
         provider "exclave" {{
           url   = "{ims.url}"
-          token = "{fake_ims.TOKEN}"
+          token = "{fake_ims_http.TOKEN}"
         }}
     """

@@ -1,20 +1,14 @@
-"""A small fake of the IMS for the provider's tests: the REST API in memory, with no agents behind it.
+"""A small fake of the IMS for the provider's tests: what it keeps in memory and what its operations mean. No agents behind it.
 
-Honest about what it is: bodies are checked with the contract's models and answers are made of them, but builds and deploys end
-when the test says so, not because anything was built or run.
+Honest about what it is: bodies and answers are the contract's models, but builds and deploys end when the test says so, not
+because anything was built or run. `fake_ims_http.py` serves it.
 """
 
 import hashlib
-import json
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
-
-from pydantic import ValidationError
 
 from api.contract.base import Failure
 from api.contract.components import Component, ComponentCreate, ComponentUpdate
@@ -26,8 +20,6 @@ from api.contract.problems import (
     InvalidError,
     NameTakenError,
     NotFoundError,
-    ProblemError,
-    UnauthorizedError,
 )
 from api.contract.resources import (
     App,
@@ -44,7 +36,6 @@ from api.contract.resources import (
     Step,
 )
 
-TOKEN = "a-token-for-tests"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -69,7 +60,7 @@ class FakeIms:
     requests: list[Request] = field(default_factory=list)
     build_failures: dict[str, Failure] = field(default_factory=dict)
     deploy_failures: dict[str, Failure] = field(default_factory=dict)
-    answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+    next_answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     """Answers that go out, one to each request, before the fake thinks for itself again."""
     held: bool = False
     url: str = ""
@@ -77,7 +68,7 @@ class FakeIms:
     def __post_init__(self) -> None:
         self.changed = threading.Condition(threading.RLock())
         self._count = 0
-        self._keys: dict[str, tuple[int, Any]] = {}
+        self.answered: dict[str, tuple[int, Any]] = {}
         self._sensitive: dict[str, dict[str, Any]] = {}
 
     def hold(self) -> None:
@@ -105,85 +96,7 @@ class FakeIms:
         self._count += 1
         return f"{prefix}_{self._count:026d}"
 
-    # Routing
-
-    def answer(self, request: Request) -> tuple[int, Any]:
-        """Status and body for one request. Raises ProblemError."""
-        if request.headers.get("authorization") != f"Bearer {TOKEN}":
-            raise UnauthorizedError("the token isn't known")
-        key = request.headers.get("idempotency-key")
-        with self.changed:
-            if key in self._keys:
-                return self._keys[key]
-            parts = [unquote(part) for part in request.path.removeprefix("/v1/").split("/")]
-            result = self._route(request, parts)
-            if key:
-                self._keys[key] = result
-            self.changed.notify_all()
-            return result
-
-    def _route(self, request: Request, parts: list[str]) -> tuple[int, Any]:
-        dry = "dry_run" in request.query
-        match request.method, parts:
-            case "GET", ["apps", app, "components"]:
-                return 200, self._page(request, [c for c in self.components.values() if c.app_id == self.app(app).id])
-            case "GET", ["apps", app, "components", name]:
-                return 200, self.component(app, name)
-            case "GET", ["apps", app]:
-                return 200, self.app(app)
-            case "GET", ["installs", install]:
-                return 200, self.install(install)
-            case "GET", ["releases"]:
-                return 200, self._page(request, self._releases_of(request.query))
-            case "GET", ["releases", release]:
-                return 200, self._wait(request, lambda: self._get(self.releases, release), lambda r: r.status != "building")
-            case "GET", ["deploys"]:
-                install = self.install(request.query["install"])
-                return 200, self._page(request, [d for d in self.deploys.values() if d.install_id == install.id])
-            case "GET", ["deploys", deploy]:
-                seen = int(request.query.get("seen", "-1"))
-                return 200, self._wait(request, lambda: self._get(self.deploys, deploy), lambda d: d.version != seen)
-            case "POST", ["apps"]:
-                return self._create_app(AppCreate.model_validate(request.body), dry)
-            case "POST", ["apps", app, "components"]:
-                return self._create_component(self.app(app), ComponentCreate.model_validate(request.body), dry)
-            case "POST", ["installs"]:
-                return self._create_install(InstallCreate.model_validate(request.body), dry)
-            case "POST", ["releases"]:
-                return 201, self._create_release(ReleaseCreate.model_validate(request.body))
-            case "POST", ["deploys"]:
-                return 201, self._create_deploy(DeployCreate.model_validate(request.body))
-            case "PUT", ["apps", app]:
-                return 200, self._update_app(self.app(app), AppUpdate.model_validate(request.body), dry)
-            case "PUT", ["apps", app, "components", name]:
-                update = ComponentUpdate.model_validate(request.body)
-                return 200, self._update_component(self.component(app, name), update, dry)
-            case "PUT", ["installs", install]:
-                return 200, self._update_install(self.install(install), InstallUpdate.model_validate(request.body), dry)
-            case "DELETE", ["apps", app]:
-                del self.apps[self.app(app).id]
-                return 204, None
-            case "DELETE", ["apps", app, "components", name]:
-                return self._delete_component(self.component(app, name))
-            case "DELETE", ["releases", release]:
-                del self.releases[self._get(self.releases, release).id]
-                return 204, None
-            case "DELETE", ["installs", install]:
-                return self._delete_install(self.install(install))
-        raise NotFoundError(f"the fake has no {request.method} {request.path}")
-
-    def _page(self, request: Request, items: list[Any]) -> dict[str, Any]:
-        items = sorted(items, key=lambda item: item.id, reverse=request.query.get("order") == "desc")
-        limit = int(request.query.get("limit", "100"))
-        after = request.query.get("after")
-        rest = [item for item in items if after is None or item.id > after]
-        return {"items": rest[:limit], "after": rest[limit - 1].id if len(rest) > limit else None}
-
-    def _wait(self, request: Request, read: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
-        self.changed.wait_for(lambda: done(read()), float(request.query.get("wait", "0")))
-        return read()
-
-    def _get(self, known: dict[str, Any], key: str) -> Any:
+    def get(self, known: dict[str, Any], key: str) -> Any:
         if key not in known:
             raise NotFoundError(f"there is no {key!r}")
         return known[key]
@@ -211,22 +124,22 @@ class FakeIms:
             message = f"there is one named {name!r} already"
             raise NameTakenError(message, errors=[FieldProblem(field="name", message=message, remedy="Choose another name.")])
 
-    def _create_app(self, body: AppCreate, dry: bool) -> tuple[int, App]:
+    def create_app(self, body: AppCreate, dry: bool) -> App:
         self._taken(self.apps.values(), body.name)
         self._refuse("the app can't be accepted", check_specs(body.inputs))
         app = App(id=self.new_id("app"), version=1, created_at=NOW, updated_at=NOW, **dict(body))
         if not dry:
             self.apps[app.id] = app
-        return (200 if dry else 201), app
+        return app
 
-    def _update_app(self, app: App, body: AppUpdate, dry: bool) -> App:
+    def update_app(self, app: App, body: AppUpdate, dry: bool) -> App:
         self._refuse("the app can't be accepted", check_specs(body.inputs))
         changed = app.model_copy(update={**dict(body), "version": app.version + 1})
         if not dry:
             self.apps[app.id] = changed
         return changed
 
-    def _create_component(self, app: App, body: ComponentCreate, dry: bool) -> tuple[int, Component]:
+    def create_component(self, app: App, body: ComponentCreate, dry: bool) -> Component:
         self._taken([c for c in self.components.values() if c.app_id == app.id], body.name)
         self._check_component(app, body.config)
         component = Component(
@@ -241,23 +154,15 @@ class FakeIms:
         )
         if not dry:
             self.components[component.id] = component
-        return (200 if dry else 201), component
+        return component
 
-    def _update_component(self, component: Component, body: ComponentUpdate, dry: bool) -> Component:
+    def update_component(self, component: Component, body: ComponentUpdate, dry: bool) -> Component:
         self._check_component(self.apps[component.app_id], body.config)
         version = component.version + (_meaning(component.config) != _meaning(body.config))
         changed = component.model_copy(update={"config": body.config, "version": version})
         if not dry:
             self.components[component.id] = changed
         return changed
-
-    def _delete_component(self, component: Component) -> tuple[int, None]:
-        for install in self.installs.values():
-            last = [deploy for deploy in self.deploys.values() if deploy.install_id == install.id][-1:]
-            if last and component.name in last[0].outputs:
-                raise InUseError(f"component {component.name!r} is deployed on: {install.name}", remedy="Drop it there first.")
-        del self.components[component.id]
-        return 204, None
 
     def _check_component(self, app: App, config: Any) -> None:
         declared = {spec.name for spec in app.inputs}
@@ -277,7 +182,7 @@ class FakeIms:
     def _fingerprints(self, values: dict[str, Any]) -> dict[str, str]:
         return {name: hashlib.sha256(f"key of the fake {value}".encode()).hexdigest() for name, value in values.items()}
 
-    def _create_install(self, body: InstallCreate, dry: bool) -> tuple[int, Install]:
+    def create_install(self, body: InstallCreate, dry: bool) -> Install:
         app = self.app(body.app_id)
         self._taken(self.installs.values(), body.name)
         self._refuse("the install can't be accepted", check_values(app.inputs, body.inputs, body.sensitive_inputs)[2])
@@ -299,9 +204,9 @@ class FakeIms:
         if not dry:
             self.installs[install.id] = install
             self._sensitive[install.id] = body.sensitive_inputs
-        return (200 if dry else 201), install
+        return install
 
-    def _update_install(self, install: Install, body: InstallUpdate, dry: bool) -> Install:
+    def update_install(self, install: Install, body: InstallUpdate, dry: bool) -> Install:
         kept = self._sensitive[install.id]
         sensitive = kept if body.sensitive_inputs is None else body.sensitive_inputs
         app = self.apps[install.app_id]
@@ -321,21 +226,19 @@ class FakeIms:
             self._sensitive[install.id] = sensitive
         return changed
 
-    def _delete_install(self, install: Install) -> tuple[int, None]:
-        last = [deploy for deploy in self.deploys.values() if deploy.install_id == install.id][-1:]
-        if last and last[0].kind != "teardown":
+    def delete_install(self, install: Install) -> None:
+        last = self._last_deploy(install)
+        if last and last.kind != "teardown":
             raise InUseError(f"install {install.name!r} still has deployed components", remedy="Tear it down first.")
         del self.installs[install.id]
-        return 204, None
 
     # Releases and deploys
 
-    def _releases_of(self, query: dict[str, str]) -> list[Release]:
-        app = self.app(query["app"])
-        found = [release for release in self.releases.values() if release.app_id == app.id]
-        return [release for release in found if str(release.number) == query.get("number", str(release.number))]
+    def releases_of(self, app: str, number: str | None) -> list[Release]:
+        found = [release for release in self.releases.values() if release.app_id == self.app(app).id]
+        return [release for release in found if number in (None, str(release.number))]
 
-    def _create_release(self, body: ReleaseCreate) -> Release:
+    def create_release(self, body: ReleaseCreate) -> Release:
         app = self.app(body.app_id)
         own = {c.name: c for c in self.components.values() if c.app_id == app.id}
         problems = [
@@ -390,18 +293,27 @@ class FakeIms:
         self.releases[release.id] = ended
         return ended
 
-    def _create_deploy(self, body: DeployCreate) -> Deploy:
+    def delete_release(self, release: Release) -> None:
+        for install in self.installs.values():
+            last = self._last_deploy(install)
+            if last and last.release_id == release.id:
+                raise InUseError(
+                    f"release {release.number} runs on: {install.name}", remedy="Deploy another release there first."
+                )
+        del self.releases[release.id]
+
+    def _last_deploy(self, install: Install) -> Deploy | None:
+        return next((deploy for deploy in reversed(self.deploys.values()) if deploy.install_id == install.id), None)
+
+    def create_deploy(self, body: DeployCreate) -> Deploy:
         install = self.install(body.install_id)
-        running = [deploy for deploy in self.deploys.values() if deploy.install_id == install.id and deploy.ended_at is None]
-        if running:
-            raise ConflictError(
-                f"deploy {running[0].id} is still under way", remedy=f"Cancel it: deploys cancel {running[0].id}"
-            )
+        last = self._last_deploy(install)
+        if last and last.ended_at is None:
+            raise ConflictError(f"deploy {last.id} is still under way", remedy=f"Cancel it: deploys cancel {last.id}")
         if body.inputs_version not in (None, install.inputs_version):
             raise InvalidError.at("inputs_version", f"the install is at {install.inputs_version}")
-        release = self._get(self.releases, body.release_id) if body.release_id else None
-        last = [deploy for deploy in self.deploys.values() if deploy.install_id == install.id][-1:]
-        names = [build.component for build in release.builds] if release else list(last[0].outputs if last else {})
+        release = self.get(self.releases, body.release_id) if body.release_id else None
+        names = [build.component for build in release.builds] if release else list(last.outputs if last else {})
         deploy = Deploy(
             id=self.new_id("dep"),
             install_id=install.id,
@@ -476,55 +388,3 @@ def _meaning(config: Any) -> Any:
 
 def _digest(text: str) -> str:
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    ims: FakeIms
-
-    def handle_one(self) -> None:
-        url = urlsplit(self.path)
-        length = int(self.headers.get("Content-Length", "0"))
-        body = json.loads(self.rfile.read(length)) if length else None
-        query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        request = Request(self.command, url.path, query, body, {name.lower(): value for name, value in self.headers.items()})
-        self.ims.requests.append(request)
-        if self.ims.answers:
-            status, headers, raw = self.ims.answers.pop(0)
-            return self._send(status, headers, raw)
-        try:
-            status, result = self.ims.answer(request)
-        except ValidationError as error:
-            fields = [FieldProblem(field=".".join(map(str, e["loc"])), message=e["msg"]) for e in error.errors()]
-            return self._problem(InvalidError("the body is wrong", errors=fields))
-        except ProblemError as error:
-            return self._problem(error)
-        return self._send(status, {}, b"" if result is None else json.dumps(result, default=_dump).encode())
-
-    do_GET = do_POST = do_PUT = do_DELETE = handle_one  # noqa: N815 - http.server calls them so
-
-    def _problem(self, error: ProblemError) -> None:
-        self._send(error.status, {"Content-Type": "application/problem+json"}, error.problem().model_dump_json().encode())
-
-    def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(content))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet: pytest shows what went wrong."""
-
-
-def _dump(model: Any) -> Any:
-    return model.model_dump(mode="json")
-
-
-def start(ims: FakeIms, port: int = 0) -> ThreadingHTTPServer:
-    """Serve `ims` on loopback until `shutdown` and `server_close`; sets its `url`."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"ims": ims}))
-    server.daemon_threads = True
-    ims.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    return server

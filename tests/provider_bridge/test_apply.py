@@ -96,6 +96,14 @@ def test_apply_makes_everything_and_the_next_plan_is_empty(applied: Terraform, i
     assert planned.code == 0, planned.output
 
 
+def test_a_plan_reads_all_components_of_an_app_with_one_request(applied: Terraform, ims: FakeIms) -> None:
+    ims.requests.clear()
+    assert applied.plan().code == 0
+    paths = sorted(request.path.rpartition("/")[2] for request in ims.requests)
+    assert sum(path == "components" for path in paths) == 1
+    assert len(paths) == 5, "app, components, install, release, newest deploy"
+
+
 def test_an_edited_source_file_makes_a_new_version_a_new_release_and_a_new_deploy(applied: Terraform, ims: FakeIms) -> None:
     before = len(ims.deploys)
     applied.write('variable "domain" {}\n# edited\n', "modules/network/main.tf")
@@ -301,7 +309,9 @@ def test_destroy_of_what_is_gone_already_succeeds(applied: Terraform, ims: FakeI
     assert done.code == 0, done.output
 
 
-def test_an_install_without_a_deployment_resource_is_torn_down_before_it_is_deleted(applied: Terraform, ims: FakeIms) -> None:
+def test_an_install_without_a_deployment_resource_is_torn_down_before_it_and_its_release_are_deleted(
+    applied: Terraform, ims: FakeIms
+) -> None:
     applied.forget("exclave_deployment.acme")
     done = applied.destroy()
     assert done.code == 0, done.output

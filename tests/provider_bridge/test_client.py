@@ -5,10 +5,12 @@ import socket
 import threading
 from collections.abc import Iterator
 
-import fake_ims
+import fake_ims_http
 import pytest
-from fake_ims import TOKEN, FakeIms
+from fake_ims import FakeIms, Request
+from fake_ims_http import TOKEN
 
+from api.contract.problems import ConflictError
 from provider_bridge.client import Client
 from provider_bridge.problems import ProblemError, StoppedError, UnreachableError
 
@@ -56,28 +58,31 @@ def test_a_kept_connection_that_was_closed_is_replaced_at_once(client: Client, i
 
 @pytest.mark.parametrize("status", [429, 502, 503])
 def test_a_busy_ims_is_asked_again(client: Client, ims: FakeIms, status: int) -> None:
-    ims.answers.append(problem(status))
+    ims.next_answers.append(problem(status))
     assert client.create("apps", body={"name": "shop"})["name"] == "shop"
     first, second = ims.requests
     assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
 
 
-def test_a_create_that_is_sent_again_makes_one_object(client: Client, ims: FakeIms) -> None:
-    """The first answer is lost: a proxy says 502 after the IMS has done it."""
-    real = ims.answer
+def test_a_create_whose_answer_is_lost_makes_one_object(client: Client, ims: FakeIms, monkeypatch: pytest.MonkeyPatch) -> None:
+    class LostError(ConflictError):
+        status = 502
 
-    def answer_lost(request):
-        result = real(request)
-        ims.answer = real
-        raise type("Lost", (fake_ims.ProblemError,), {"status": 502})("the answer is lost") if result else AssertionError
+    right = fake_ims_http.answer
 
-    ims.answer = answer_lost
+    def lost_once(ims: FakeIms, request: Request) -> fake_ims_http.Answer:
+        right(ims, request)
+        monkeypatch.setattr(fake_ims_http, "answer", right)
+        raise LostError("a proxy has lost the answer")
+
+    monkeypatch.setattr(fake_ims_http, "answer", lost_once)
     assert client.create("apps", body={"name": "shop"})["name"] == "shop"
     assert len(ims.apps) == 1
+    assert len(ims.requests) == 2
 
 
 def test_other_errors_are_not_asked_again(client: Client, ims: FakeIms) -> None:
-    ims.answers.append(problem(500, "internal"))
+    ims.next_answers.append(problem(500, "internal"))
     with pytest.raises(ProblemError):
         client.get("apps", "shop")
     assert len(ims.requests) == 1
@@ -95,7 +100,7 @@ def test_retry_after_is_obeyed_unless_it_asks_for_too_much(ims: FakeIms) -> None
             return False
 
     client = Client(ims.url, TOKEN, Clock(), clock=lambda: Clock.now)
-    ims.answers += [problem(503, **{"Retry-After": "7"}), problem(503, **{"Retry-After": "3600"})]
+    ims.next_answers += [problem(503, **{"Retry-After": "7"}), problem(503, **{"Retry-After": "3600"})]
     with pytest.raises(ProblemError, match="for a while"):
         client.get("apps", "shop")
     assert waited == [7]
@@ -146,7 +151,7 @@ def test_an_ims_that_restarts_is_waited_for(ims: FakeIms, refusing_port: int) ->
 def test_a_stop_ends_the_wait_between_tries(ims: FakeIms) -> None:
     stop = threading.Event()
     stop.set()
-    ims.answers.append(problem(503))
+    ims.next_answers.append(problem(503))
     client = Client(ims.url, TOKEN, stop)
     with pytest.raises(StoppedError):
         client.get("apps", "shop")
@@ -155,7 +160,7 @@ def test_a_stop_ends_the_wait_between_tries(ims: FakeIms) -> None:
 
 def test_an_answer_that_is_not_the_ims_own_says_so(client: Client, ims: FakeIms) -> None:
     for status in (200, 302, 404):
-        ims.answers.append((status, {}, b"<html>Welcome to a proxy</html>"))
+        ims.next_answers.append((status, {}, b"<html>Welcome to a proxy</html>"))
         with pytest.raises(ProblemError) as caught:
             client.get("apps", "shop")
         assert "Welcome to a proxy" in caught.value.detail

@@ -251,6 +251,36 @@ def test_a_deploy_that_takes_too_long_is_told_and_the_next_apply_takes_it_up(ter
     assert terraform.plan().code == 0
 
 
+def test_an_update_that_takes_too_long_is_told_and_shows_as_a_change(terraform: Terraform, ims: FakeIms) -> None:
+    with_timeout = DEPLOYMENT.replace("install_id", 'timeouts = { update = "1s" }\n      install_id', 1)
+    write(terraform, ALL.replace(DEPLOYMENT, with_timeout))
+    assert terraform.apply().code == 0
+    other = RELEASE.replace('"current"', '"next"') + with_timeout.replace("current", "next")
+    terraform.write(ALL.replace(DEPLOYMENT, other))
+    assert terraform.apply("-target=exclave_release.next").code == 0
+    ims.hold()
+    run = terraform.apply()
+    assert run.code == 1
+    assert "It has not ended within 1 seconds." in flat(run)
+    instance = terraform.instance("exclave_deployment.acme")
+    assert instance["attributes"]["status"] == "running"
+    assert "status" not in instance, "not tainted"
+    ims.let_go()
+    assert terraform.plan().code == 0
+
+
+def test_a_release_that_takes_too_long_leaves_no_state_to_taint(terraform: Terraform, ims: FakeIms) -> None:
+    write(terraform, ALL, "components = {", 'timeouts = { create = "1s" }\n      components = {')
+    ims.hold()
+    run = terraform.apply()
+    assert run.code == 1
+    assert "The release isn't ready" in flat(run)
+    with pytest.raises(KeyError):
+        terraform.instance("exclave_release.current")
+    ims.let_go()
+    assert terraform.apply().code == 0
+
+
 def test_a_folder_that_changes_between_plan_and_apply_is_refused(terraform: Terraform, ims: FakeIms) -> None:
     write(terraform, ALL)
     terraform.plan("-out=saved")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from fake_ims import TOKEN, FakeIms
+from fake_ims import FakeIms
+from fake_ims_http import TOKEN
 from terraform_cli import Terraform
 from test_interrupt import APPLY, SHOP, interrupt_while_waiting
 

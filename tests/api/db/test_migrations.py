@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from alembic import command
+from alembic import command, op
 from sqlalchemy import Engine, inspect
 
 from api.db.database import open_engine
@@ -56,8 +56,8 @@ def test_a_migration_that_is_cut_off_leaves_nothing_half_made(database: Path, mo
             raise KeyboardInterrupt
         original(*arguments, **options)
 
-    original = __import__("alembic.op", fromlist=["create_table"]).create_table
-    monkeypatch.setattr("alembic.op.create_table", create_table)
+    original = op.create_table
+    monkeypatch.setattr(op, "create_table", create_table)
     with pytest.raises(KeyboardInterrupt):
         migrate(database)
     monkeypatch.undo()

@@ -113,6 +113,7 @@ async def test_what_only_the_built_module_can_tell_fails_the_release(
         ({"app_id": "shop", "components": {"netwrok": 1}}, "components.netwrok"),
         ({"app_id": "shop", "components": {"network": 7}}, "components.network"),
         ({"app_id": "shop", "components": {"network": 10**30}}, "components.network"),
+        ({"app_id": "shop", "components": {"network": -(10**30)}}, "components.network"),
         ({"app_id": "shop", "components": {"network": "newest"}}, "components.network"),
         ({"app_id": "shop", "components": {"service": 1}}, "components.service.variables.network_id"),
         ({"app_id": "empty"}, "components"),

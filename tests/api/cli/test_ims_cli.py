@@ -1,0 +1,149 @@
+"""The commands that read an IMS: what they print, and their exit codes."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+from ims_driver import Agent, Ims
+from server_process import ServerProcess
+from shop import Shop
+
+from api.cli import exclave
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server with a shop that is deployed on `acme`."""
+    running = ServerProcess(tmp_path_factory.mktemp("cli") / "data")
+    try:
+        asyncio.run(fill(running))
+        yield running
+    finally:
+        running.end(signal.SIGKILL)
+
+
+async def fill(server: ServerProcess) -> None:
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+        ims: Ims = server.client(http)
+        shop = await Shop.open(ims)
+        await shop.install("acme")
+        await shop.deploy("acme")
+        await Agent.enrolled(ims)
+
+
+@pytest.fixture
+def run(server: ServerProcess, monkeypatch: pytest.MonkeyPatch):
+    """Run a command, signed in, unless the environment given says otherwise."""
+    for name in ("EXCLAVE_URL", "EXCLAVE_TOKEN", "EXCLAVE_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    signed_in = {"EXCLAVE_URL": server.url, "EXCLAVE_TOKEN_FILE": str(server.data / "admin.token")}
+
+    def call(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> Result:
+        return CliRunner().invoke(exclave, arguments, env=signed_in if env is None else env, input=stdin)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("apps list", "shop"),
+        ("apps components shop", "terraform_module"),
+        ("installs list", "network deployed (release 1)"),
+        ("installs show acme", "id = network-1"),
+        ("releases list", "ready"),
+        ("releases list --app shop", "ready"),
+        ("deploys list --install acme", "succeeded"),
+        ("agents list", "build"),
+        ("jobs list", "apply"),
+        ("events list --action app.created", "by token:admin"),
+        ("events verify", "The history is whole."),
+    ],
+)
+def test_a_command_says_what_there_is(run, command: str, said: str) -> None:
+    result = run(*command.split())
+    assert (result.exit_code, said in result.output) == (0, True), result.output
+
+
+def test_json_is_what_the_api_says(run) -> None:
+    for command in ("apps list", "installs list", "releases list", "deploys list", "agents list", "jobs list"):
+        page = json.loads(run(*command.split(), "--json").output)
+        assert page["items"], command
+    lines = run("events", "list", "--json").output.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
+
+
+def test_a_release_and_a_deploy_and_a_log_are_shown_by_id(run) -> None:
+    release = json.loads(run("releases", "list", "--json").output)["items"][0]["id"]
+    assert "network v1: succeeded" in run("releases", "show", release).output
+    deploy = json.loads(run("deploys", "list", "--json").output)["items"][0]
+    shown = run("deploys", "show", deploy["id"], "--follow")
+    assert (shown.exit_code, "service.id = service-1" in shown.output) == (0, True)
+    assert run("jobs", "logs", deploy["steps"][0]["job_id"]).exit_code == 0
+    assert run("deploys", "cancel", deploy["id"]).exit_code == 1
+
+
+def test_an_enrolment_token_is_written_to_a_file_that_only_its_owner_reads(run, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    result = run("agents", "enroll", "--install", "acme", "--output", str(file))
+    assert result.exit_code == 0, result.output
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text().strip() not in result.output
+    assert f"--token-file {file}" in result.output
+    assert run("agents", "enroll").exit_code == 2
+    assert run("agents", "enroll", "--build", "--install", "acme").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "installs show nope",
+        "apps components nope",
+        "releases show rel_nope",
+        "deploys show dep_nope",
+        "deploys list --install nope",
+        "deploys cancel dep_nope",
+        "jobs logs job_nope",
+        "agents revoke agt_nope",
+    ],
+)
+def test_what_is_not_found_ends_with_4(run, command: str) -> None:
+    result = run(*command.split())
+    assert (result.exit_code, "Not found" in result.stderr) == (4, True)
+
+
+def test_without_a_token_or_with_a_wrong_one_it_ends_with_5(run, server: ServerProcess, tmp_path: Path) -> None:
+    url = {"EXCLAVE_URL": server.url}
+    for env, said in [
+        (url, "Set EXCLAVE_TOKEN"),
+        ({**url, "EXCLAVE_TOKEN_FILE": str(tmp_path / "nope")}, "can't be read"),
+        ({**url, "EXCLAVE_TOKEN": "excl_wrong"}, "Not signed in"),
+    ]:
+        result = run("apps", "list", env=env)
+        assert (result.exit_code, said in result.stderr) == (5, True), result.stderr
+
+
+def test_without_a_server_it_says_so_and_ends_with_1(run) -> None:
+    result = run("apps", "list", "--url", "http://127.0.0.1:9", env={"EXCLAVE_TOKEN": "x"})
+    assert result.exit_code == 1
+    assert "no answer from http://127.0.0.1:9" in result.stderr
+    assert "exclave up" in result.stderr
+
+
+def test_a_teardown_asks_first(run) -> None:
+    result = run("deploys", "teardown", "acme", stdin="n\n")
+    assert (result.exit_code, "Destroy everything" in result.output) == (1, True)
+    assert len(json.loads(run("deploys", "list", "--json").output)["items"]) == 1
+
+
+def test_every_command_has_help_and_an_unknown_one_is_wrong_usage(run) -> None:
+    listed = run("--help").output
+    for command in ("up", "apps", "installs", "releases", "deploys", "agents", "jobs", "events"):
+        assert command in listed
+        assert run(command, "--help").exit_code == 0
+    assert run("zebra").exit_code == 2

@@ -1,0 +1,113 @@
+"""The real server process: killed, stopped, started twice."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from ims_driver import Agent
+from server_process import ServerProcess
+
+from api.cli.up import up_command
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator["Starter"]:
+    with ExitStack() as stack:
+        yield Starter(tmp_path / "data", stack)
+
+
+class Starter:
+    """Starts servers on one data folder, and ends those that are left."""
+
+    def __init__(self, data: Path, stack: ExitStack) -> None:
+        self._data = data
+        self._stack = stack
+
+    def __call__(self) -> ServerProcess:
+        server = ServerProcess(self._data)
+        self._stack.callback(server.end, signal.SIGKILL)
+        return server
+
+
+def refusal(*options: str) -> str:
+    """What `exclave up` says when it can't start."""
+    umask = os.umask(0)
+    try:
+        result = CliRunner().invoke(up_command, ["--no-build-agent", "--port", "0", *options])
+    finally:
+        os.umask(umask)
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    return result.stderr
+
+
+async def create_until_it_dies(http: httpx.AsyncClient, server: ServerProcess, worker: int, acknowledged: list[str]) -> None:
+    number = 0
+    while True:
+        name = f"app-{worker}-{number}"
+        try:
+            answer = await http.post("/v1/apps", json={"name": name}, headers={"authorization": f"Bearer {server.token}"})
+        except httpx.TransportError:
+            return
+        assert answer.status_code == 201
+        acknowledged.append(name)
+        number += 1
+        if len(acknowledged) == 60:
+            server.process.send_signal(signal.SIGKILL)
+
+
+async def test_what_was_acknowledged_survives_kill_9_in_the_middle_of_a_burst(started: Starter) -> None:
+    server = started()
+    acknowledged: list[str] = []
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+        workers = [create_until_it_dies(http, server, worker, acknowledged) for worker in range(8)]
+        await asyncio.wait_for(asyncio.gather(*workers), 60)
+    server.end(signal.SIGKILL)
+    assert len(acknowledged) >= 60
+
+    again = started()
+    async with httpx.AsyncClient(base_url=again.url, trust_env=False) as http:
+        ims = again.client(http)
+        names = {app["name"] for app in (await ims.ok("GET", "/v1/apps", params={"limit": 1000}))["items"]}
+        assert set(acknowledged) <= names
+        assert len(await ims.events("app.created")) == len(names)
+        assert await ims.chain_is_whole()
+
+
+async def test_a_stop_ends_quickly_even_while_an_agent_waits_and_the_token_is_shown_once(started: Starter) -> None:
+    server = started()
+    assert server.token in server.output
+    assert (server.data / "admin.token").stat().st_mode & 0o777 == 0o600
+
+    assert f"another process serves {server.data}" in refusal("--data", str(server.data))
+
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=30) as http:
+        agent = await Agent.enrolled(server.client(http))
+        assert await agent.lease() is None
+        waiting = asyncio.create_task(agent.lease(wait=50))
+        await asyncio.sleep(0.2)  # the request is on its way; one that comes later would be answered at once, too
+        assert not waiting.done()
+        seconds = await asyncio.to_thread(server.end, signal.SIGTERM)
+        assert await waiting is None
+    assert seconds < 5
+    assert server.process.returncode == 0
+    assert "The IMS has stopped." in server.output
+    token = server.token
+
+    again = started()
+    assert token not in again.output
+    async with httpx.AsyncClient(base_url=again.url, trust_env=False) as http:
+        assert len((await again.client(http).ok("GET", "/v1/agents"))["items"]) == 1
+
+
+def test_a_folder_or_an_address_that_can_not_be_used_is_told_in_plain_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "Choose another folder with --data." in refusal("--data", str(tmp_path / "file" / "data"))
+    assert "can't listen on 192.0.2.1:0" in refusal("--data", str(tmp_path / "data"), "--host", "192.0.2.1")
