@@ -116,8 +116,11 @@ def _parse_hcl(content: str, name: str = "") -> Mapping[str, Json]:
         with _PARSER:
             document: dict[str, Json] = hcl2.loads(content + "\n", serialization_options=options)
     except UnexpectedInput as error:
-        line = content.splitlines()[error.line - 1].strip() if 0 < error.line <= len(content.splitlines()) else ""
-        raise ModuleUnreadableError(f"{name}:{error.line} isn't valid HCL, at column {error.column}: {line}") from None
+        lines = content.splitlines()
+        at = (
+            f"column {error.column}: {lines[error.line - 1].strip()}" if 0 < error.line <= len(lines) else "the end of the file"
+        )
+        raise ModuleUnreadableError(f"{name}:{error.line} isn't valid HCL, at {at}") from None
     except (LarkError, RuntimeError) as error:
         raise ModuleUnreadableError(f"{name} isn't valid HCL: {error}") from None
     return document

@@ -127,13 +127,16 @@ async def test_a_component_keeps_its_kind_and_its_name_is_unique_in_the_app(ims:
     await ims.ok("POST", "/v1/apps/other/components", again)
 
 
-async def test_a_component_that_an_install_runs_is_not_deleted(ims: Ims, shop: Shop) -> None:
+async def test_a_component_may_be_deleted_while_an_install_runs_it_and_the_next_release_destroys_it(
+    ims: Ims, shop: Shop
+) -> None:
     await shop.install("acme")
-    await ims.ok("POST", "/v1/apps/shop/components", {"name": "unused", "config": module()})
     await shop.deploy("acme")
-    problem = await ims.refused(409, "DELETE", "/v1/apps/shop/components/network")
-    assert "acme" in problem["detail"]
-    await ims.ok("DELETE", "/v1/apps/shop/components/unused")
+    await ims.ok("DELETE", "/v1/apps/shop/components/service")
+    await ims.refused(404, "GET", "/v1/apps/shop/components/service")
+    assert [one["name"] for one in (await ims.ok("GET", "/v1/installs/acme"))["components"]] == ["network", "service"]
+    done = await shop.deploy("acme", await shop.new_release())
+    assert done == [("service", "plan_destroy"), ("service", "destroy")]
 
 
 async def test_what_is_not_there_is_not_found_with_a_suggestion(ims: Ims, shop: Shop) -> None:

@@ -23,4 +23,4 @@ PASSING, LASTING = (Failure(code="x", message="x", retryable=retryable) for retr
     ],
 )
 def test_a_failed_attempt_is_worth_another_one(kind: JobKind, attempt: int, failure: Failure, seconds: int | None) -> None:
-    assert delay(kind: JobKind, attempt, failure) == (None if seconds is None else timedelta(seconds=seconds))
+    assert delay(kind, attempt, failure) == (None if seconds is None else timedelta(seconds=seconds))
