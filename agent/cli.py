@@ -36,6 +36,11 @@ def _agent_options(command: Command) -> Command:
             click.option("--engine", envvar="EXCLAVE_ENGINE", help="The Terraform or OpenTofu program; else found by itself."),
             click.option("--slots", type=click.IntRange(1, 64), default=4, show_default=True, help="Jobs at once."),
             click.option("--once", is_flag=True, help="Stop when there is nothing left to do."),
+            click.option(
+                "--stop-with-stdin",
+                is_flag=True,
+                help="Stop when standard input closes: for a parent that wants to leave no agent behind, however it ends.",
+            ),
         ]
     ):
         command = option(command)

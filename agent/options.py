@@ -15,3 +15,4 @@ class AgentOptions(TypedDict):
     engine: str | None
     slots: int
     once: bool
+    stop_with_stdin: bool

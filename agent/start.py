@@ -4,6 +4,8 @@ import asyncio
 import os
 import platform
 import re
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +79,8 @@ def _run(
 ) -> None:
     os.umask(0o077)
     start = _start(kind, options)
+    if options["stop_with_stdin"]:
+        threading.Thread(target=_stop_with_stdin, name="stdin", daemon=True).start()
     own_log = log_to_stderr()
     _say_engine(options["engine"])
     try:
@@ -116,6 +120,12 @@ def _start(kind: AgentKind, options: AgentOptions) -> Start:
         once=options["once"],
         say=click.echo,
     )
+
+
+def _stop_with_stdin() -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _say_engine(configured: str | None) -> None:

@@ -53,7 +53,7 @@ class Worker:
         self._watch = watch
         self._once = once
         self._free = asyncio.Semaphore(limits.slots)
-        self._running: dict[asyncio.Task[None], tuple[str, Attempt | None]] = {}
+        self._running: dict[asyncio.Task[None], tuple[HeldJob, Attempt | None]] = {}
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
 
@@ -82,10 +82,11 @@ class Worker:
                 self._settle(entry.job_id, entry.finish)
             else:
                 await self._resume(entry)
-        request = LeaseRequest(wait_seconds=1 if self._once else self._limits.poll)
+        wait = 1 if self._once else self._limits.poll
         while True:
             await self._free.acquire()
-            answer = await self._ask(request)
+            holding = [held for held, _ in self._running.values()]
+            answer = await self._ask(LeaseRequest(wait_seconds=wait, holding=holding))
             if isinstance(answer, Lease):
                 await self._start(answer)
                 continue
@@ -114,7 +115,8 @@ class Worker:
         """Send the report that an earlier process of this agent owes. Its log was redacted when it was written."""
         log.info("lease loop: the report of %s, attempt %d, is still owed", job_id, finish.attempt)
         uploader = self._office.uploader(job_id, finish.attempt, Redactor())
-        self._follow(job_id, None, asyncio.create_task(report(self._office, uploader, job_id, finish), name=f"report {job_id}"))
+        task = asyncio.create_task(report(self._office, uploader, job_id, finish), name=f"report {job_id}")
+        self._follow(HeldJob(job_id=job_id, attempt=finish.attempt), None, task)
 
     async def _resume(self, entry: JournalEntry) -> None:
         """Go on with a job that an earlier process of this agent held, if its attempt is still the current one."""
@@ -132,8 +134,8 @@ class Worker:
 
     async def _start(self, lease: Lease) -> None:
         """Run a lease, in a slot that is already taken."""
-        for task, (job_id, attempt) in list(self._running.items()):
-            if job_id == lease.job_id and attempt is not None:
+        for task, (held, attempt) in list(self._running.items()):
+            if held.job_id == lease.job_id and attempt is not None:
                 # This process is still at work on an earlier attempt: that lease is lost, though it may not know yet.
                 task.cancel()
                 await asyncio.wait([task])
@@ -142,16 +144,16 @@ class Worker:
         attempt = Attempt(self._office, self._executor, lease, redactor)
         task = asyncio.create_task(attempt.run(), name=f"job {lease.job_id}")
         task.add_done_callback(lambda _: self._free.release())
-        self._follow(lease.job_id, attempt, task)
+        self._follow(HeldJob(job_id=lease.job_id, attempt=lease.attempt), attempt, task)
 
-    def _follow(self, job_id: str, attempt: Attempt | None, task: asyncio.Task[None]) -> None:
-        self._running[task] = (job_id, attempt)
+    def _follow(self, held: HeldJob, attempt: Attempt | None, task: asyncio.Task[None]) -> None:
+        self._running[task] = (held, attempt)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        job_id, _ = self._running.pop(task)
+        held, _ = self._running.pop(task)
         if not task.cancelled() and (error := task.exception()):
-            log.error("job %s: its attempt ended in an error", job_id, exc_info=error)
+            log.error("job %s: its attempt ended in an error", held.job_id, exc_info=error)
 
     async def _end_running(self) -> None:
         """Let jobs end by themselves, then cancel them, then stop them by force. What is left then, the journal knows."""

@@ -76,6 +76,9 @@ async def lease(body: LeaseRequest, request: Request, ims: State, agent: AgentOf
     db, intervals, actor = ims.db, ims.settings.intervals, f"agent:{agent.id}"
     if body.resume:
         return await db.write(actor, outcomes.resume, agent, body.resume, ims.sources, intervals)
+    holding = body.holding
+    if holding is not None and await db.read(lambda tx: bool(outcomes.unreceived(tx, agent, holding))):
+        await db.write(actor, outcomes.take_back, agent, holding)
     clock = asyncio.get_running_loop().time
     deadline = clock() + min(body.wait_seconds, intervals.long_poll)
     with db.doorbell.listen(queue.topic(agent.kind, agent.install_id)) as listener:

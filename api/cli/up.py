@@ -80,7 +80,7 @@ def up_command(
 async def _run_build_agent(ims: Ims, url: str, engine: str | None) -> None:
     """Keep a build agent running as a process of its own, until cancelled."""
     home = ims.settings.data / "build-agent"
-    command = [sys.executable, "-m", "api.cli", "agent", "build", "--url", url, "--home", str(home)]
+    command = [sys.executable, "-m", "api.cli", "agent", "build", "--url", url, "--home", str(home), "--stop-with-stdin"]
     if engine:
         command += ["--engine", engine]
     while True:
@@ -95,7 +95,8 @@ async def _run_build_agent(ims: Ims, url: str, engine: str | None) -> None:
             )
             token.write_text(made.secret + "\n")
             with_token = [*command, "--token-file", str(token)]
-        process = await asyncio.create_subprocess_exec(*with_token, stdin=asyncio.subprocess.DEVNULL)
+        # The pipe is never written to: it closes when this process ends, be it by kill -9, and the agent then stops.
+        process = await asyncio.create_subprocess_exec(*with_token, stdin=asyncio.subprocess.PIPE)
         try:
             code = await process.wait()
         except asyncio.CancelledError:

@@ -150,6 +150,11 @@ class LeaseRequest(Model):
 
     wait_seconds: float = Field(default=50, ge=0, le=60)
     resume: "HeldJob | None" = None
+    holding: "list[HeldJob] | None" = Field(
+        default=None,
+        description="Every job that the agent has now. One that it was leased and doesn't name never reached it: the "
+        "answer with the lease was lost. That one is offered again.",
+    )
 
 
 class HeldJob(Model):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Column, Index, String, text
+from sqlalchemy import Column, Index, LargeBinary, String, text
 from sqlmodel import Field, SQLModel
 
 from api.contract.base import Failure
@@ -13,7 +13,10 @@ from api.deploys.decide import StepPhase
 
 
 class DeployRow(SQLModel, table=True):
-    """A deploy. At most one is under way on an install: the index says so, not a lock in memory."""
+    """A deploy. At most one is under way on an install: the index says so, not a lock in memory.
+
+    `sealed_inputs`: the install's inputs as they were when the deploy was made, encrypted; each of its steps uses these.
+    """
 
     __tablename__ = "deploy"
     __table_args__ = (Index("deploy_under_way", "install_id", unique=True, sqlite_where=text("ended_at IS NULL")),)
@@ -25,6 +28,7 @@ class DeployRow(SQLModel, table=True):
     kind: DeployKind = Field(sa_type=String)
     status: DeployStatus = Field(sa_type=String)
     inputs_version: int
+    sealed_inputs: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     failure: Failure | None = Field(default=None, sa_column=Column(JsonOf(Failure)))
     version: int = 1
     created_at: datetime = Field(sa_type=UtcDateTime)

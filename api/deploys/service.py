@@ -63,14 +63,16 @@ def create(tx: Write, vault: Vault, body: DeployCreate) -> DeployRow:
     current = {row.name: _there(row) for row in installs.components_of(tx, install.id)}
     release = _release(tx, install, body)
     planned = plan_deploy(_wanted(tx, vault, install, release), current) if release else plan_teardown(current)
+    deploy_id = tx.new_id("dep")
     row = DeployRow(
-        id=tx.new_id("dep"),
+        id=deploy_id,
         app_id=install.app_id,
         install_id=install.id,
         release_id=release.id if release else None,
         kind=body.kind,
         status="running",
         inputs_version=install.inputs_version,
+        sealed_inputs=vault.seal(_inputs(tx, vault, install), owner=deploy_id),
         created_at=tx.now,
     )
     tx.session.add(row)
@@ -93,6 +95,19 @@ def create(tx: Write, vault: Vault, body: DeployCreate) -> DeployRow:
                 component.release_id = release.id
     advance(tx, row, engine.Started())
     return row
+
+
+def _inputs(tx: Read, vault: Vault, install: InstallRow) -> dict[str, Json]:
+    """All inputs of an install now. One that the app no longer declares stays: what is to be destroyed may still use it."""
+    sensitive = installs.sensitive_inputs(vault, install)
+    checked, checked_sensitive, _ = check_values(apps.find(tx, install.app_id).inputs, install.inputs, sensitive)
+    return {"inputs": install.inputs | checked, "sensitive_inputs": sensitive | checked_sensitive}
+
+
+def inputs_of(vault: Vault, deploy: DeployRow) -> tuple[dict[str, Json], dict[str, Json]]:
+    """The inputs that a deploy was made with, plain and sensitive: only for a job on its way to the install's own agent."""
+    opened = vault.open_sealed(deploy.sealed_inputs, owner=deploy.id)
+    return opened["inputs"], opened["sensitive_inputs"]
 
 
 def _release(tx: Read, install: InstallRow, body: DeployCreate) -> ReleaseRow | None:

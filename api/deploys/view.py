@@ -26,7 +26,7 @@ def public(tx: Read, row: DeployRow) -> Deploy:
         steps=[_step(tx, step, steps) for step in steps.values()],
         outputs={component.name: component.outputs for component in components},
         sensitive_outputs={c.name: c.sensitive_outputs for c in components if c.sensitive_outputs},
-        **row.model_dump(),
+        **row.model_dump(exclude={"sealed_inputs"}),
     )
 
 

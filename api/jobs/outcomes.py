@@ -39,6 +39,24 @@ def resume(tx: Write, agent: AgentCaller, held: HeldJob, sources: Sources, inter
     return _lease(tx, job, sources, intervals, resumed=True)
 
 
+def unreceived(tx: Read, agent: AgentCaller, holding: list[HeldJob]) -> list[JobRow]:
+    """Jobs leased to an agent that doesn't have them: the answer with the lease was lost on its way."""
+    held = {(job.job_id, job.attempt) for job in holding}
+    leased = tx.all(select(JobRow).where(JobRow.agent_id == agent.id, col(JobRow.state).in_(("leased", "unknown"))))
+    return [job for job in leased if (job.id, job.attempt) not in held]
+
+
+def take_back(tx: Write, agent: AgentCaller, holding: list[HeldJob]) -> None:
+    """Offer again what the agent never received. That is safe for every kind: it can't have begun."""
+    agents.still_signed_in(tx, agent)
+    for job in unreceived(tx, agent, holding):
+        if job.cancel != "none":
+            _end(tx, job, Finish(attempt=job.attempt, outcome="cancelled"))
+            continue
+        queue.requeue(tx, job, not_before=None, why=Failure(code="lease_lost", message="the agent never received the lease"))
+        _moved(tx, job)
+
+
 def _lease(tx: Write, job: JobRow, sources: Sources, intervals: Intervals, *, resumed: bool) -> Lease:
     return Lease(
         job_id=job.id,

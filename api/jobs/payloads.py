@@ -4,14 +4,12 @@ from dataclasses import dataclass
 
 from sqlmodel import select
 
-from api.apps import service as apps
 from api.builds import service as builds
 from api.builds.models import BuildRow
 from api.contract.agents import BuildJob, JobPayload, SyncJob, TerraformJob
-from api.contract.inputs import check_values
 from api.db.transaction import Read, Write
+from api.deploys import service as deploys
 from api.deploys.models import DeployRow, StepRow
-from api.installs import service as installs
 from api.installs.models import InstalledComponentRow, InstallRow
 from api.installs.vault import Vault
 from api.jobs.models import JobRow
@@ -75,9 +73,7 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
     release = tx.session.get(ReleaseRow, _release_of(tx, deploy, step))
     if release is None:
         raise LookupError(f"deploy {deploy.id} has no release")
-    plain, sensitive, _ = check_values(
-        apps.find(tx, install.app_id).inputs, install.inputs, installs.sensitive_inputs(vault, install)
-    )
+    plain, sensitive = deploys.inputs_of(vault, deploy)
     made = releases.builds_of(tx, release.id)
     return TerraformJob(
         kind=step.kind,

@@ -141,6 +141,19 @@ def test_a_cancelled_deploy_ends_and_the_next_one_heals(slow: Stage) -> None:
     ended_well(slow)
 
 
+def test_a_killed_ims_leaves_no_build_agent_behind(vendor: Stage) -> None:
+    ims = vendor.processes["ims"]
+    children = Path(f"/proc/{ims.popen.pid}/task/{ims.popen.pid}/children")
+    if not children.exists():
+        pytest.skip("this system doesn't list a process's children in /proc")
+    agents = [int(pid) for pid in children.read_text().split()]
+    assert len(agents) == 1
+    ims.kill()
+    wait_for("the end of the build agent", lambda: not Path(f"/proc/{agents[0]}").exists())
+    vendor.start_ims()
+    assert apply(vendor, "-target=exclave_release.current").code == 0, "builds go on, at another address"
+
+
 def test_the_folder_of_a_stage_is_its_own(vendor: Stage) -> None:
     second = vendor.exclave("up", "--data", str(vendor.vendor), "--port", "0")
     assert second.code == 1
