@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from conftest import apply, plan
+from engineer import apply, plan
 from stage import QUICKSTART, Stage
 
 

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import apply, plan
+from engineer import apply, plan
 from stage import Stage, wait_for
 
 SLOW = """

@@ -6,7 +6,7 @@ import threading
 import zipfile
 from pathlib import Path
 
-from conftest import PASSWORD, apply, destroy, plan, replace
+from engineer import PASSWORD, apply, destroy, plan, replace
 from stage import Stage
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import PASSWORD, open_quickstart
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from engineer import PASSWORD, open_quickstart
 from stage import Stage, wait_for
 
 

@@ -8,9 +8,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import apply
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from engineer import apply
 from stage import Stage
 
 

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from conftest import apply, plan, replace
+from engineer import apply, plan, replace
 from stage import Finished, Stage
 
 
