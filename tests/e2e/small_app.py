@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conftest import replace
+from engineer import replace
 from stage import Finished, Stage
 
 MODULE = """
