@@ -62,7 +62,10 @@ async def serve(
     or UnreachableError.
     """
     os.umask(0o077)
-    home = Home(start.home)
+    try:
+        home = Home(start.home)
+    except OSError as error:
+        raise StartError(f"--home {start.home} can't be used: {error.strerror}. Give a folder of the agent's own.") from None
     limits = httpx.Limits(max_connections=None)
     with home.occupied():
         async with httpx.AsyncClient(timeout=None, limits=limits) as calls, httpx.AsyncClient(limits=limits) as registries:  # noqa: S113 - ImsClient sets a deadline for each call

@@ -49,8 +49,9 @@ def start_install_agent(options: AgentOptions, registry_credentials: Path) -> No
     try:
         registry = RegistryWriter.read(registry_credentials)
     except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it isn't such a file"
         raise click.ClickException(
-            f"--registry-credentials {registry_credentials} can't be read: {str(error).splitlines()[0]}. "
+            f"--registry-credentials {registry_credentials} can't be read: {reason}. "
             "Give the writer.json in the data folder of `exclave registry`."
         ) from None
 

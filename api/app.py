@@ -15,6 +15,7 @@ from api.agents.routes import protocol as agent_protocol
 from api.apps.routes import router as app_routes
 from api.builds.routes import router as build_routes
 from api.components.routes import router as component_routes
+from api.contract.problems import Problem
 from api.contract.resources import ServerInfo
 from api.db.database import Database
 from api.db.doorbell import Doorbell
@@ -59,11 +60,12 @@ def utc_now() -> datetime:
 
 
 def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: Callable[[], datetime] = utc_now) -> FastAPI:
-    """An IMS on the data folder of `settings`, which is made and migrated here.
+    """An IMS on the data folder of `settings`, which is made and migrated here. Raises UnusableDataError.
 
     Whoever stops the server closes `doorbell` first, or its long polls hold the stop up.
     """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    vault = Vault.open(settings.secrets_key, make=not settings.database.exists())  # first, so that no database is without one
     migrate(settings.database)
     db = Database(settings.database, clock=clock, doorbell=doorbell or Doorbell(), record=events.record)
     storage = RegistryStorage.open(settings.data / "registry")
@@ -86,8 +88,12 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         version=version("exclave"),
         summary="Runs a vendor's product inside its customers' clouds.",
         lifespan=lifespan,
+        responses={
+            422: {"model": Problem, "description": "A value can't be accepted; `errors` names the fields."},
+            "4XX": {"model": Problem, "description": "A problem (RFC 9457), as application/problem+json."},
+        },
     )
-    app.state.ims = Ims(settings, db, Vault.open(settings.secrets_key))
+    app.state.ims = Ims(settings, db, vault)
     install_handlers(app)
     for router in ROUTERS:
         app.include_router(router)

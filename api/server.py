@@ -83,6 +83,11 @@ class _Server(uvicorn.Server):
             for number in HANDLED_SIGNALS:
                 loop.remove_signal_handler(number)
 
+    def stop(self) -> None:
+        """Stop as SIGTERM does."""
+        self._doorbell.close()
+        self.should_exit = True
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._doorbell.close()
         super().handle_exit(sig, frame)
@@ -113,7 +118,10 @@ async def serve(
     *,
     ready: Callable[[Ims, TokenCreated | None], Coroutine[Any, Any, None]],
 ) -> None:
-    """Serve until SIGINT or SIGTERM. `ready` runs beside the server, from its first answer on, and is cancelled by the stop."""
+    """Serve until SIGINT or SIGTERM. `ready` runs beside the server, from its first answer on, and is cancelled by the stop.
+
+    If `ready` fails, the server stops, and the error is raised. Raises UnusableDataError before anything is served.
+    """
     doorbell = Doorbell()
     app = create_app(settings, doorbell=doorbell)
     ims: Ims = app.state.ims
@@ -128,11 +136,14 @@ async def serve(
     )
     server = _Server(config, doorbell)
     beside = asyncio.create_task(_when_started(server, lambda: ready(ims, token)), name="beside-server")
+    beside.add_done_callback(lambda task: server.stop() if not task.cancelled() and task.exception() else None)
     try:
         await server.serve(sockets=[listener])
     finally:
         beside.cancel()
-        await asyncio.gather(beside, return_exceptions=True)
+        await asyncio.wait([beside])
+    if not beside.cancelled():
+        beside.result()
 
 
 async def _when_started(server: _Server, ready: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -4,6 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
+class UnusableDataError(ValueError):
+    """A file in the data folder can't be used. The text names it, and says what to do."""
+
+
 @dataclass(frozen=True)
 class Intervals:
     """How long things may take, in seconds. The server tells agents theirs in every answer."""

@@ -1,17 +1,21 @@
 """The main job, end to end, on this machine: called by `scripts/demo`."""
 
 import argparse
+import os
 import re
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stage import EXCLAVE, ROOT, Stage, StageError, end_detached, pass_on
+from stage import ROOT, Stage, StageError, end_detached, pass_on
 
 KEPT = ROOT / ".build" / "demo"
 PASSWORD = "correct-horse-battery"  # noqa: S105 - the demo's own
+CHANGED = '{acme="shop.acme.example"}'
+"""The customers after the change: their names, and the domain of each."""
 
 _started = time.monotonic()
 
@@ -80,7 +84,7 @@ def run(stage: Stage, *, keep: bool) -> None:
     must(stage, "plan", "-no-color", "-input=false", "-detailed-exitcode")
 
     say("One input changes, the domain: only the component that uses it is planned and applied")
-    changed = {"customers": '{acme="shop.acme.example"}'}
+    changed = {"customers": CHANGED}
     must(stage, "apply", "-no-color", "-auto-approve", "-input=false", variables=changed)
     for step in stage.steps("acme"):
         pass_on(step)
@@ -90,10 +94,10 @@ def run(stage: Stage, *, keep: bool) -> None:
     if keep:
         stage.detach()
         say("Everything is left running. Try:")
-        exclave = " ".join(EXCLAVE)
+        exclave = Path(sys.executable).with_name("exclave")
         for line in (
-            f"export EXCLAVE_URL={stage.url} EXCLAVE_TOKEN_FILE={stage.token_file} HOME={stage.home}",
-            f"export TF_VAR_admin_password={PASSWORD} TF_CLI_CONFIG_FILE=/dev/null",
+            f"export EXCLAVE_URL={stage.url} EXCLAVE_TOKEN_FILE={stage.token_file}",
+            f"export TF_VAR_admin_password={PASSWORD} TF_VAR_customers='{CHANGED}' TF_CLI_CONFIG_FILE=/dev/null",
             f"{exclave} installs show acme",
             f"{exclave} deploys list",
             f"{exclave} events list",
@@ -117,6 +121,9 @@ def main() -> int:
     if options.stop:
         print("Stopped, and removed." if end_detached(KEPT) else "Nothing is running.")
         return 0
+    os.umask(0o077)  # logs and Terraform's state have secrets in them
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
     if options.keep:
         end_detached(KEPT)
         KEPT.mkdir(parents=True, exist_ok=True)
@@ -134,6 +141,8 @@ def main() -> int:
         print("\nStopped by you; cleaning up.", file=sys.stderr)
         return 130
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it behind
         if not kept:
             stage.remove()
     say("Done." if options.keep else "Done. Every process has ended, and the folder with all data is deleted.")

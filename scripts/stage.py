@@ -23,7 +23,7 @@ from agent.engine.find import find_engine
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "terraform" / "examples" / "quickstart"
-EXCLAVE = [sys.executable, "-m", "api.cli"]
+EXCLAVE = [sys.executable, "-P", "-m", "api.cli"]
 
 
 class StageError(Exception):
@@ -93,6 +93,7 @@ class Stage:
     processes: dict[str, Process] = field(default_factory=dict)
     work: Path = field(init=False)
     """The vendor engineer's Terraform folder."""
+    _terraform_ended: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.work = self.folder / "work"
@@ -193,7 +194,14 @@ class Stage:
 
     def join(self, install: str) -> None:
         """Play the customer: once the install is there, start a registry and an enrolled agent for it."""
-        wait_for(f"install {install}", lambda: self.find(f"/v1/installs/{install}"), seconds=120)
+
+        def there() -> Any:
+            found = self.find(f"/v1/installs/{install}")
+            if not found and self._terraform_ended.is_set():
+                raise StageError(f"Terraform ended without making the install {install}")
+            return found
+
+        wait_for(f"install {install}", there, seconds=120)
         self.start_registry(install)
         self.enroll(install)
         self.start_agent(install)
@@ -227,6 +235,7 @@ class Stage:
 
     def start_terraform(self, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start Terraform in the vendor engineer's folder, in a process group of its own."""
+        self._terraform_ended.clear()
         return subprocess.Popen(
             [*self._terraform, *arguments],
             stdin=subprocess.DEVNULL,
@@ -245,7 +254,10 @@ class Stage:
         line: Callable[[str], None] | None = None,
         meanwhile: Callable[[], None] | None = None,
     ) -> Finished:
-        """Run Terraform to its end; `line` gets each line as it comes, `meanwhile` runs beside it."""
+        """Run Terraform to its end; `line` gets each line as it comes, `meanwhile` runs beside it.
+
+        Neither Terraform nor `meanwhile` outlives the call, also when Ctrl-C ends it.
+        """
         process = self.start_terraform(*arguments, variables=variables)
         failed: list[Exception] = []
 
@@ -262,14 +274,18 @@ class Stage:
             thread.start()
         lines = []
         assert process.stdout
-        for text in process.stdout:
-            lines.append(text)
-            if line:
-                line(text.rstrip("\n"))
-        code = process.wait()
-        process.stdout.close()
-        if thread:
-            thread.join()
+        try:
+            for text in process.stdout:
+                lines.append(text)
+                if line:
+                    line(text.rstrip("\n"))
+            code = process.wait()
+        finally:
+            end_group(process)
+            self._terraform_ended.set()
+            process.stdout.close()
+            if thread:
+                thread.join()
         if failed:
             raise failed[0]
         return Finished(code, "".join(lines))
@@ -325,6 +341,13 @@ class Stage:
         pids = {name: process.popen.pid for name, process in self.processes.items()}
         (self.folder / "processes.json").write_text(json.dumps(pids))
         self.processes.clear()
+
+
+def end_group(process: subprocess.Popen[str]) -> None:
+    """SIGKILL to a process and all that it started, if it still runs. It leads a process group."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def end_detached(folder: Path) -> bool:

@@ -43,7 +43,8 @@ def exclave() -> None:
     """Run your product inside your customers' clouds.
 
     Commands that talk to an IMS take its address from --url or EXCLAVE_URL, and its token from EXCLAVE_TOKEN or the file that
-    EXCLAVE_TOKEN_FILE names. Exit codes: 0 done, 1 failed, 2 wrong usage, 4 not found, 5 not signed in.
+    EXCLAVE_TOKEN_FILE names. Errors are plain words on stderr, also with --json. Exit codes: 0 done, 1 failed, 2 wrong usage,
+    4 not found, 5 not signed in.
     """
 
 

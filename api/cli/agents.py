@@ -2,10 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import IO
 
 import click
 
-from api.cli.session import ims_options, run, show_json, show_table
+from api.cli.session import ims_options, run, segment, show_json, show_table
+from api.client import ImsClient
 from api.contract.agents import Agent, EnrollmentCreate, EnrollmentCreated
 from api.contract.base import Page
 
@@ -24,11 +26,12 @@ def enroll(install: str | None, build: bool, output: Path | None, url: str, as_j
     """Make a one-time enrolment token, and say how to use it."""
     if build == bool(install):
         raise click.UsageError("give either --install NAME or --build")
+    # Opened first: a token that can't be written down would be lost.
+    file = _open_private(output) if output else None
     body = EnrollmentCreate(kind="build" if build else "install", install_id=install)
     made = run(url, lambda ims: ims.call("POST", "/v1/agents/enrollments", body=body, answer=EnrollmentCreated))
-    if output:
-        handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w") as file:
+    if file:
+        with file:
             file.write(made.secret + "\n")
         made = made.model_copy(update={"secret": f"(written to {output})"})
     if as_json:
@@ -54,12 +57,17 @@ def list_agents(url: str, as_json: bool) -> None:
             agent.id,
             agent.kind,
             agent.name,
+            agent.install_id or "-",
             agent.version,
             "revoked" if agent.revoked_at else f"seen {agent.last_seen_at:%Y-%m-%d %H:%M:%SZ}" if agent.last_seen_at else "-",
         ]
         for agent in found.items
     ]
-    show_table(["ID", "KIND", "NAME", "VERSION", "STATE"], rows, empty="No agents yet. Enrol one with `exclave agents enroll`.")
+    show_table(
+        ["ID", "KIND", "NAME", "INSTALL", "VERSION", "STATE"],
+        rows,
+        empty="No agents yet. Enrol one with `exclave agents enroll`.",
+    )
 
 
 @agents_command.command("revoke")
@@ -67,6 +75,23 @@ def list_agents(url: str, as_json: bool) -> None:
 @ims_options
 def revoke(agent: str, url: str, as_json: bool) -> None:
     """End an agent's access at once."""
-    run(url, lambda ims: ims.call("DELETE", f"/v1/agents/{agent}"))
-    if not as_json:
-        click.echo(f"Agent {agent} is revoked.")
+
+    async def work(ims: ImsClient) -> Agent:
+        await ims.call("DELETE", f"/v1/agents/{segment(agent)}")
+        return await ims.call("GET", f"/v1/agents/{segment(agent)}", answer=Agent)
+
+    found = run(url, work)
+    if as_json:
+        show_json(found)
+    else:
+        click.echo(f"Agent {found.id} is revoked.")
+
+
+def _open_private(file: Path) -> IO[str]:
+    """A file that only its owner reads, also if it was there before with another mode."""
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise click.ClickException(f"can't write --output {file}: {error.strerror}.") from None
+    os.fchmod(handle, 0o600)
+    return os.fdopen(handle, "w")

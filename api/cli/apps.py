@@ -2,7 +2,7 @@
 
 import click
 
-from api.cli.session import ims_options, run, show_json, show_table
+from api.cli.session import ims_options, run, segment, show_json, show_table
 from api.contract.base import Page
 from api.contract.components import Component
 from api.contract.resources import App
@@ -30,7 +30,7 @@ def list_apps(url: str, as_json: bool) -> None:
 @ims_options
 def list_components(app: str, url: str, as_json: bool) -> None:
     """List the components of APP."""
-    path = f"/v1/apps/{app}/components"
+    path = f"/v1/apps/{segment(app)}/components"
     found = run(url, lambda ims: ims.call("GET", path, answer=Page[Component], params={"limit": 1000}))
     if as_json:
         show_json(found)

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from api.cli.session import ims_options, run, show_json, show_table
+from api.cli.session import ims_options, run, segment, show_json, show_table
 from api.client import ImsClient
 from api.contract.base import Page
 from api.contract.resources import Deploy, DeployCreate, Step
@@ -28,10 +28,17 @@ def list_deploys(install: str | None, url: str, as_json: bool) -> None:
         show_json(found)
         return
     rows = [
-        [deploy.id, deploy.kind, str(deploy.release_number or "-"), deploy.status, f"{deploy.created_at:%Y-%m-%d %H:%M:%SZ}"]
+        [
+            deploy.id,
+            deploy.install_id,
+            deploy.kind,
+            str(deploy.release_number or "-"),
+            deploy.status,
+            f"{deploy.created_at:%Y-%m-%d %H:%M:%SZ}",
+        ]
         for deploy in found.items
     ]
-    show_table(["ID", "KIND", "RELEASE", "STATUS", "MADE"], rows, empty="No deploys yet.")
+    show_table(["ID", "INSTALL", "KIND", "RELEASE", "STATUS", "MADE"], rows, empty="No deploys yet.")
 
 
 @deploys_command.command("show")
@@ -40,12 +47,14 @@ def list_deploys(install: str | None, url: str, as_json: bool) -> None:
 @ims_options
 def show_deploy(deploy: str, follow: bool, url: str, as_json: bool) -> None:
     """Show one deploy with its steps. With --follow, exit code 1 says that it did not succeed."""
-    found = run(url, lambda ims: _follow(ims, deploy) if follow else ims.call("GET", f"/v1/deploys/{deploy}", answer=Deploy))
+    found = run(
+        url, lambda ims: _follow(ims, deploy) if follow else ims.call("GET", f"/v1/deploys/{segment(deploy)}", answer=Deploy)
+    )
     if as_json:
         show_json(found)
     elif not follow:
         for step in found.steps:
-            _show_step(step)
+            _show_step(step, err=False)
     if not as_json:
         _show_end(found)
     if follow and found.status != "succeeded":
@@ -57,7 +66,7 @@ def show_deploy(deploy: str, follow: bool, url: str, as_json: bool) -> None:
 @ims_options
 def cancel_deploy(deploy: str, url: str, as_json: bool) -> None:
     """Stop a deploy as soon as it is safe."""
-    found = run(url, lambda ims: ims.call("POST", f"/v1/deploys/{deploy}/cancel", answer=Deploy))
+    found = run(url, lambda ims: ims.call("POST", f"/v1/deploys/{segment(deploy)}/cancel", answer=Deploy))
     if as_json:
         show_json(found)
     else:
@@ -90,26 +99,31 @@ async def _follow(ims: ImsClient, deploy: str) -> Deploy:
     shown: dict[str, str] = {}
     while True:
         params = {"wait": _WAIT_SECONDS} | ({"seen": seen} if seen is not None else {})
-        found = await ims.call("GET", f"/v1/deploys/{deploy}", answer=Deploy, params=params, timeout=_WAIT_SECONDS + 10)
+        found = await ims.call(
+            "GET", f"/v1/deploys/{segment(deploy)}", answer=Deploy, params=params, timeout=_WAIT_SECONDS + 10
+        )
         for step in found.steps:
             if shown.get(step.id) != step.status:
                 shown[step.id] = step.status
-                _show_step(step)
+                _show_step(step, err=True)
         if found.ended_at is not None:
             return found
         seen = found.version
 
 
-def _show_step(step: Step) -> None:
+def _show_step(step: Step, *, err: bool) -> None:
+    """Print one step; to stderr while it is progress, so that stdout has the end and nothing else."""
     plan = f"  +{step.plan.add} ~{step.plan.change} -{step.plan.destroy}" if step.plan else ""
     why = f"  ({step.waiting_for})" if step.waiting_for else ""
-    click.echo(f"  {step.component}: {step.kind}: {step.status}{plan}{why}", err=True)
+    click.echo(f"  {step.component}: {step.kind}: {step.status}{plan}{why}", err=err)
     if step.failure:
-        click.echo(f"    {step.failure.message}\n    {step.failure.remedy}".rstrip(), err=True)
+        click.echo(f"    {step.failure.message}\n    {step.failure.remedy}".rstrip(), err=err)
 
 
 def _show_end(deploy: Deploy) -> None:
     click.echo(f"{deploy.kind.capitalize()} {deploy.id}: {deploy.status}")
+    if deploy.failure:
+        click.echo(f"{deploy.failure.message}\n{deploy.failure.remedy}".rstrip())
     for component, outputs in deploy.outputs.items():
         for name, value in outputs.items():
             click.echo(f"  {component}.{name} = {value}")

@@ -2,7 +2,7 @@
 
 import click
 
-from api.cli.session import ims_options, run, show_json, show_table
+from api.cli.session import ims_options, run, segment, show_json, show_table
 from api.contract.base import Page
 from api.contract.resources import Install
 
@@ -29,7 +29,7 @@ def list_installs(url: str, as_json: bool) -> None:
 @ims_options
 def show_install(install: str, url: str, as_json: bool) -> None:
     """Show one install, by id or name."""
-    found = run(url, lambda ims: ims.call("GET", f"/v1/installs/{install}", answer=Install))
+    found = run(url, lambda ims: ims.call("GET", f"/v1/installs/{segment(install)}", answer=Install))
     if as_json:
         show_json(found)
         return

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from api.cli.session import ims_options, run, show_json, show_table
+from api.cli.session import ims_options, run, segment, show_json, show_table
 from api.contract.agents import Job
 from api.contract.base import Page
 
@@ -37,5 +37,5 @@ def list_jobs(url: str, as_json: bool) -> None:
 def logs(job: str, attempt: int | None, url: str, as_json: bool) -> None:
     """Print a job's log, as its agent sent it: without secrets."""
     params = {"attempt": attempt} if attempt else {}
-    text = run(url, lambda ims: ims.send("GET", f"/v1/jobs/{job}/logs", params=params)).text
+    text = run(url, lambda ims: ims.send("GET", f"/v1/jobs/{segment(job)}/logs", params=params)).text
     click.echo(json.dumps({"job": job, "log": text}) if as_json else text, nl=as_json)

@@ -2,7 +2,7 @@
 
 import click
 
-from api.cli.session import ims_options, run, show_json, show_table
+from api.cli.session import ims_options, run, segment, show_json, show_table
 from api.contract.base import Page
 from api.contract.resources import Release
 
@@ -33,7 +33,7 @@ def list_releases(app: str | None, url: str, as_json: bool) -> None:
 @ims_options
 def show_release(release: str, url: str, as_json: bool) -> None:
     """Show one release with its builds, by id."""
-    found = run(url, lambda ims: ims.call("GET", f"/v1/releases/{release}", answer=Release))
+    found = run(url, lambda ims: ims.call("GET", f"/v1/releases/{segment(release)}", answer=Release))
     if as_json:
         show_json(found)
         return

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import click
 from pydantic import BaseModel
@@ -29,18 +31,29 @@ def ims_options(command: F) -> F:
 
 
 def _token() -> str:
-    if token := os.environ.get("EXCLAVE_TOKEN"):
-        return token
-    if file := os.environ.get("EXCLAVE_TOKEN_FILE"):
+    token, source = os.environ.get("EXCLAVE_TOKEN"), "EXCLAVE_TOKEN"
+    if not token and (file := os.environ.get("EXCLAVE_TOKEN_FILE")):
+        source = f"EXCLAVE_TOKEN_FILE: {file}"
         try:
-            return Path(file).read_text().strip()
+            token = Path(file).read_bytes().decode(errors="replace").strip()
         except OSError as error:
-            raise _NoTokenError(f"EXCLAVE_TOKEN_FILE: {file} can't be read: {error.strerror}") from None
-    raise _NoTokenError("No token. Set EXCLAVE_TOKEN, or EXCLAVE_TOKEN_FILE to the path of the IMS's admin.token.")
+            raise _NoTokenError(f"{source} can't be read: {error.strerror}") from None
+    elif not token:
+        raise _NoTokenError("No token. Set EXCLAVE_TOKEN, or EXCLAVE_TOKEN_FILE to the path of the IMS's admin.token.")
+    if not re.fullmatch(r"[!-~]+", token):
+        raise _NoTokenError(f"{source} doesn't hold a token. It is what the IMS's admin.token has in it.")
+    return token
+
+
+def segment(name: str) -> str:
+    """An id or a name that a user typed, as one segment of a path."""
+    return quote(name, safe="")
 
 
 def run(url: str, work: Callable[[ImsClient], Awaitable[R]]) -> R:
     """Run `work` with a client of the IMS. Ends the process with a plain message when the IMS refuses or can't be reached."""
+    if not re.match(r"https?://[^/\s]+", url):
+        raise click.UsageError(f"--url {url!r} is not an address; write it like https://ims.example.com")
 
     async def within() -> R:
         async with ImsClient(url, _token()) as client:
@@ -50,8 +63,8 @@ def run(url: str, work: Callable[[ImsClient], Awaitable[R]]) -> R:
         return asyncio.run(within())
     except ApiError as error:
         problem = error.problem
-        lines = [f"Error: {problem.title}: {problem.detail}", *(f"  {one.field}: {one.message}" for one in problem.errors)]
-        click.echo("\n".join(lines + ([problem.remedy] if problem.remedy else [])), err=True)
+        remedies = dict.fromkeys([*(one.remedy for one in problem.errors), problem.remedy])  # each one once
+        click.echo("\n".join([f"Error: {error}", *(remedy for remedy in remedies if remedy)]), err=True)
         sys.exit(_EXIT_CODES.get(problem.status, 1))
     except UnreachableError as error:
         click.echo(f"Error: {error}\n{error.remedy}", err=True)

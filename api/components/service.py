@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 from sqlmodel.sql.expression import Select
 
 from api.apps.models import AppRow
@@ -95,13 +95,25 @@ def create(tx: Write, app: AppRow, body: ComponentCreate) -> Component:
         raise NameTakenError(message, remedy=remedy, errors=[FieldProblem(field="name", message=message, remedy=remedy)])
     _check(app, body.name, body.config)
     row = ComponentRow(
-        id=tx.new_id("cmp"), app_id=app.id, name=body.name, kind=body.config.kind, created_at=tx.now, updated_at=tx.now
+        id=tx.new_id("cmp"),
+        app_id=app.id,
+        name=body.name,
+        kind=body.config.kind,
+        version=_next_version(tx, app, body.name),
+        created_at=tx.now,
+        updated_at=tx.now,
     )
     tx.session.add(row)
     tx.session.flush()
     _add_config(tx, row, body.config)
     tx.emit("component.created", row.id, after=body.model_dump(mode="json"))
     return public(tx, row)
+
+
+def _next_version(tx: Read, app: AppRow, name: str) -> int:
+    """1, or one more than the deleted components of this name have had: to a release, name and version mean one config."""
+    query = select(func.max(ComponentRow.version)).where(ComponentRow.app_id == app.id, ComponentRow.name == name)
+    return (tx.session.exec(query).one() or 0) + 1
 
 
 def _add_config(tx: Write, row: ComponentRow, config: ComponentConfig) -> None:

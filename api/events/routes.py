@@ -13,13 +13,6 @@ from api.http import Limit
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
 
-class Verification(Model):
-    """Whether the chain is whole; if not, the first line that doesn't follow from the one before it."""
-
-    whole: bool
-    broken_at: int | None
-
-
 @router.get("")
 async def list_events(
     ims: State,

@@ -10,6 +10,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from api.contract.base import Json
+from api.settings import UnusableDataError
+
+_REMEDY = "restore it from a backup: without it, the sensitive values in the database can't be read"
 
 
 class Vault:
@@ -20,11 +23,13 @@ class Vault:
         self._mac_key = hashlib.sha256(b"exclave fingerprint\n" + key).digest()
 
     @classmethod
-    def open(cls, path: Path) -> "Vault":
-        """Read the key, or make it. Raises ValueError if the file doesn't hold a key."""
+    def open(cls, path: Path, *, make: bool = True) -> "Vault":
+        """Read the key, or `make` it. Raises UnusableDataError if the file doesn't hold a key, or isn't there and must be."""
         try:
             key = path.read_bytes()
         except FileNotFoundError:
+            if not make:
+                raise UnusableDataError(f"{path} is gone; {_REMEDY}") from None
             key = secrets.token_bytes(32)
             aside = path.with_suffix(".new")
             handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -34,7 +39,7 @@ class Vault:
                 os.fsync(file.fileno())
             aside.replace(path)  # whole or not at all: a first start that is killed must not leave half a key
         if len(key) != 32:
-            raise ValueError(f"{path} doesn't hold a key of 32 bytes; restore it from a backup: without it secrets are lost")
+            raise UnusableDataError(f"{path} doesn't hold a key of 32 bytes; {_REMEDY}")
         return cls(key)
 
     def seal(self, values: dict[str, Json], *, owner: str) -> bytes:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from api.registry import durable
+from api.settings import UnusableDataError
 
 _VALIDITY = datetime.timedelta(days=3650)
 _CLOCK_SKEW = datetime.timedelta(days=1)
@@ -32,7 +33,7 @@ class SigningKey:
 def load_or_create_key(path: Path) -> SigningKey:
     """The key in this file, which is made on first use. Several processes that start at once get the same key.
 
-    Raises ValueError if the file has something else in it.
+    Raises UnusableDataError if the file has something else in it.
     """
     if not path.exists():
         durable.make_folder(path.parent)
@@ -42,9 +43,9 @@ def load_or_create_key(path: Path) -> SigningKey:
         private_key = serialization.load_pem_private_key(content, password=None)
         certificate = x509.load_pem_x509_certificate(content)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} {_REMEDY}") from error
+        raise UnusableDataError(f"{path} {_REMEDY}") from error
     if not isinstance(private_key, ec.EllipticCurvePrivateKey) or not isinstance(private_key.curve, ec.SECP256R1):
-        raise ValueError(f"{path} {_REMEDY}")
+        raise UnusableDataError(f"{path} {_REMEDY}")
     return SigningKey(private_key, certificate)
 
 

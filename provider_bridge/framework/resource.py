@@ -5,7 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from provider_bridge.framework.diagnostics import Diagnostic
+from provider_bridge.framework import planning
+from provider_bridge.framework.diagnostics import Diagnostic, Path
 from provider_bridge.framework.schema import Schema
 from provider_bridge.protocol.values import Object, Value
 
@@ -38,6 +39,10 @@ class Resource(ABC):
     def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:
         """The planned state, from one with defaults and unknowns filled in. Called for creates and updates."""
         return planned
+
+    def replaces(self, prior: Object, planned: Object) -> Iterable[Path]:
+        """The attributes whose planned change makes a new object."""
+        return planning.replacing_paths(self.schema.attributes, prior, planned)
 
     @abstractmethod
     def create(self, call: Call, planned: Object) -> Object | None:

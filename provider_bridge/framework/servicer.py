@@ -133,7 +133,7 @@ class Servicer:
             return pb.PlanResourceChange.Response(planned_state=value_message(None), planned_private=request.prior_private)
         prior, config = read_value(request.prior_state), read_value(request.config)
         planned = resource.plan(call, config, prior, planning.plan(attributes, config, prior, proposed))
-        replacing = planning.replacing_paths(attributes, prior, planned) if prior is not None else ()
+        replacing = resource.replaces(prior, planned) if prior is not None else ()
         return pb.PlanResourceChange.Response(
             planned_state=value_message(planned),
             requires_replace=[path_message(path) for path in replacing],

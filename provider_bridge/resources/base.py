@@ -2,18 +2,23 @@
 
 import re
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from provider_bridge.framework.diagnostics import RefusedError, error
+from provider_bridge.framework.diagnostics import Path, RefusedError, error
 from provider_bridge.framework.resource import Call, DataSource, Resource
 from provider_bridge.framework.schema import Schema
 from provider_bridge.problems import ProblemError
-from provider_bridge.protocol.values import Object
+from provider_bridge.protocol.values import Object, is_known
 from provider_bridge.resources.connection import Connection
 from provider_bridge.resources.refusals import refusals
 
 if TYPE_CHECKING:
     from provider_bridge.client import Client
+
+
+_COLLECTIONS = {"app_id": "apps", "install_id": "installs"}
+"""Where to find what an attribute names, by id or by name."""
 
 
 class ApiResource(Resource):
@@ -22,6 +27,23 @@ class ApiResource(Resource):
     def __init__(self, schema: Schema, connection: Connection) -> None:
         self.schema = schema
         self.connection = connection
+
+    def replaces(self, prior: Object, planned: Object) -> Iterable[Path]:
+        """See `Resource.replaces`. The id and the name of one app or install are the same: from one to the other isn't new."""
+        with refusals(self.schema.attributes):
+            return [path for path in super().replaces(prior, planned) if not self._same(path, prior, planned)]
+
+    def _same(self, path: Path, prior: Object, planned: Object) -> bool:
+        name = str(path[0])
+        client, collection = self.connection.client, _COLLECTIONS.get(name)
+        if client is None or collection is None or not is_known(planned[name]):
+            return False
+        try:
+            return bool(client.get(collection, prior[name])["id"] == client.get(collection, planned[name])["id"])
+        except ProblemError as problem:
+            if problem.status == 404:
+                return False
+            raise
 
     def create(self, call: Call, planned: Object) -> Object | None:
         """See `Resource.create`."""

@@ -88,7 +88,7 @@ class DeploymentDataSource(ApiDataSource):
 def _needs_deploy(prior: Object, planned: Object) -> bool:
     """Whether the install has to change. Inputs whose version the config no longer names are as they were."""
     inputs_change = planned["inputs_version"] is not None and changed(prior, planned, "inputs_version")
-    return inputs_change or changed(prior, planned, "install_id", "release_id") or prior["status"] != "succeeded"
+    return inputs_change or changed(prior, planned, "release_id") or prior["status"] != "succeeded"
 
 
 def _deploy(call: Call, client: "Client", planned: Object, verb: str) -> Outcome:

@@ -10,10 +10,15 @@ from collections.abc import Mapping
 from provider_bridge.problems import Json
 from provider_bridge.protocol.values import Value
 
+_ESCAPED = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+"""What `jsonencode` escapes, and Python doesn't. None of it occurs in JSON outside strings."""
+
 
 def as_text(value: Json) -> str:
     """A JSON value as a string: a string as it is, anything else as compact JSON, which is what `jsonencode` writes."""
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True).translate(_ESCAPED)
 
 
 def same_text(written: str, value: Json) -> bool:

@@ -1,5 +1,6 @@
 """The provider on the real IMS: what is imported, read, and changed behind Terraform's back."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -63,8 +64,19 @@ def names(app: SmallApp) -> dict[str, str]:
     }
 
 
-SENSITIVE_INPUTS_ARE_WRITTEN = {INSTALL: "updated", DEPLOYMENT: "updated"}
+SENSITIVE_INPUTS_WRITTEN = {INSTALL: "updated", DEPLOYMENT: "updated"}
 """The provider can't read sensitive inputs, so the install writes them once, and its deployment waits to see their version."""
+
+
+def changed_attributes(app: SmallApp) -> dict[str, set[str]]:
+    """Which attributes a plan changes of what is there, by address."""
+    app.run("plan", "-input=false", "-out=planned")
+    changes = json.loads(app.run("show", "-json", "planned"))["resource_changes"]
+    found = {}
+    for change in changes:
+        before, after, unknown = (change["change"][name] for name in ("before", "after", "after_unknown"))
+        found[change["address"]] = {name for name in before if unknown.get(name) or before[name] != after.get(name)}
+    return {address: names for address, names in found.items() if names}
 
 
 def test_import_blocks_by_id_take_everything_into_an_empty_state(forgotten: SmallApp) -> None:
@@ -73,7 +85,7 @@ def test_import_blocks_by_id_take_everything_into_an_empty_state(forgotten: Smal
     blocks.write_text("".join(f'import {{\n  to = {to}\n  id = "{id}"\n}}\n' for to, id in ids(forgotten).items()))
     try:
         others = dict.fromkeys((APP, BASE, SITE, RELEASE), "imported")
-        assert forgotten.planned() == others | SENSITIVE_INPUTS_ARE_WRITTEN
+        assert forgotten.planned() == others | SENSITIVE_INPUTS_WRITTEN
         forgotten.apply()
     finally:
         blocks.unlink()
@@ -81,11 +93,25 @@ def test_import_blocks_by_id_take_everything_into_an_empty_state(forgotten: Smal
     assert len(forgotten.deploys()) == deploys, "what was written is what was there: nothing is deployed"
 
 
+def test_a_definition_that_terraform_generates_while_it_imports_changes_nothing(stage: Stage, museum: SmallApp) -> None:
+    header = MAIN[: MAIN.index("resource ")]
+    blocks = "".join(f'import {{\n  to = {to}\n  id = "{id}"\n}}\n' for to, id in names(museum).items())
+    finder = SmallApp.write(stage, museum.name, header + blocks, folder="finder")
+    finder.run("plan", "-input=false", "-generate-config-out=generated.tf")
+    assert finder.planned() == dict.fromkeys(names(museum), "imported")
+    finder.apply()
+    assert finder.planned() == {}
+
+
 def test_import_commands_by_name_take_everything_into_an_empty_state(forgotten: SmallApp) -> None:
     deploys = len(forgotten.deploys())
     for address, name in names(forgotten).items():
         forgotten.run("import", "-input=false", address, name)
-    assert forgotten.planned() == SENSITIVE_INPUTS_ARE_WRITTEN
+    assert forgotten.planned() == SENSITIVE_INPUTS_WRITTEN
+    assert changed_attributes(forgotten) == {
+        INSTALL: {"sensitive_inputs", "inputs_version"},
+        DEPLOYMENT: {"inputs_version", "deploy_id", "status", "outputs"},
+    }
     forgotten.apply()
     assert forgotten.planned() == {}
     assert len(forgotten.deploys()) == deploys
@@ -179,7 +205,16 @@ def change_the_sensitive_inputs(app: SmallApp) -> None:
     app.stage.call("PUT", "/v1/installs/museum", body)
 
 
+def deploy_another_release(app: SmallApp) -> None:
+    version = app.get("/components/base")["version"]
+    release = app.stage.post("/v1/releases", {"app_id": app.name, "components": {"base": version}})["id"]
+    deploy = app.stage.post("/v1/deploys", {"install_id": app.name, "release_id": release})["id"]
+    wait_for("the other deploy", lambda: app.stage.get(f"/v1/deploys/{deploy}")["status"] == "succeeded")
+    assert app.outputs() == {"base": "museum"}
+
+
 DRIFTS = [
+    (deploy_another_release, {DEPLOYMENT}),
     (change_the_app, {APP}),
     (change_a_component, {SITE, RELEASE, DEPLOYMENT}),
     (change_the_inputs, {INSTALL, DEPLOYMENT}),

@@ -190,6 +190,18 @@ def test_another_name_makes_a_new_object(applied: Terraform) -> None:
     assert applied.plan().code == 0
 
 
+def test_the_name_of_the_same_app_or_install_instead_of_its_id_makes_nothing_new(applied: Terraform, ims: FakeIms) -> None:
+    """Replaced, an install would be torn down in the customer's account."""
+    deploys = len(ims.deploys)
+    edit(applied, "= exclave_app.shop.id", "= exclave_app.shop.name")
+    edit(applied, "= exclave_install.acme.id", "= exclave_install.acme.name")
+    assert "5 to change, 0 to destroy" in applied.plan().output
+    done = applied.apply()
+    assert done.code == 0, done.output
+    assert applied.plan().code == 0
+    assert len(ims.deploys) == deploys
+
+
 def test_a_forced_replacement_of_every_resource_passes(applied: Terraform) -> None:
     done = applied.apply("-replace=exclave_app.shop", "-replace=exclave_install.acme")
     assert done.code == 0, done.output

@@ -87,7 +87,16 @@ def test_nothing_is_applied_while_the_configuration_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("a", "a"), (80, "80"), (True, "true"), (["ä", 1], '["ä",1]'), ({"a": None}, '{"a":null}')]
+    ("value", "text"),
+    [
+        ("a", "a"),
+        ("<a>", "<a>"),
+        (80, "80"),
+        (True, "true"),
+        (["ä", 1], '["ä",1]'),
+        ({"b": 1, "a": None}, '{"a":null,"b":1}'),
+        (["<a>&\u2028"], r'["\u003ca\u003e\u0026\u2028"]'),
+    ],
 )
 def test_values_are_written_as_jsonencode_writes_them(value: Json, text: str) -> None:
     assert as_text(value) == text

@@ -79,6 +79,15 @@ async def test_a_component_has_versions_that_never_change(ims: Ims, shop: Shop) 
     ]
 
 
+async def test_a_component_made_again_under_its_name_goes_on_counting(ims: Ims, shop: Shop) -> None:
+    """At version 1 again, it would seem to be what the release that has version 1 was made of, and no new one would follow."""
+    await ims.ok("DELETE", "/v1/apps/shop/components/network")
+    again = {"name": "network", "config": module({"domain": "other"})}
+    assert (await ims.ok("POST", "/v1/apps/shop/components", again))["version"] == 2
+    problem = await ims.refused(422, "POST", "/v1/releases", {"app_id": "shop", "components": {"network": 1}})
+    assert fields(problem) == ["components.network"]
+
+
 async def test_a_source_of_the_same_content_in_another_folder_is_no_new_version(ims: Ims, shop: Shop) -> None:
     await shop.change("network", module({"a": "b"}, path="/here"))
     moved = await shop.change("network", module({"a": "b"}, path="/there"))
