@@ -8,7 +8,7 @@ from api.cli.session import ims_options, run, show_json
 from api.client import ImsClient
 from api.contract.base import Page
 from api.contract.resources import Event
-from api.events.routes import Verification
+from api.events.schemas import Verification
 
 
 @click.group("events")

@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.access import Admin, State
-from api.contract.base import Model, Page
+from api.contract.base import Page
 from api.contract.resources import Event
 from api.events import service
+from api.events.schemas import Verification
 from api.http import Limit
 
 router = APIRouter(prefix="/v1/events", tags=["events"])

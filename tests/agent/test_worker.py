@@ -1,3 +1,5 @@
+"""The worker against a scripted IMS: jobs, leases (`fencing`), kills and stops."""
+
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

@@ -37,14 +37,14 @@ class Starter:
         return server
 
 
-def refusal(*options: str) -> str:
+def refusal(*options: str, code: int = 1) -> str:
     """What `exclave up` says when it can't start."""
     umask = os.umask(0)
     try:
         result = CliRunner().invoke(up_command, ["--no-build-agent", "--port", "0", *options])
     finally:
         os.umask(umask)
-    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert (result.exit_code, type(result.exception)) == (code, SystemExit)
     return result.stderr
 
 
@@ -111,3 +111,16 @@ def test_a_folder_or_an_address_that_can_not_be_used_is_told_in_plain_words(tmp_
     (tmp_path / "file").touch()
     assert "Choose another folder with --data." in refusal("--data", str(tmp_path / "file" / "data"))
     assert "can't listen on 192.0.2.1:0" in refusal("--data", str(tmp_path / "data"), "--host", "192.0.2.1")
+    assert "--public-url" in refusal("--host", "0.0.0.0", code=2)
+    assert "not an address" in refusal("--public-url", "ims.example.com", code=2)
+
+
+def test_what_fails_beside_the_server_ends_it(tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    assert "can't write --url-file" in refusal("--data", data, "--url-file", str(tmp_path / "nowhere" / "url"))
+
+
+def test_a_database_whose_key_is_gone_is_not_served(tmp_path: Path) -> None:
+    (tmp_path / "exclave.db").touch()
+    assert "secrets.key is gone; restore it from a backup" in refusal("--data", str(tmp_path))
+    assert not (tmp_path / "secrets.key").exists()

@@ -1,3 +1,5 @@
+"""`closure`: what a module needs from outside of its folder goes into its bundle, or the build says what leaks."""
+
 from pathlib import Path
 
 import pytest

@@ -1,3 +1,5 @@
+"""`sole-writer`: one engine at a time runs in a workspace."""
+
 import asyncio
 import shutil
 from pathlib import Path

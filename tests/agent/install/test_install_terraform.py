@@ -1,3 +1,5 @@
+"""The install agent's jobs on a real engine: `saved-plan`, `digest-pinned`, and what stays with the customer."""
+
 import asyncio
 import json
 import os

@@ -1,3 +1,5 @@
+"""`digest-pinned`: what is copied arrives byte for byte, or not at all."""
+
 import httpx
 import pytest
 from artifacts import SHAPES, blob, image, index, push_manifest

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,3 +149,50 @@ def test_every_command_has_help_and_an_unknown_one_is_wrong_usage(run) -> None:
         assert command in listed
         assert run(command, "--help").exit_code == 0
     assert run("zebra").exit_code == 2
+
+
+def test_a_token_that_can_not_be_written_down_is_not_made(run, tmp_path: Path) -> None:
+    made = len(run("events", "list", "--json").output.splitlines())
+    result = run("agents", "enroll", "--build", "--output", str(tmp_path / "nowhere" / "token"))
+    assert (result.exit_code, "can't write --output" in result.stderr) == (1, True)
+    assert len(run("events", "list", "--json").output.splitlines()) == made
+
+
+def test_a_token_file_that_was_there_is_closed_to_others(run, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.touch(0o644)
+    assert run("agents", "enroll", "--build", "--output", str(file)).exit_code == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_revoked_agent_is_shown(run, server: ServerProcess) -> None:
+    async def enrolled() -> str:
+        async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+            return (await Agent.enrolled(server.client(http))).id
+
+    agent = asyncio.run(enrolled())
+    assert json.loads(run("agents", "revoke", agent, "--json").output)["revoked_at"]
+
+
+@pytest.mark.parametrize("name", ["a/b", "?limit=1", "#", "../apps"])
+def test_a_name_is_never_taken_for_a_part_of_the_address(run, name: str) -> None:
+    assert run("installs", "show", name).exit_code == 4
+
+
+@pytest.mark.parametrize("url", ["localhost:8420", "ftp://ims", "", "http://"])
+def test_what_is_no_address_is_wrong_usage(run, url: str) -> None:
+    result = run("apps", "list", "--url", url)
+    assert (result.exit_code, "is not an address" in result.stderr) == (2, True)
+
+
+def test_what_is_no_token_is_told_before_anything_is_sent(run, server: ServerProcess, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    for content in (b"", b"two words", b"\xff\xfe"):
+        file.write_bytes(content)
+        result = run("apps", "list", env={"EXCLAVE_URL": server.url, "EXCLAVE_TOKEN_FILE": str(file)})
+        assert (result.exit_code, "doesn't hold a token" in result.stderr) == (5, True)
+
+
+def test_reading_the_history_loads_no_web_framework() -> None:
+    script = "import sys, api.cli.events; sys.exit('fastapi' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

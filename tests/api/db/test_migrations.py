@@ -1,5 +1,7 @@
 """The database's schema: what the migrations make is what the models say."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from sqlalchemy import Engine, inspect
 
 from api.db.database import open_engine
 from api.db.schema import alembic_config, metadata, migrate
+from api.settings import UnusableDataError
 
 
 def tables(engine: Engine) -> set[str]:
@@ -26,6 +29,18 @@ def test_a_fresh_file_gets_every_table_and_is_its_owners_alone(database: Path) -
     assert tables(engine) == set(metadata.tables)
     assert database.stat().st_mode & 0o777 == 0o600
     engine.dispose()
+
+
+def test_a_file_of_a_newer_version_or_of_another_program_is_refused_in_words(database: Path) -> None:
+    migrate(database)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(UnusableDataError, match="newer Exclave"):
+        migrate(database)
+    other = database.with_name("notes.txt")
+    other.write_text("not a database, but long enough to be taken for the header of one")
+    with pytest.raises(UnusableDataError, match="can't be used: file is not a database"):
+        migrate(other)
 
 
 def test_the_migrations_say_the_same_as_the_models(database: Path) -> None:

@@ -1,4 +1,4 @@
-"""Leases and their fence: what happens when agents come late, go away, or are told to stop."""
+"""Leases and their fence (`fencing`): what happens when agents come late, go away, or are told to stop."""
 
 from pathlib import Path
 from typing import Any
