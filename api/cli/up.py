@@ -93,7 +93,8 @@ def up_command(
     if url_file:
         url_file.unlink(missing_ok=True)  # an earlier server's URL
     try:
-        asyncio.run(serve(settings, listener, ready=ready))
+        with listener:
+            asyncio.run(serve(settings, listener, ready=ready))
     except UnusableDataError as error:
         raise click.ClickException(str(error)) from None
     click.echo("The IMS has stopped.")
