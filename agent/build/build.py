@@ -42,7 +42,7 @@ async def run_build(
     """
     if not isinstance(job.config, TerraformModuleConfig):
         raise NotBuiltYetError(
-            f"components of kind {job.config.kind} can't be built yet; this version builds terraform_module",
+            f"components of kind {job.config.kind} are not built yet; this version builds terraform_module",
             field="config.kind",
         )
     own = work / f"build-{hashlib.sha256(job.build_id.encode()).hexdigest()[:16]}"

@@ -180,5 +180,5 @@ async def test_a_folder_that_cannot_be_built_is_named(build: Build, module: Path
 
 
 async def test_other_kinds_are_not_built_yet(build: Build) -> None:
-    with pytest.raises(NotBuiltYetError, match="components of kind container_image can't be built yet"):
+    with pytest.raises(NotBuiltYetError, match="components of kind container_image are not built yet"):
         await build(ContainerImageConfig(public=PublicImage(image_url="nginx", tag="1")))
