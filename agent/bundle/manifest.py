@@ -31,17 +31,13 @@ class BundleEngine(Model):
     """The engine that the bundle was made with; `file` is its name in the engine layer, if there is one.
 
     A `library` is Terraform as a shared object (the `terraform` extra), which Exclave's launcher runs.
+    `file` is the engine's own file name in its layer; None where it doesn't travel in the bundle.
     """
 
     name: Literal["tofu", "terraform"]
     version: str
     kind: Literal["binary", "library"]
     file: str | None = None
-
-    @property
-    def bundled(self) -> bool:
-        """Whether the engine travels in the bundle."""
-        return self.file is not None
 
 
 class BundleConfig(Model):

@@ -82,12 +82,6 @@ class UnauthorizedError(ProblemError):
     status, code, title = 401, "unauthorized", "Not signed in"
 
 
-class ForbiddenError(ProblemError):
-    """The token is good, but not for this."""
-
-    status, code, title = 403, "forbidden", "Not allowed"
-
-
 class NotFoundError(ProblemError):
     """No such object, or none that this token may see."""
 
@@ -128,9 +122,3 @@ class PreconditionFailedError(ProblemError):
     """`If-Match` names another version than the current one: somebody changed the object meanwhile."""
 
     status, code, title = 412, "precondition_failed", "Changed meanwhile"
-
-
-class RateLimitedError(ProblemError):
-    """Too many tries. `Retry-After` says when to come back."""
-
-    status, code, title, retryable = 429, "rate_limited", "Too many requests", True

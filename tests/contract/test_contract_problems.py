@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from api.contract import problems
-from api.contract.problems import FieldProblem, InvalidError, Problem, ProblemError, RateLimitedError
+from api.contract.problems import FieldProblem, InvalidError, Problem, ProblemError
 
 ALL = [one for _, one in inspect.getmembers(problems, inspect.isclass) if issubclass(one, ProblemError)]
 
@@ -25,7 +25,6 @@ def test_codes_are_stable_and_each_has_one_meaning() -> None:
         "internal": 500,
         "invalid": 422,
         "unauthorized": 401,
-        "forbidden": 403,
         "not_found": 404,
         "name_taken": 409,
         "in_use": 409,
@@ -33,7 +32,6 @@ def test_codes_are_stable_and_each_has_one_meaning() -> None:
         "stale_attempt": 409,
         "attempt_closed": 410,
         "precondition_failed": 412,
-        "rate_limited": 429,
     }
 
 
@@ -44,5 +42,8 @@ def test_an_error_about_one_field_names_it() -> None:
 
 
 def test_only_what_can_help_is_called_retryable() -> None:
-    assert RateLimitedError("slow down").problem().retryable
+    class BusyError(ProblemError):
+        retryable = True
+
+    assert BusyError("slow down").problem().retryable
     assert not InvalidError("no").problem().retryable

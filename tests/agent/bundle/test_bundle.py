@@ -149,7 +149,7 @@ def test_the_config_says_what_is_inside(tmp_path: Path, packer: Packer) -> None:
     config = packer(source(tmp_path / "a")).config
     assert [variable.name for variable in config.variables] == ["cidr"]
     assert [output.name for output in config.outputs] == ["cidr"]
-    assert (config.engine.name, config.engine.version, config.engine.bundled) == ("terraform", "1.11.4", False)
+    assert (config.engine.name, config.engine.version, config.engine.file) == ("terraform", "1.11.4", None)
     assert BundleConfig.model_validate_json(config.blob()) == config
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import httpx
 import pytest
 from click.testing import CliRunner, Result
@@ -16,6 +17,11 @@ from server_process import ServerProcess
 from shop import Shop
 
 from api.cli import exclave
+
+
+@pytest.mark.parametrize("name", exclave.list_commands(click.Context(exclave)))
+def test_every_command_is_where_the_table_says(name: str) -> None:
+    assert isinstance(exclave.get_command(click.Context(exclave), name), click.Command)
 
 
 @pytest.fixture(scope="module")
