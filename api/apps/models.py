@@ -13,7 +13,15 @@ class AppRow(SQLModel, table=True):
     """An app. A deleted one stays for the history's sake; its name is free again."""
 
     __tablename__ = "app"
-    __table_args__ = (Index("app_name", "name", unique=True, sqlite_where=text("deleted_at IS NULL")),)
+    __table_args__ = (
+        Index(
+            "app_name",
+            "name",
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+    )
 
     id: str = Field(primary_key=True)
     name: str

@@ -13,7 +13,16 @@ class ComponentRow(SQLModel, table=True):
     """A component. `version` names its newest config."""
 
     __tablename__ = "component"
-    __table_args__ = (Index("component_name", "app_id", "name", unique=True, sqlite_where=text("deleted_at IS NULL")),)
+    __table_args__ = (
+        Index(
+            "component_name",
+            "app_id",
+            "name",
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+    )
 
     id: str = Field(primary_key=True)
     app_id: str = Field(foreign_key="app.id")

@@ -19,7 +19,15 @@ class DeployRow(SQLModel, table=True):
     """
 
     __tablename__ = "deploy"
-    __table_args__ = (Index("deploy_under_way", "install_id", unique=True, sqlite_where=text("ended_at IS NULL")),)
+    __table_args__ = (
+        Index(
+            "deploy_under_way",
+            "install_id",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
 
     id: str = Field(primary_key=True)
     app_id: str = Field(foreign_key="app.id")

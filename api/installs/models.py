@@ -15,7 +15,15 @@ class InstallRow(SQLModel, table=True):
     """An install. The sensitive inputs are encrypted with a key outside the database."""
 
     __tablename__ = "install"
-    __table_args__ = (Index("install_name", "name", unique=True, sqlite_where=text("deleted_at IS NULL")),)
+    __table_args__ = (
+        Index(
+            "install_name",
+            "name",
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+    )
 
     id: str = Field(primary_key=True)
     app_id: str = Field(foreign_key="app.id", index=True)

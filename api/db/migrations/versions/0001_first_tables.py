@@ -24,7 +24,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("app", schema=None) as batch_op:
-        batch_op.create_index("app_name", ["name"], unique=True, sqlite_where=sa.text("deleted_at IS NULL"))
+        batch_op.create_index(
+            "app_name",
+            ["name"],
+            unique=True,
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        )
 
     op.create_table(
         "event",
@@ -84,7 +90,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("component", schema=None) as batch_op:
-        batch_op.create_index("component_name", ["app_id", "name"], unique=True, sqlite_where=sa.text("deleted_at IS NULL"))
+        batch_op.create_index(
+            "component_name",
+            ["app_id", "name"],
+            unique=True,
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        )
 
     op.create_table(
         "install",
@@ -107,7 +119,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("install", schema=None) as batch_op:
-        batch_op.create_index("install_name", ["name"], unique=True, sqlite_where=sa.text("deleted_at IS NULL"))
+        batch_op.create_index(
+            "install_name",
+            ["name"],
+            unique=True,
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_install_app_id"), ["app_id"], unique=False)
 
     op.create_table(
@@ -197,7 +215,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("deploy", schema=None) as batch_op:
-        batch_op.create_index("deploy_under_way", ["install_id"], unique=True, sqlite_where=sa.text("ended_at IS NULL"))
+        batch_op.create_index(
+            "deploy_under_way",
+            ["install_id"],
+            unique=True,
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        )
 
     op.create_table(
         "build",
@@ -447,7 +471,9 @@ def downgrade() -> None:
 
     op.drop_table("build")
     with op.batch_alter_table("deploy", schema=None) as batch_op:
-        batch_op.drop_index("deploy_under_way", sqlite_where=sa.text("ended_at IS NULL"))
+        batch_op.drop_index(
+            "deploy_under_way", sqlite_where=sa.text("ended_at IS NULL"), postgresql_where=sa.text("ended_at IS NULL")
+        )
 
     op.drop_table("deploy")
     op.drop_table("component_config")
@@ -459,11 +485,15 @@ def downgrade() -> None:
     op.drop_table("release")
     with op.batch_alter_table("install", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_install_app_id"))
-        batch_op.drop_index("install_name", sqlite_where=sa.text("deleted_at IS NULL"))
+        batch_op.drop_index(
+            "install_name", sqlite_where=sa.text("deleted_at IS NULL"), postgresql_where=sa.text("deleted_at IS NULL")
+        )
 
     op.drop_table("install")
     with op.batch_alter_table("component", schema=None) as batch_op:
-        batch_op.drop_index("component_name", sqlite_where=sa.text("deleted_at IS NULL"))
+        batch_op.drop_index(
+            "component_name", sqlite_where=sa.text("deleted_at IS NULL"), postgresql_where=sa.text("deleted_at IS NULL")
+        )
 
     op.drop_table("component")
     with op.batch_alter_table("token", schema=None) as batch_op:
@@ -477,7 +507,9 @@ def downgrade() -> None:
 
     op.drop_table("event")
     with op.batch_alter_table("app", schema=None) as batch_op:
-        batch_op.drop_index("app_name", sqlite_where=sa.text("deleted_at IS NULL"))
+        batch_op.drop_index(
+            "app_name", sqlite_where=sa.text("deleted_at IS NULL"), postgresql_where=sa.text("deleted_at IS NULL")
+        )
 
     op.drop_table("app")
     # ### end Alembic commands ###
