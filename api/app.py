@@ -19,10 +19,10 @@ from api.contract.problems import Problem
 from api.contract.resources import ServerInfo
 from api.db.database import Database
 from api.db.doorbell import Doorbell
-from api.db.schema import migrate
+from api.db.schema import open_database
 from api.deploys.routes import router as deploy_routes
 from api.errors import install_handlers
-from api.events import service as events
+from api.events.chain import Chain
 from api.events.routes import router as event_routes
 from api.ims import Ims
 from api.installs.routes import router as install_routes
@@ -66,12 +66,12 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     vault = Vault.open(settings.secrets_key, make=not settings.database.exists())  # first, so that no database is without one
-    migrate(settings.database)
-    db = Database(settings.database, clock=clock, doorbell=doorbell or Doorbell(), record=events.record)
+    db = Database(open_database(settings), clock=clock, doorbell=doorbell or Doorbell(), history=Chain())
     storage = RegistryStorage.open(settings.data / "registry")
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        db.listen()
         await db.write("system", outcomes.forgive_downtime, settings.intervals)
         sweeper = asyncio.create_task(_sweep(db, settings), name="sweeper")
         try:

@@ -33,11 +33,13 @@ class Settings:
 
     data: Path
     public_url: str
+    database_url: str | None = None
+    """`postgresql://…`; None for SQLite in the data folder."""
     intervals: Intervals = field(default_factory=Intervals)
 
     @property
     def database(self) -> Path:
-        """The SQLite file."""
+        """The SQLite file, which is used where there is no `database_url`."""
         return self.data / "exclave.db"
 
     @property

@@ -1,11 +1,11 @@
-"""Every table, and bringing a database file to the newest schema."""
+"""Every table, and bringing a database to the newest schema."""
 
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import SQLModel
 
@@ -21,8 +21,9 @@ import api.jobs.models
 import api.releases.models
 import api.tickets.models
 import api.tokens.models  # noqa: F401  (each import registers its tables)
-from api.db.database import open_engine
-from api.settings import UnusableDataError
+from api.db.driver import Driver
+from api.db.sqlite import SqliteDriver
+from api.settings import Settings, UnusableDataError
 
 metadata = SQLModel.metadata
 
@@ -37,21 +38,34 @@ def alembic_config(connection: Connection) -> Config:
     return config
 
 
-def migrate(database: Path) -> None:
-    """Bring a database file to the newest schema; make it if it isn't there.
+def open_database(settings: Settings) -> Driver:
+    """The database of the settings, brought to the newest schema; a new SQLite file is made.
 
-    Raises UnusableDataError if a newer Exclave wrote it, or it isn't a database of Exclave's.
+    Raises UnusableDataError if a newer Exclave wrote it, or it can't be reached, or isn't a database of Exclave's.
     """
-    database.touch(mode=0o600)
-    engine = open_engine(database)
+    if settings.database_url:
+        from api.db.postgresql import PostgresqlDriver  # only where it is used: psycopg is an extra
+
+        driver: Driver = PostgresqlDriver(settings.database_url)
+        where = make_url(settings.database_url).render_as_string(hide_password=True)
+    else:
+        settings.database.touch(mode=0o600)
+        driver = SqliteDriver(settings.database)
+        where = str(settings.database)
+    try:
+        migrate(driver.writer, where)
+    except BaseException:
+        driver.close()
+        raise
+    return driver
+
+
+def migrate(engine: Engine, where: str) -> None:
+    """Bring a database to the newest schema. Raises UnusableDataError, in which `where` names the database."""
     try:
         with engine.connect() as connection:
             command.upgrade(alembic_config(connection), "head")
     except CommandError as error:
-        raise UnusableDataError(
-            f"{database} is of a newer Exclave: {error}. Upgrade Exclave, or choose another folder"
-        ) from error
+        raise UnusableDataError(f"{where} is of a newer Exclave: {error}. Upgrade Exclave, or use another database") from error
     except DatabaseError as error:
-        raise UnusableDataError(f"{database} can't be used: {error.orig}. Restore it, or choose another folder") from error
-    finally:
-        engine.dispose()
+        raise UnusableDataError(f"{where} can't be used: {error.orig}. Restore it, or use another database") from error

@@ -1,43 +1,14 @@
-"""Adding to the history, reading it, and checking that nobody has changed it."""
+"""Reading the history, and checking that nobody has changed it."""
 
-import hashlib
-import json
 from collections.abc import Iterable
 
 from sqlmodel import col, select
 
-from api.contract.base import Json, Page
+from api.contract.base import Page
 from api.contract.resources import Event
-from api.db.transaction import Read, Write
+from api.db.transaction import Read
+from api.events.chain import GENESIS, hash_of
 from api.events.models import EventRow
-
-GENESIS = "0" * 64
-
-
-def _hash(row: EventRow) -> str:
-    body = [row.seq, row.at.isoformat(), row.actor, row.action, row.object_id, row.before, row.after]
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(f"{row.previous_hash}\n{text}".encode()).hexdigest()
-
-
-def record(tx: Write, action: str, object_id: str, before: Json, after: Json) -> None:
-    """Add one line, chained to the last one, in the transaction of the change that it tells of."""
-    last = tx.first(select(EventRow).order_by(col(EventRow.seq).desc()).limit(1))
-    row = EventRow(
-        seq=last.seq + 1 if last else 1,
-        at=tx.now,
-        actor=tx.actor,
-        action=action,
-        object_id=object_id,
-        before=before,
-        after=after,
-        previous_hash=last.hash if last else GENESIS,
-        hash="",
-    )
-    row.hash = _hash(row)
-    tx.session.add(row)
-    tx.session.flush()
-    tx.ring("events")
 
 
 def public(row: EventRow) -> Event:
@@ -62,7 +33,7 @@ def first_broken(rows: Iterable[EventRow]) -> int | None:
     """The number of the first line that doesn't follow from the one before it, or None if the chain is whole."""
     previous, expected = GENESIS, 1
     for row in rows:
-        if row.seq != expected or row.previous_hash != previous or row.hash != _hash(row):
+        if row.seq != expected or row.previous_hash != previous or row.hash != hash_of(row):
             return row.seq
         previous, expected = row.hash, expected + 1
     return None

@@ -124,12 +124,15 @@ class Ims:
 
 
 @contextlib.asynccontextmanager
-async def running_ims(data: Path, clock: Clock | None = None, token: str = "") -> AsyncIterator[Ims]:
-    """An IMS on a data folder; give the `token` of an earlier one to go on with its data."""
+async def running_ims(
+    data: Path, clock: Clock | None = None, token: str = "", *, database_url: str | None = None
+) -> AsyncIterator[Ims]:
+    """An IMS on a data folder and its database; give the `token` of an earlier one to go on with its data."""
     clock = clock or Clock()
     doorbell = WatchedDoorbell()
-    app = create_app(Settings(data, PUBLIC_URL, INTERVALS), clock=clock, doorbell=doorbell)
-    event.listen(app.state.ims.db._writer_engine, "connect", _forget_power_failures)
+    app = create_app(Settings(data, PUBLIC_URL, database_url, INTERVALS), clock=clock, doorbell=doorbell)
+    if database_url is None:
+        event.listen(app.state.ims.db._driver.writer, "connect", _forget_power_failures)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
         made = await app.state.ims.db.write("system", tokens.first_admin)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from ims_driver import Ims, running_ims
 
+from api.events.chain import GENESIS, hash_of
 from api.events.models import EventRow
-from api.events.service import GENESIS, _hash, first_broken
+from api.events.service import first_broken
 
 
 def chain(length: int) -> list[EventRow]:
@@ -24,7 +25,7 @@ def chain(length: int) -> list[EventRow]:
             previous_hash=rows[-1].hash if rows else GENESIS,
             hash="",
         )
-        row.hash = _hash(row)
+        row.hash = hash_of(row)
         rows.append(row)
     return rows
 
@@ -56,7 +57,7 @@ def test_a_changed_line_is_found(field: str, value: object) -> None:
 def test_a_line_that_was_changed_with_its_hash_is_found_at_the_next_one() -> None:
     rows = chain(5)
     rows[2].actor = "token:mallory"
-    rows[2].hash = _hash(rows[2])
+    rows[2].hash = hash_of(rows[2])
     assert first_broken(rows) == 4
 
 
