@@ -9,6 +9,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ _READERS = 4
 def open_engine(path: Path, *, read_only: bool = False) -> Engine:
     """An SQLAlchemy engine on one SQLite file, with the settings that everything else relies on."""
     url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30})
+    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:
@@ -100,6 +101,10 @@ class Database:
         self._record = record
         self._ids = IdMaker()
         self.doorbell = doorbell
+        self.committed: Callable[[int, float], None] = lambda _writes, _seconds: None
+        """Told on the writer's thread, after each commit, how many writes shared it and how many seconds it took."""
+        self.around: Callable[[str], contextlib.AbstractContextManager[object]] = lambda _name: contextlib.nullcontext()
+        """A context around each write, for traces; gets the name of the change."""
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="db-reader")
         self._writer = threading.Thread(target=self._write_loop, name="db-writer", daemon=True)
@@ -122,8 +127,9 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         job = _Job(lambda tx: change(tx, *args, **kwargs), actor, loop.create_future(), loop)
-        self._jobs.put(job)
-        result: R = await job.done
+        with self.around(getattr(change, "__qualname__", "write")):
+            self._jobs.put(job)
+            result: R = await job.done
         return result
 
     async def rehearse(self, actor: str, change: Callable[Concatenate[Write, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -137,6 +143,16 @@ class Database:
         except _RehearsedError as rehearsed:
             result: R = rehearsed.result
             return result
+
+    @property
+    def queued(self) -> int:
+        """How many writes wait for their turn."""
+        return self._jobs.qsize()
+
+    @property
+    def writes(self) -> bool:
+        """Whether the writer's thread lives."""
+        return self._writer.is_alive()
 
     async def close(self) -> None:
         """Finish what is queued, then let go of the file."""
@@ -158,7 +174,9 @@ class Database:
                     last = True
                     break
                 batch.append(job)
+            begun = time.perf_counter()
             self._commit(batch)
+            self.committed(len(batch), time.perf_counter() - begun)
             if last:
                 return
 

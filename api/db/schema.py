@@ -1,9 +1,12 @@
 """Every table, and bringing a database file to the newest schema."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
@@ -35,6 +38,26 @@ def alembic_config(connection: Connection) -> Config:
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     return config
+
+
+@cache
+def newest_version() -> str:
+    """The newest migration that this version of Exclave has."""
+    newest = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
+    assert newest
+    return newest
+
+
+def current_version(database: Path) -> str | None:
+    """The migration that a database file is at. Raises UnusableDataError if it can't be read."""
+    engine = open_engine(database, read_only=True)
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except DatabaseError as error:
+        raise UnusableDataError(f"{database} can't be used: {error.orig}. Restore it, or choose another folder") from error
+    finally:
+        engine.dispose()
 
 
 def migrate(database: Path) -> None:
