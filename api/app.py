@@ -79,6 +79,8 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     db = Database(settings.database_file, clock=clock, doorbell=doorbell or Doorbell(), record=events.record)
     storage = RegistryStorage.open(settings.data / "registry")
 
+    at_end = contextlib.ExitStack()
+
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await db.write("system", outcomes.forgive_downtime, settings.intervals)
@@ -91,6 +93,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
                 await sweeper
             await db.close()
             storage.close()
+            await asyncio.to_thread(at_end.close)
 
     app = FastAPI(
         title="Exclave IMS",
@@ -105,6 +108,8 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     app.state.ims = Ims(settings, db, vault)
     app.state.metrics = metrics = Metrics()
     db.committed = metrics.committed
+    if settings.otel_endpoint:
+        at_end.callback(_tracing()(app, db, settings.otel_endpoint))
     app.add_middleware(BodyLimit, largest=settings.body_limit)
     app.add_middleware(Monitoring, metrics=metrics)  # the last one added is the outermost
     install_handlers(app)
@@ -120,6 +125,16 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     registry = create_registry(storage, signer, TicketCredentials(db), service="exclave")
     app.router.routes.extend(registry_routes(registry))
     return app
+
+
+def _tracing() -> Callable[[FastAPI, Database, str], Callable[[], None]]:
+    try:
+        from api.monitoring.tracing import trace
+    except ImportError as error:
+        raise UnusableDataError(
+            f"otel_endpoint needs packages that aren't there ({error.name}): `pip install 'exclave[otel]'`"
+        ) from None
+    return trace
 
 
 async def _sweep(db: Database, settings: Settings) -> None:

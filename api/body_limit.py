@@ -3,7 +3,6 @@
 FastAPI's own `max_body_size` would do, but its refusals are plain text: ours are problems, like every other.
 """
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,7 +25,7 @@ class BodyLimit:
         if scope["type"] != "http" or scope["path"].startswith(_STREAMED):
             await self._app(scope, receive, send)
             return
-        length = Headers(scope=scope).get("content-length", "0")
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if not length.isdigit() or int(length) > self._largest:
             await problem_answer(self._error().problem(), {"Connection": "close"})(scope, receive, send)
             return

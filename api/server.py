@@ -136,6 +136,8 @@ async def serve(
         app,
         log_config=None,  # `configure_logging` has said where to, and what
         access_log=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
         timeout_keep_alive=75,  # longer than an agent is silent between two polls, or its connection breaks under it
         timeout_graceful_shutdown=STOP_SECONDS,
         backlog=4096,
