@@ -9,10 +9,11 @@ from api.agents import service as agents
 from api.agents.service import AgentCaller
 from api.contract.problems import UnauthorizedError
 from api.ims import Ims, get_ims
+from api.monitoring.log import note
 from api.tokens import service as tokens
 
 _bearer = HTTPBearer(auto_error=False, description="A token of this IMS, or an agent's access token.")
-_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 def _secret(credentials: HTTPAuthorizationCredentials | None) -> str:
@@ -21,21 +22,23 @@ def _secret(credentials: HTTPAuthorizationCredentials | None) -> str:
     return credentials.credentials
 
 
-async def admin(ims: Annotated[Ims, Depends(get_ims)], credentials: _Credentials) -> str:
+async def admin(ims: Annotated[Ims, Depends(get_ims)], credentials: Credentials) -> str:
     """The caller's name as the history shows it. Raises UnauthorizedError unless it has an admin token."""
     secret = _secret(credentials)
     row, fresh = await ims.db.read(lambda tx: (row := tokens.authenticate(tx, secret), tokens.used_lately(row, tx)))
     if not fresh:
         await ims.db.write("system", tokens.touch, row.id)
+    note(actor=f"token:{row.name}")
     return f"token:{row.name}"
 
 
-async def agent(ims: Annotated[Ims, Depends(get_ims)], credentials: _Credentials) -> AgentCaller:
+async def agent(ims: Annotated[Ims, Depends(get_ims)], credentials: Credentials) -> AgentCaller:
     """The agent that calls. Raises UnauthorizedError unless it has a current access token."""
     secret = _secret(credentials)
     caller, fresh = await ims.db.read(lambda tx: (caller := agents.authenticate(tx, secret), agents.seen_lately(tx, caller.id)))
     if not fresh:
         await ims.db.write("system", agents.touch, caller.id)
+    note(agent_id=caller.id)
     return caller
 
 

@@ -13,6 +13,7 @@ from fastapi.routing import APIRouter
 from api.agents.routes import people as agent_routes
 from api.agents.routes import protocol as agent_protocol
 from api.apps.routes import router as app_routes
+from api.body_limit import BodyLimit
 from api.builds.routes import router as build_routes
 from api.components.routes import router as component_routes
 from api.contract.problems import Problem
@@ -29,11 +30,14 @@ from api.installs.routes import router as install_routes
 from api.installs.vault import Vault
 from api.jobs import outcomes
 from api.jobs.routes import router as job_routes
+from api.monitoring.metrics import Metrics
+from api.monitoring.middleware import Monitoring
+from api.monitoring.routes import router as monitoring_routes
 from api.registry.app import create_registry, registry_routes
 from api.registry.storage import RegistryStorage
 from api.registry.tokens import TokenSigner
 from api.releases.routes import router as release_routes
-from api.settings import Settings
+from api.settings import UNFINISHED_RESTORE, Settings, UnusableDataError
 from api.tickets.service import TicketCredentials
 from api.tokens.routes import router as token_routes
 
@@ -51,6 +55,7 @@ ROUTERS: list[APIRouter] = [
     job_routes,
     event_routes,
     token_routes,
+    monitoring_routes,
 ]
 
 
@@ -65,9 +70,14 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     Whoever stops the server closes `doorbell` first, or its long polls hold the stop up.
     """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    vault = Vault.open(settings.secrets_key, make=not settings.database.exists())  # first, so that no database is without one
+    if (settings.data / UNFINISHED_RESTORE).exists():
+        raise UnusableDataError(f"a restore to {settings.data} was cut off: empty the folder, and restore again")
+    # The vault first, so that no database is without one.
+    vault = Vault.open(settings.secrets_key_file, make=not settings.database_file.exists())
     db = Database(open_database(settings), clock=clock, doorbell=doorbell or Doorbell(), history=Chain())
     storage = RegistryStorage.open(settings.data / "registry")
+
+    at_end = contextlib.ExitStack()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -82,6 +92,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
                 await sweeper
             await db.close()
             storage.close()
+            await asyncio.to_thread(at_end.close)
 
     app = FastAPI(
         title="Exclave IMS",
@@ -94,6 +105,12 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         },
     )
     app.state.ims = Ims(settings, db, vault)
+    app.state.metrics = metrics = Metrics()
+    db.committed = metrics.committed
+    if settings.otel_endpoint:
+        at_end.callback(_tracing()(app, db, settings.otel_endpoint))
+    app.add_middleware(BodyLimit, largest=settings.body_limit)
+    app.add_middleware(Monitoring, metrics=metrics)  # the last one added is the outermost
     install_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -107,6 +124,16 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     registry = create_registry(storage, signer, TicketCredentials(db), service="exclave")
     app.router.routes.extend(registry_routes(registry))
     return app
+
+
+def _tracing() -> Callable[[FastAPI, Database, str], Callable[[], None]]:
+    try:
+        from api.monitoring.tracing import trace
+    except ImportError as error:
+        raise UnusableDataError(
+            f"otel_endpoint needs packages that aren't there ({error.name}): `pip install 'exclave[otel]'`"
+        ) from None
+    return trace
 
 
 async def _sweep(db: Database, settings: Settings) -> None:

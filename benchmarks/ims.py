@@ -66,8 +66,7 @@ def started(settings: Settings, seeded: Seeded) -> Iterator[Server]:
     url_file = settings.data / "url"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXCLAVE_")}
     command = [sys.executable, "-P", "-m", "api.cli", "up", "--no-build-agent", "--port", "0", "--data", str(settings.data)]
-    if settings.database_url:
-        command += ["--database", settings.database_url]
+    environment["EXCLAVE_DATABASE"] = settings.database
     process = subprocess.Popen([*command, "--url-file", str(url_file)], env=environment, stdout=subprocess.DEVNULL)
     try:
         while not url_file.exists():
@@ -242,7 +241,7 @@ async def measure(database: str, arguments: argparse.Namespace, folder: Path, st
     """Everything, on one kind of database."""
     server = stack.enter_context(postgres_server(durable=True)) if database == "postgresql" else None
     busy = arguments.agents // 5
-    settings = Settings(folder / "ims", "http://127.0.0.1", server.new_database() if server else None)
+    settings = Settings(folder / "ims", "http://127.0.0.1", database=server.new_database() if server else "sqlite")
     seeded = await seed(settings, installs=arguments.agents, deploys_of=busy)
     with started(settings, seeded) as ims:
         rate = await cycles(ims, at_once=200, installs=busy)

@@ -39,7 +39,7 @@ class Seeded:
 async def seed(settings: Settings, *, installs: int, deploys_of: int) -> Seeded:
     """`installs` installs with agents; the first `deploys_of` of them have a deploy of two components under way."""
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    vault = Vault.open(settings.secrets_key)
+    vault = Vault.open(settings.secrets_key_file)
     db = Database(open_database(settings), clock=lambda: datetime.now(UTC), doorbell=Doorbell(), history=Chain())
     try:
         made = await db.write("benchmark", _vendor, vault, installs)

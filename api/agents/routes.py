@@ -23,7 +23,7 @@ from api.contract.agents import (
     SignInResponse,
 )
 from api.contract.base import Page
-from api.contract.problems import InvalidError
+from api.contract.problems import ContentTooLargeError
 from api.http import LARGEST, After, Limit
 from api.jobs import logs, outcomes, queue
 
@@ -117,7 +117,7 @@ async def put_log(
     async for part in request.stream():
         chunk += part
         if len(chunk) > _CHUNK_LIMIT:
-            raise InvalidError(f"a log chunk has at most {_CHUNK_LIMIT} bytes of gzip")
+            raise ContentTooLargeError(f"a log chunk has at most {_CHUNK_LIMIT} bytes of gzip")
     await ims.db.write(f"agent:{agent.id}", logs.add, ims.logs, agent, job, attempt, seq, offset, chunk)
 
 

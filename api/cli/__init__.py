@@ -7,6 +7,10 @@ import click
 
 _COMMANDS = {
     "up": ("api.cli.up:up_command", "Start an IMS on this machine, with a build agent beside it."),
+    "config": ("api.cli.config:config_command", "Check and show the settings of the IMS."),
+    "db": ("api.cli.db:db_command", "Check and upgrade the database's schema."),
+    "backup": ("api.cli.backup:backup_command", "Copy everything an IMS needs, while it runs."),
+    "restore": ("api.cli.backup:restore_command", "Make a data folder of a backup."),
     "apps": ("api.cli.apps:apps_command", "Read apps."),
     "installs": ("api.cli.installs:installs_command", "Read installs."),
     "releases": ("api.cli.releases:releases_command", "Read releases and their builds."),

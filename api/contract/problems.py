@@ -118,6 +118,12 @@ class AttemptClosedError(ProblemError):
     status, code, title = 410, "attempt_closed", "Attempt closed"
 
 
+class ContentTooLargeError(ProblemError):
+    """The body of the request is larger than the server takes. Nothing was changed."""
+
+    status, code, title = 413, "content_too_large", "Content too large"
+
+
 class PreconditionFailedError(ProblemError):
     """`If-Match` names another version than the current one: somebody changed the object meanwhile."""
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -70,6 +71,10 @@ class Database:
         self._history = history
         self._ids = IdMaker()
         self.doorbell = doorbell
+        self.committed: Callable[[int, float], None] = lambda _writes, _seconds: None
+        """Told on the writer's thread, after each commit, how many writes shared it and how many seconds it took."""
+        self.around: Callable[[str], contextlib.AbstractContextManager[object]] = lambda _name: contextlib.nullcontext()
+        """A context around each write, for traces; gets the name of the change."""
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="db-reader")
         self._writer = threading.Thread(target=self._write_loop, name="db-writer", daemon=True)
@@ -100,7 +105,8 @@ class Database:
         An exception undoes everything that this one change did, and is raised here. Once queued it runs, even if the caller
         is cancelled.
         """
-        result: R = await self._queue(lambda tx: change(tx, *args, **kwargs), actor)
+        with self.around(getattr(change, "__qualname__", "write")):
+            result: R = await self._queue(lambda tx: change(tx, *args, **kwargs), actor)
         return result
 
     async def write_together(
@@ -139,6 +145,16 @@ class Database:
             result: R = rehearsed.result
             return result
 
+    @property
+    def queued(self) -> int:
+        """How many writes wait for their turn."""
+        return self._jobs.qsize()
+
+    @property
+    def writes(self) -> bool:
+        """Whether the writer's thread lives."""
+        return self._writer.is_alive()
+
     async def close(self) -> None:
         """Finish what is queued, then let go of the database."""
         self._jobs.put(None)
@@ -158,7 +174,9 @@ class Database:
                     last = True
                     break
                 batch.append(job)
+            begun = time.perf_counter()
             self._commit(batch)
+            self.committed(len(batch), time.perf_counter() - begun)
             if last:
                 return
 

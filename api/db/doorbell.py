@@ -30,6 +30,11 @@ class Doorbell:
         self.closed = True
         self.ring_all()
 
+    @property
+    def waiting(self) -> int:
+        """How many listen now."""
+        return len({id(waiter) for waiters in self._waiters.values() for waiter in waiters})
+
     def listen(self, *topics: str) -> "Listener":
         """Begin to listen. Do so before you read, or a change between reading and waiting is missed."""
         return Listener(self, topics)

@@ -1,11 +1,14 @@
 """Every table, and bringing a database to the newest schema."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, make_url
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import SQLModel
 
@@ -38,26 +41,47 @@ def alembic_config(connection: Connection) -> Config:
     return config
 
 
+@cache
+def newest_version() -> str:
+    """The newest migration that this version of Exclave has."""
+    newest = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
+    assert newest
+    return newest
+
+
+def current_version(engine: Engine, where: str) -> str | None:
+    """The migration that a database is at. Raises UnusableDataError, in which `where` names the database."""
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except DatabaseError as error:
+        raise UnusableDataError(f"{where} can't be used: {error.orig}. Restore it, or use another database") from error
+
+
 def open_database(settings: Settings) -> Driver:
     """The database of the settings, brought to the newest schema; a new SQLite file is made.
 
     Raises UnusableDataError if a newer Exclave wrote it, or it can't be reached, or isn't a database of Exclave's.
     """
-    if settings.database_url:
-        from api.db.postgresql import PostgresqlDriver  # only where it is used: psycopg is an extra
-
-        driver: Driver = PostgresqlDriver(settings.database_url)
-        where = make_url(settings.database_url).render_as_string(hide_password=True)
-    else:
-        settings.database.touch(mode=0o600)
-        driver = SqliteDriver(settings.database)
-        where = str(settings.database)
+    driver = driver_of(settings)
     try:
-        migrate(driver.writer, where)
+        migrate(driver.writer, settings.database_name)
     except BaseException:
         driver.close()
         raise
     return driver
+
+
+def driver_of(settings: Settings) -> Driver:
+    """The database of the settings as it is; a new SQLite file is made."""
+    if settings.database == "sqlite":
+        settings.database_file.touch(mode=0o600)
+        return SqliteDriver(settings.database_file)
+    try:
+        from api.db.postgresql import PostgresqlDriver  # only where it is used: psycopg is an extra
+    except ImportError as error:
+        raise UnusableDataError(f"PostgreSQL needs the extra: pip install 'exclave[postgresql]' ({error})") from error
+    return PostgresqlDriver(settings.database)
 
 
 def migrate(engine: Engine, where: str) -> None:

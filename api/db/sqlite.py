@@ -12,7 +12,7 @@ from api.db.driver import Ring
 def open_engine(path: Path, *, read_only: bool = False) -> Engine:
     """An SQLAlchemy engine on one SQLite file, with the settings that everything else relies on."""
     url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30})
+    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:

@@ -2,15 +2,14 @@
 
 import asyncio
 import gc
-import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from ims_driver import Clock, Ims, running_ims
+from opened import Opened
 from postgresql import PostgresServer
 from shop import Shop
 
@@ -24,26 +23,6 @@ def pytest_collection_finish() -> None:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@dataclass(frozen=True)
-class Opened:
-    """The data of an IMS that has stopped, to be copied by each test that begins with it."""
-
-    data: Path
-    database_url: str | None
-    server: PostgresServer | None
-
-    @contextmanager
-    def copied(self, data: Path) -> Iterator[str | None]:
-        """A copy in this folder; the address of its database, unless that is in the folder."""
-        shutil.copytree(self.data, data)
-        if self.server is None or self.database_url is None:
-            yield None
-            return
-        url = self.server.new_database(template=self.database_url.split("?")[0].rsplit("/", 1)[1])
-        yield url
-        self.server.drop(url)
 
 
 @pytest.fixture(scope="session")

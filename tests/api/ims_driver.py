@@ -130,7 +130,7 @@ async def running_ims(
     """An IMS on a data folder and its database; give the `token` of an earlier one to go on with its data."""
     clock = clock or Clock()
     doorbell = WatchedDoorbell()
-    app = create_app(Settings(data, PUBLIC_URL, database_url, INTERVALS), clock=clock, doorbell=doorbell)
+    app = create_app(Settings(data, PUBLIC_URL, INTERVALS, database=database_url or "sqlite"), clock=clock, doorbell=doorbell)
     if database_url is None:
         event.listen(app.state.ims.db._driver.writer, "connect", _forget_power_failures)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

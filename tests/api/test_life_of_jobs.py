@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 from ims_driver import INTERVALS, Agent, Body, Clock, Ims, running_ims
+from opened import Opened
 from shop import Shop, usual
 
 OPEN_STEPS = {"waiting", "ready", "running", "unknown"}
@@ -26,8 +27,8 @@ OUTCOMES = (*["succeeded"] * 6, "broken", "flaky", "flaky", "interrupted", "canc
 class LifeOfJobs(RuleBasedStateMachine):
     """Two installs, an agent on each, people who deploy and cancel, time that passes, and an IMS that is started anew."""
 
-    opened: Any
-    """The data of a shop to begin with (`conftest.Opened`), and the shop."""
+    opened: tuple[Opened, Shop]
+    """The data of a shop to begin with, and the shop."""
 
     def __init__(self) -> None:
         super().__init__()

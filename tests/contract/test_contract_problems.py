@@ -32,6 +32,7 @@ def test_codes_are_stable_and_each_has_one_meaning() -> None:
         "stale_attempt": 409,
         "attempt_closed": 410,
         "precondition_failed": 412,
+        "content_too_large": 413,
     }
 
 

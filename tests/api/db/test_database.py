@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def db(tmp_path: Path, database_url: str | None) -> AsyncIterator[Database]:
     # A name that means something in a URL must not matter.
-    settings = Settings(tmp_path / "an odd?name%", "http://ims.test", database_url)
+    settings = Settings(tmp_path / "an odd?name%", "http://ims.test", database=database_url or "sqlite")
     settings.data.mkdir()
     driver = open_database(settings)
     database = Database(driver, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), doorbell=Doorbell(), history=Chain())
@@ -159,7 +159,7 @@ async def test_a_close_finishes_what_is_queued(tmp_path: Path) -> None:
     await asyncio.sleep(0)
     await database.close()
     assert len(await asyncio.gather(*writes)) == 100
-    with sqlite3.connect(settings.database) as connection:
+    with sqlite3.connect(settings.database_file) as connection:
         assert connection.execute("SELECT count(*) FROM token").fetchone() == (100,)
     connection.close()
 

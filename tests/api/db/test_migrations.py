@@ -21,7 +21,7 @@ def tables(engine: Engine) -> set[str]:
 
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str | None) -> Settings:
-    return Settings(tmp_path, "http://ims.test", database_url)
+    return Settings(tmp_path, "http://ims.test", database=database_url or "sqlite")
 
 
 @pytest.fixture
@@ -37,27 +37,27 @@ def test_a_fresh_database_gets_every_table(settings: Settings, driver: Driver) -
 
 
 def test_a_fresh_file_is_its_owners_alone(settings: Settings) -> None:
-    embedded = replace(settings, database_url=None)
+    embedded = replace(settings, database="sqlite")
     open_database(embedded).close()
-    assert embedded.database.stat().st_mode & 0o777 == 0o600
+    assert embedded.database_file.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_file_of_a_newer_version_or_of_another_program_is_refused_in_words(tmp_path: Path) -> None:
     settings = Settings(tmp_path, "http://ims.test")
     open_database(settings).close()
-    with closing(sqlite3.connect(settings.database)) as connection, connection:
+    with closing(sqlite3.connect(settings.database_file)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(UnusableDataError, match="newer Exclave"):
         open_database(settings)
     other = Settings(tmp_path / "other", "http://ims.test")
     other.data.mkdir()
-    other.database.write_text("not a database, but long enough to be taken for the header of one")
+    other.database_file.write_text("not a database, but long enough to be taken for the header of one")
     with pytest.raises(UnusableDataError, match="can't be used: file is not a database"):
         open_database(other)
 
 
 def test_a_server_that_can_not_be_reached_is_refused_without_its_password(tmp_path: Path) -> None:
-    settings = Settings(tmp_path, "http://ims.test", f"postgresql://exclave:hidden-word@/ims?host={tmp_path}")
+    settings = Settings(tmp_path, "http://ims.test", database=f"postgresql://exclave:hidden-word@/ims?host={tmp_path}")
     with pytest.raises(UnusableDataError, match="can't be used: connection") as refused:
         open_database(settings)
     assert "hidden-word" not in str(refused.value)
