@@ -26,13 +26,15 @@ from api.events.chain import Chain
 from api.events.routes import router as event_routes
 from api.ims import Ims
 from api.installs.routes import router as install_routes
-from api.installs.vault import Vault
 from api.jobs import outcomes
 from api.jobs.routes import router as job_routes
 from api.registry.app import create_registry, registry_routes
 from api.registry.storage import RegistryStorage
 from api.registry.tokens import TokenSigner
 from api.releases.routes import router as release_routes
+from api.secrets.keyring import open_vault
+from api.secrets.keys import open_provider
+from api.secrets.routes import router as secret_routes
 from api.settings import Settings
 from api.tickets.service import TicketCredentials
 from api.tokens.routes import router as token_routes
@@ -51,6 +53,7 @@ ROUTERS: list[APIRouter] = [
     job_routes,
     event_routes,
     token_routes,
+    secret_routes,
 ]
 
 
@@ -65,8 +68,16 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     Whoever stops the server closes `doorbell` first, or its long polls hold the stop up.
     """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    vault = Vault.open(settings.secrets_key, make=not settings.database.exists())  # first, so that no database is without one
-    db = Database(open_database(settings), clock=clock, doorbell=doorbell or Doorbell(), history=Chain())
+    # First, so that no database is without a key. A file that was made in place of a lost one is refused by open_vault.
+    new = settings.database_url is not None or not settings.database.exists()
+    provider = open_provider(settings.secrets_provider, make=new)
+    driver = open_database(settings)
+    try:
+        vault = open_vault(driver, provider, clock)
+    except BaseException:
+        driver.close()
+        raise
+    db = Database(driver, clock=clock, doorbell=doorbell or Doorbell(), history=Chain())
     storage = RegistryStorage.open(settings.data / "registry")
 
     @contextlib.asynccontextmanager
@@ -93,7 +104,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
             "4XX": {"model": Problem, "description": "A problem (RFC 9457), as application/problem+json."},
         },
     )
-    app.state.ims = Ims(settings, db, vault)
+    app.state.ims = Ims(settings, db, vault, provider)
     install_handlers(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -36,6 +36,8 @@ class Settings:
     database_url: str | None = None
     """`postgresql://…`; None for SQLite in the data folder."""
     intervals: Intervals = field(default_factory=Intervals)
+    secrets_key: str = ""
+    """What encrypts the keys of secret values: `file:/path`, `awskms:…` or `gcpkms:…`; empty: `secrets.key` in the folder."""
 
     @property
     def database(self) -> Path:
@@ -43,9 +45,9 @@ class Settings:
         return self.data / "exclave.db"
 
     @property
-    def secrets_key(self) -> Path:
-        """The key that encrypts secret values: outside the database, mode 0600."""
-        return self.data / "secrets.key"
+    def secrets_provider(self) -> str:
+        """The setting for `secrets.keys.open_provider`: by default a file outside the database, mode 0600."""
+        return self.secrets_key or f"file:{self.data / 'secrets.key'}"
 
     @property
     def admin_token(self) -> Path:
