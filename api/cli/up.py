@@ -37,6 +37,12 @@ _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 @click.option("--build-agent/--no-build-agent", default=True, show_default=True, help="Start a build agent beside the IMS.")
 @click.option("--engine", envvar="EXCLAVE_ENGINE", help="The build agent's Terraform engine; found by itself if left out.")
 @click.option(
+    "--secrets-key",
+    envvar="EXCLAVE_SECRETS_KEY",
+    default="",
+    help="What encrypts the keys of secret values: file:/PATH, awskms:KEY_ARN or gcpkms:KEY_NAME; else secrets.key in --data.",
+)
+@click.option(
     "--lease-seconds",
     default=Intervals.lease,
     show_default=True,
@@ -51,6 +57,7 @@ def up_command(
     url_file: Path | None,
     build_agent: bool,
     engine: str | None,
+    secrets_key: str,
     lease_seconds: float,
 ) -> None:
     """Start an IMS, with everything that it needs in one folder (--data).
@@ -78,7 +85,7 @@ def up_command(
     url = public_url or f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     heartbeat = min(Intervals.heartbeat, lease_seconds / 4)
     intervals = Intervals(lease=lease_seconds, heartbeat=heartbeat, unknown_before_requeue=min(30, lease_seconds))
-    settings = Settings(data=data, public_url=url, intervals=intervals)
+    settings = Settings(data=data, public_url=url, intervals=intervals, secrets_key=secrets_key)
 
     async def ready(ims: Ims, token: TokenCreated | None) -> None:
         click.echo(f"The IMS answers at {url}")

@@ -2,7 +2,8 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from sqlalchemy import Engine
@@ -17,20 +18,31 @@ from api.secrets.vault import Keys, Vault
 from api.settings import UnusableDataError
 
 
-def open_vault(connect: Callable[[], Engine], provider: KeyProvider, clock: Callable[[], datetime]) -> Vault:
-    """The vault of a migrated database, reached by `connect`. Its keys are made if there are none. Raises UnusableDataError."""
+def open_vault(connect: Callable[[bool], Engine], provider: KeyProvider, clock: Callable[[], datetime]) -> Vault:
+    """The vault of a migrated database. Its keys are made if there are none. Raises UnusableDataError.
 
-    def read() -> Keys:
-        engine = connect()
-        try:
-            with Session(engine) as session, session.begin():
-                if session.exec(select(DataKeyRow).limit(1)).first() is None:
-                    _make_first(session, provider, clock())
-                return load(session, provider)
-        finally:
-            engine.dispose()
+    `connect(read_only)` reaches the database. Keys are read anew on a connection that only reads: a write transaction may be
+    open meanwhile, and what it hasn't committed must not be used.
+    """
+    with _session(connect(False)) as session:
+        if session.exec(select(DataKeyRow).limit(1)).first() is None:
+            _make_first(session, provider, clock())
+        keys = load(session, provider)
 
-    return Vault(read(), read)
+    def again() -> Keys:
+        with _session(connect(True)) as session:
+            return load(session, provider)
+
+    return Vault(keys, again)
+
+
+@contextmanager
+def _session(engine: Engine) -> Iterator[Session]:
+    try:
+        with Session(engine) as session, session.begin():
+            yield session
+    finally:
+        engine.dispose()
 
 
 def _make_first(session: Session, provider: KeyProvider, now: datetime) -> None:

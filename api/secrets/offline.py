@@ -1,0 +1,65 @@
+"""Rotation on a data folder whose IMS is stopped."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from api.app import utc_now
+from api.contract.secrets import Rotation
+from api.db.database import Database, open_engine
+from api.db.doorbell import Doorbell
+from api.db.schema import migrate
+from api.events import service as events
+from api.secrets import keyring, rotation
+from api.secrets.keys import KeyProvider, open_provider
+from api.secrets.vault import Vault
+from api.server import lock
+from api.settings import Settings, UnusableDataError
+
+_ACTOR = "system"
+
+
+@asynccontextmanager
+async def _opened(data: Path, secrets_key: str) -> AsyncIterator[tuple[Database, KeyProvider, Vault]]:
+    """Hold the folder (`sole-writer`), and open what is in it. Raises DataInUseError or UnusableDataError."""
+    settings = Settings(data, "", secrets_key=secrets_key)
+    if not settings.database.exists():
+        raise UnusableDataError(f"{data} has no database of an IMS; give its data folder with --data")
+    held = lock(data)
+    try:
+        provider = open_provider(settings.secrets_provider, make=False)
+        migrate(settings.database)
+        vault = keyring.open_vault(lambda read_only: open_engine(settings.database, read_only=read_only), provider, utc_now)
+        db = Database(settings.database, clock=utc_now, doorbell=Doorbell(), record=events.record)
+        try:
+            yield db, provider, vault
+        finally:
+            await db.close()
+    finally:
+        os.close(held)
+
+
+async def rotate(data: Path, secrets_key: str, say: Callable[[Rotation], None]) -> Rotation:
+    """Seal every value anew with a new data key, or go on with a rotation that was stopped."""
+    async with _opened(data, secrets_key) as (db, provider, vault):
+        fresh = await asyncio.to_thread(keyring.fresh_key, provider, utc_now())
+        state = await db.write(_ACTOR, rotation.begin, fresh)
+        while not state.done:
+            say(state)
+            state = await db.write(_ACTOR, rotation.step, vault)
+        return state
+
+
+async def rewrap(data: Path, secrets_key: str, target: str) -> int:
+    """Wrap every data key under the key `target`; a key file that isn't there is made. Gives the number of keys.
+
+    The new key is tried before anything is committed, and the old one is left as it is: backups still need it.
+    """
+    async with _opened(data, secrets_key) as (db, provider, _):
+        new = await asyncio.to_thread(open_provider, target, make=True)
+        probe = await asyncio.to_thread(new.wrap, b"probe", "probe")
+        if await asyncio.to_thread(new.unwrap, probe, "probe") != b"probe":
+            raise UnusableDataError(f"{new.id} doesn't give back what it wrapped")
+        return await db.write(_ACTOR, keyring.rewrap, provider, new)
