@@ -2,13 +2,12 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
+from api.db.driver import Driver
 from api.db.ids import IdMaker
 from api.db.transaction import Write
 from api.installs.models import InstallRow
@@ -18,31 +17,24 @@ from api.secrets.vault import Keys, Vault
 from api.settings import UnusableDataError
 
 
-def open_vault(connect: Callable[[bool], Engine], provider: KeyProvider, clock: Callable[[], datetime]) -> Vault:
+def open_vault(driver: Driver, provider: KeyProvider, clock: Callable[[], datetime]) -> Vault:
     """The vault of a migrated database. Its keys are made if there are none. Raises UnusableDataError.
 
-    `connect(read_only)` reaches the database. Keys are read anew on a connection that only reads: a write transaction may be
-    open meanwhile, and what it hasn't committed must not be used.
+    Keys are read anew on a connection that only reads: a write transaction may be open meanwhile, and what it hasn't committed
+    must not be used.
     """
-    with _session(connect(False)) as session:
-        if session.exec(select(DataKeyRow).limit(1)).first() is None:
-            _make_first(session, provider, clock())
-        keys = load(session, provider)
+    with driver.writer.connect() as connection, connection.begin():
+        driver.take_turn(connection)  # of two replicas that start together, one makes the keys
+        with Session(connection) as session:
+            if session.exec(select(DataKeyRow).limit(1)).first() is None:
+                _make_first(session, provider, clock())
+            keys = load(session, provider)
 
     def again() -> Keys:
-        with _session(connect(True)) as session:
+        with Session(driver.reader) as session, session.begin():
             return load(session, provider)
 
     return Vault(keys, again)
-
-
-@contextmanager
-def _session(engine: Engine) -> Iterator[Session]:
-    try:
-        with Session(engine) as session, session.begin():
-            yield session
-    finally:
-        engine.dispose()
 
 
 def _make_first(session: Session, provider: KeyProvider, now: datetime) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from api.app import utc_now
 from api.contract.secrets import Rotation
-from api.db.database import Database, open_engine
+from api.db.database import Database
 from api.db.doorbell import Doorbell
-from api.db.schema import migrate
-from api.events import service as events
+from api.db.schema import open_database
+from api.events.chain import Chain
 from api.secrets import keyring, rotation
 from api.secrets.keys import KeyProvider, open_provider
 from api.secrets.vault import Vault
@@ -30,9 +30,13 @@ async def _opened(data: Path, secrets_key: str) -> AsyncIterator[tuple[Database,
     held = lock(data)
     try:
         provider = open_provider(settings.secrets_provider, make=False)
-        migrate(settings.database)
-        vault = keyring.open_vault(lambda read_only: open_engine(settings.database, read_only=read_only), provider, utc_now)
-        db = Database(settings.database, clock=utc_now, doorbell=Doorbell(), record=events.record)
+        driver = open_database(settings)
+        try:
+            vault = keyring.open_vault(driver, provider, utc_now)
+        except BaseException:
+            driver.close()
+            raise
+        db = Database(driver, clock=utc_now, doorbell=Doorbell(), history=Chain())
         try:
             yield db, provider, vault
         finally:

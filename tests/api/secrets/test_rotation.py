@@ -16,7 +16,7 @@ from shop import NETWORK, Shop, module
 
 from api.app import create_app, utc_now
 from api.contract.secrets import Rotation
-from api.db.database import open_engine
+from api.db.sqlite import SqliteDriver
 from api.secrets import keyring, offline, rotation
 from api.secrets.keys import open_provider
 from api.secrets.vault import data_key_of
@@ -145,9 +145,10 @@ def as_of_the_first_version(data: Path) -> bytes:
     """Make a data folder what the first version left: sealed with the key file directly, and no table of keys."""
     key = (data / "secrets.key").read_bytes()
     opened = {}
-    database = data / "exclave.db"
     provider = open_provider(f"file:{data / 'secrets.key'}", make=False)
-    vault = keyring.open_vault(lambda read_only: open_engine(database, read_only=read_only), provider, utc_now)
+    driver = SqliteDriver(data / "exclave.db")
+    vault = keyring.open_vault(driver, provider, utc_now)
+    driver.close()
     for table, row, sealed in sealed_values(data):
         opened[table, row] = vault.open_sealed(sealed, owner=row)
     with closing(sqlite3.connect(data / "exclave.db")) as connection, connection:
