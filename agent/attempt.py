@@ -62,7 +62,7 @@ class Attempt:
     async def _work(self) -> Finish | None:
         """How the work ended; None if the agent stops and a later process can begin it again."""
         attempt = self._lease.attempt
-        context = JobContext(self._lease.job_id, self._uploader.line, self._redactor, self._cancellation)
+        context = JobContext(self._lease.job_id, self._uploader.line, self._redactor, self._cancellation, attempt)
         try:
             result = await self._executor.run(self._lease.payload, context)
         except JobFailedError as error:

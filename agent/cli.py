@@ -69,11 +69,24 @@ def build_command(**options: Unpack[AgentOptions]) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="The writer's file that `exclave registry` makes: url, username and password of the customer's registry.",
 )
-def install_command(registry_credentials: Path, **options: Unpack[AgentOptions]) -> None:
+@click.option(
+    "--secrets-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The only folder that `ref+file` references of the vendor may read; else `secrets` in --home.",
+)
+@click.option(
+    "--secrets-env-prefix",
+    default="EXCLAVE_SECRET_",
+    show_default=True,
+    help="The only environment variables that `ref+env` references may read begin so.",
+)
+def install_command(
+    registry_credentials: Path, secrets_dir: Path | None, secrets_env_prefix: str, **options: Unpack[AgentOptions]
+) -> None:
     """Bring deploys into the customer's account that this machine is in."""
     from agent.start import start_install_agent
 
-    start_install_agent(options, registry_credentials)
+    start_install_agent(options, registry_credentials, secrets_dir, secrets_env_prefix)
 
 
 @click.command("terraform", context_settings={"ignore_unknown_options": True})

@@ -3,13 +3,15 @@
 import base64
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -22,6 +24,7 @@ from agent.bundle.platform import current_platform
 from agent.durable import write_durably
 from api.client import ImsClient
 from api.contract.agents import EnrollRequest, EnrollResponse, SignInRequest, sign_in_message
+from api.contract.sealed_box import public_text
 
 VERSION = version("exclave")
 
@@ -40,16 +43,20 @@ class Identity:
 
     key: Ed25519PrivateKey
     enrolled: EnrollResponse
+    sealing_key: X25519PrivateKey
+    """Secrets on their way to this agent are sealed to it."""
 
     def sign_in(self, timestamp: int, nonce: str) -> SignInRequest:
         """Proof that this agent holds its key, at `timestamp` (Unix seconds)."""
-        signature = self.key.sign(sign_in_message(self.enrolled.agent_id, timestamp, nonce))
+        sealing_key = public_text(self.sealing_key)
+        signature = self.key.sign(sign_in_message(self.enrolled.agent_id, timestamp, nonce, sealing_key))
         return SignInRequest(
             agent_id=self.enrolled.agent_id,
             timestamp=timestamp,
             nonce=nonce,
             signature=base64.b64encode(signature).decode(),
             version=VERSION,
+            sealing_key=sealing_key,
         )
 
 
@@ -80,7 +87,7 @@ class Home:
         if not file.exists():
             return None
         try:
-            return Identity(self._key(), EnrollResponse.model_validate_json(file.read_bytes()))
+            return Identity(self._key(), EnrollResponse.model_validate_json(file.read_bytes()), self._sealing_key())
         except (OSError, ValueError) as error:
             raise IdentityError(
                 f"the identity in {self.folder} can't be read ({error}); remove the folder and enrol the agent anew"
@@ -93,6 +100,7 @@ class Home:
         """
         key = self._key()
         public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        sealing_key = self._sealing_key()
         platform = current_platform()
         request = EnrollRequest(
             token=token,
@@ -100,19 +108,31 @@ class Home:
             name=name,
             version=VERSION,
             platform=f"{platform.os}/{platform.architecture}",
+            sealing_key=public_text(sealing_key),
             vendor_key=vendor_key,
         )
         enrolled = await ims.call("POST", "/v1/agent/enroll", body=request, answer=EnrollResponse)
         write_durably(self.folder / "identity.json", enrolled.model_dump_json(indent=2).encode())
-        return Identity(key, enrolled)
+        return Identity(key, enrolled, sealing_key)
 
     def _key(self) -> Ed25519PrivateKey:
         """The agent's own key, made on first use. It never leaves the folder."""
         file = self.folder / "agent.key"
-        if not file.exists():
-            made = Ed25519PrivateKey.generate()
-            write_durably(file, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        key = load_pem_private_key(file.read_bytes(), password=None)
+        key = _load_or_make(file, Ed25519PrivateKey.generate)
         if not isinstance(key, Ed25519PrivateKey):
             raise IdentityError(f"{file} is not an Ed25519 key; remove it and enrol the agent anew")
         return key
+
+    def _sealing_key(self) -> X25519PrivateKey:
+        """The key that opens what is sealed to this agent; as `_key`. A new one is told with the next sign-in."""
+        file = self.folder / "sealing.key"
+        key = _load_or_make(file, X25519PrivateKey.generate)
+        if not isinstance(key, X25519PrivateKey):
+            raise IdentityError(f"{file} is not an X25519 key; remove it, and start the agent again")
+        return key
+
+
+def _load_or_make(file: Path, make: Callable[[], Ed25519PrivateKey | X25519PrivateKey]) -> PrivateKeyTypes:
+    if not file.exists():
+        write_durably(file, make().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return load_pem_private_key(file.read_bytes(), password=None)

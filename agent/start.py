@@ -24,6 +24,7 @@ from agent.job import Executor
 from agent.oci.vendor_key import VendorKey
 from agent.options import AgentOptions
 from agent.own_log import log_to_stderr
+from agent.secrets.resolve import ENV_PREFIX, Resolver
 from agent.serve import Machine, Start, StartError, serve
 from agent.worker import Limits
 from api.client import ApiError, UnreachableError
@@ -44,7 +45,9 @@ def start_build_agent(options: AgentOptions) -> None:
     _run("build", options, lambda home: key(home).public_pem, executor)
 
 
-def start_install_agent(options: AgentOptions, registry_credentials: Path) -> None:
+def start_install_agent(
+    options: AgentOptions, registry_credentials: Path, secrets_dir: Path | None = None, secrets_env_prefix: str = ENV_PREFIX
+) -> None:
     """Run an install agent until it is told to stop. Raises click.ClickException."""
     try:
         registry = RegistryWriter.read(registry_credentials)
@@ -66,6 +69,8 @@ def start_install_agent(options: AgentOptions, registry_credentials: Path) -> No
                 engine=options["engine"],
                 env=os.environ,
                 http=machine.registries,
+                sealing_key=machine.identity.sealing_key,
+                resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
             )
         )
 

@@ -27,7 +27,6 @@ from api.events.chain import Chain
 from api.events.routes import router as event_routes
 from api.ims import Ims
 from api.installs.routes import router as install_routes
-from api.installs.vault import Vault
 from api.jobs import outcomes
 from api.jobs.routes import router as job_routes
 from api.monitoring.metrics import Metrics
@@ -37,6 +36,9 @@ from api.registry.app import create_registry, registry_routes
 from api.registry.storage import RegistryStorage
 from api.registry.tokens import TokenSigner
 from api.releases.routes import router as release_routes
+from api.secrets.keyring import open_vault
+from api.secrets.keys import open_provider
+from api.secrets.routes import router as secret_routes
 from api.settings import UNFINISHED_RESTORE, Settings, UnusableDataError
 from api.tickets.service import TicketCredentials
 from api.tokens.routes import router as token_routes
@@ -56,6 +58,7 @@ ROUTERS: list[APIRouter] = [
     event_routes,
     token_routes,
     monitoring_routes,
+    secret_routes,
 ]
 
 
@@ -72,9 +75,16 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     if (settings.data / UNFINISHED_RESTORE).exists():
         raise UnusableDataError(f"a restore to {settings.data} was cut off: empty the folder, and restore again")
-    # The vault first, so that no database is without one.
-    vault = Vault.open(settings.secrets_key_file, make=not settings.database_file.exists())
-    db = Database(open_database(settings), clock=clock, doorbell=doorbell or Doorbell(), history=Chain())
+    # First, so that no database is without a key. A file that was made in place of a lost one is refused by open_vault.
+    new = settings.database != "sqlite" or not settings.database_file.exists()
+    provider = open_provider(settings.secrets_provider, make=new)
+    driver = open_database(settings)
+    try:
+        vault = open_vault(driver, provider, clock)
+    except BaseException:
+        driver.close()
+        raise
+    db = Database(driver, clock=clock, doorbell=doorbell or Doorbell(), history=Chain())
     storage = RegistryStorage.open(settings.data / "registry")
 
     at_end = contextlib.ExitStack()
@@ -104,7 +114,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
             "4XX": {"model": Problem, "description": "A problem (RFC 9457), as application/problem+json."},
         },
     )
-    app.state.ims = Ims(settings, db, vault)
+    app.state.ims = Ims(settings, db, vault, provider)
     app.state.metrics = metrics = Metrics()
     db.committed = metrics.committed
     if settings.otel_endpoint:

@@ -6,8 +6,9 @@ from pathlib import Path
 from starlette.requests import HTTPConnection
 
 from api.db.database import Database
-from api.installs.vault import Vault
 from api.jobs.payloads import Sources
+from api.secrets.keys import KeyProvider
+from api.secrets.vault import Vault
 from api.settings import Settings
 
 
@@ -18,6 +19,7 @@ class Ims:
     settings: Settings
     db: Database
     vault: Vault
+    keys: KeyProvider
 
     @property
     def sources(self) -> Sources:

@@ -164,10 +164,15 @@ class Settings:
         return re.sub(r"(://[^/:@]*):[^@]*@", r"\1:***@", self.database)
 
     @property
-    def secrets_key_file(self) -> Path:
-        """The key that encrypts secret values: outside the database, mode 0600."""
+    def secrets_key_file(self) -> Path | None:
+        """The key that wraps the keys of secret values: outside the database, mode 0600. None if it is in a KMS."""
         scheme, _, rest = self.secrets_key.partition(":")
-        return self.data / (Path(rest).expanduser() if scheme == "file" else "secrets.key")
+        return self.data / Path(rest).expanduser() if scheme == "file" else None
+
+    @property
+    def secrets_provider(self) -> str:
+        """The key for `secrets.keys.open_provider`: a file's path is whole."""
+        return f"file:{self.secrets_key_file}" if self.secrets_key_file else self.secrets_key
 
     @property
     def admin_token(self) -> Path:

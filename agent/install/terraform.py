@@ -8,19 +8,23 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from agent.cancellation import unless_cancelled
 from agent.engine.events import ChangeSummary, EngineEvent, parse
 from agent.engine.failures import failure_of, plan_is_stale
 from agent.engine.lock import WorkspaceBusyError, workspace_lock
 from agent.engine.run import Ended, capture, run
 from agent.failure import CodedError, JobFailedError
 from agent.install import errored_state
+from agent.install.inputs import resolve_inputs
 from agent.install.module import Module, prepare, prepared
 from agent.install.plan_summary import secrets, summarize
+from agent.install.sealed import learn_secrets
 from agent.install.site import Site
 from agent.install.variables import Scope, render_variables
 from agent.install.workspace import PlanRecord, SavedPlan, StoredOutput, StoredOutputs, Workspace
 from agent.job import JobContext
 from api.contract.agents import ApplyResult, PlanResult, TerraformJob
+from api.contract.base import Json
 from api.contract.components import TerraformModuleConfig
 from api.contract.resources import PlanSummary
 
@@ -94,13 +98,15 @@ async def plan(job: TerraformJob, context: JobContext, site: Site) -> PlanResult
         if job.kind == "plan_destroy" and not errored_state.has_resources(workspace.state):
             saved.save(PlanRecord(bundle=job.digest, destroy=True, plan_digest=None))
             return PlanResult(summary=PlanSummary(), plan_digest=_NO_PLAN_DIGEST)
+        resolved = await unless_cancelled(resolve_inputs(job, config, context, site), context.cancellation)
         module = await prepare(job, context, site, workspace, lock)
-        return await _plan(job, config, context, site, saved, module, lock)
+        return await _plan(job, config, resolved, context, site, saved, module, lock)
 
 
 async def _plan(
     job: TerraformJob,
     config: TerraformModuleConfig,
+    resolved: dict[str, Json],
     context: JobContext,
     site: Site,
     saved: SavedPlan,
@@ -110,7 +116,8 @@ async def _plan(
     scope = Scope(
         install_id=job.install_id,
         install_name=job.install_name,
-        inputs={**job.inputs, **job.sensitive_inputs},
+        inputs={**job.inputs, **job.sensitive_inputs, **resolved},
+        secrets=job.secrets,
         outputs=site.components.outputs,
         digests=job.digests,
     )
@@ -131,7 +138,8 @@ async def _plan(
     if not shown.succeeded:
         raise JobFailedError(failure_of("plan", shown))
     document = json.loads(printed)
-    found = list(secrets(document))
+    # Also what only this plan was given: its apply runs without it, and must not show it either.
+    found = [*secrets(document), *resolved.values()]
     context.redactor.learn(found)
     saved.secrets.write_text(json.dumps(found))
     summary = summarize(document, outputs_known=site.components.outputs(job.component))
@@ -258,7 +266,8 @@ async def _outputs(workspace: Workspace, module: Module, context: JobContext, lo
 
 def _begin(job: TerraformJob, context: JobContext, site: Site) -> tuple[TerraformModuleConfig, Workspace]:
     """Learn the install's secrets before anything is said, and find the workspace."""
-    for value in (*job.sensitive_inputs.values(), *site.components.secrets()):
+    learn_secrets(job.sensitive_inputs, job.secrets, context)
+    for value in site.components.secrets():
         context.redactor.learn(value)
     if not isinstance(job.config, TerraformModuleConfig):
         raise KindNotSupportedError(f"this agent can't run components of kind {job.config.kind}")

@@ -23,6 +23,7 @@ class AgentRow(SQLModel, table=True):
     install_id: str | None = Field(default=None, foreign_key="install.id", index=True)
     public_key: str
     vendor_key: str | None = None
+    sealing_key: str | None = None
     version: str
     platform: str
     access_hash: str | None = Field(default=None, index=True)

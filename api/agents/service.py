@@ -12,6 +12,7 @@ from sqlmodel import col, select
 
 from api.agents.models import AgentRow, EnrollmentRow
 from api.apps.models import AppRow
+from api.contract import sealed_box
 from api.contract.agents import (
     Agent,
     EnrollmentCreate,
@@ -46,7 +47,7 @@ class AgentCaller:
 
 def public(row: AgentRow) -> Agent:
     """A row as the API shows it: without keys and hashes."""
-    hidden = {"public_key", "vendor_key", "access_hash", "access_until", "nonces"}
+    hidden = {"public_key", "vendor_key", "sealing_key", "access_hash", "access_until", "nonces"}
     return Agent.model_validate(row.model_dump(exclude=hidden))
 
 
@@ -125,6 +126,7 @@ def enroll(tx: Write, body: EnrollRequest) -> EnrollResponse:
         install_id=enrollment.install_id,
         public_key=body.public_key,
         vendor_key=body.vendor_key,
+        sealing_key=body.sealing_key,
         version=body.version,
         platform=body.platform,
         enrolled_at=tx.now,
@@ -141,6 +143,7 @@ def _check_keys(tx: Read, enrollment: EnrollmentRow, body: EnrollRequest) -> Non
         Ed25519PublicKey.from_public_bytes(base64.b64decode(body.public_key, validate=True))
     except ValueError:
         raise InvalidError.at("public_key", "not an Ed25519 public key (32 bytes in base64)") from None
+    _check_sealing_key(body.sealing_key)
     if enrollment.kind == "build":
         try:
             key = load_pem_public_key((body.vendor_key or "").encode())
@@ -163,6 +166,14 @@ def _check_keys(tx: Read, enrollment: EnrollmentRow, body: EnrollRequest) -> Non
             f"the install has an agent already: {there.id} ({there.name})",
             remedy=f"Stop it and revoke it first: `exclave agents revoke {there.id}`.",
         )
+
+
+def _check_sealing_key(text: str | None) -> None:
+    try:
+        if text is not None:
+            sealed_box.public_key(text)
+    except ValueError:
+        raise InvalidError.at("sealing_key", "not an X25519 public key (32 bytes in base64)") from None
 
 
 def _answer(tx: Read, row: AgentRow) -> EnrollResponse:
@@ -189,10 +200,14 @@ def sign_in(tx: Write, body: SignInRequest, *, seconds: float) -> SignInResponse
         raise UnauthorizedError("the sign-in was used already")
     try:
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(row.public_key))
-        key.verify(base64.b64decode(body.signature), sign_in_message(row.id, body.timestamp, body.nonce))
+        key.verify(base64.b64decode(body.signature), sign_in_message(row.id, body.timestamp, body.nonce, body.sealing_key))
     except (InvalidSignature, ValueError):
         tx.note_refusal("agent.sign_in_refused", row.id, {"reason": "wrong signature"})
         raise UnauthorizedError("the signature isn't that of the agent's key") from None
+    if body.sealing_key and body.sealing_key != row.sealing_key:
+        _check_sealing_key(body.sealing_key)
+        row.sealing_key = body.sealing_key
+        tx.emit("agent.sealing_key_set", row.id)
     secret = new_secret("exca")
     row.access_hash = hash_secret(secret)
     row.access_until = tx.now + timedelta(seconds=seconds)

@@ -211,7 +211,7 @@ def note_of(settings: Settings, manifest: Manifest) -> list[str]:
         notes.append("The database isn't in it: dump it with pg_dump, before you make this backup.")
     if not manifest.keys:
         notes.append("No keys are in it: without secrets.key, the sensitive values in the database can't be read.")
-    elif not settings.secrets_key.startswith("file:"):
+    elif settings.secrets_key_file is None:
         notes.append(f"The key that encrypts secrets isn't in it: it is {settings.secrets_key}.")
     elif not settings.secrets_key_file.is_relative_to(settings.data):
         notes.append(f"The key that encrypts secrets isn't in it, because it is in {settings.secrets_key_file}: keep it, too.")

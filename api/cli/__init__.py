@@ -15,6 +15,7 @@ _COMMANDS = {
     "installs": ("api.cli.installs:installs_command", "Read installs."),
     "releases": ("api.cli.releases:releases_command", "Read releases and their builds."),
     "deploys": ("api.cli.deploys:deploys_command", "Follow, cancel and tear down deploys."),
+    "secrets": ("api.cli.secrets:secrets_command", "Set, list, delete and rotate secrets."),
     "agents": ("api.cli.agents:agents_command", "Enrol, list and revoke agents."),
     "jobs": ("api.cli.jobs:jobs_command", "Read jobs and their logs."),
     "events": ("api.cli.events:events_command", "Read and verify the history."),

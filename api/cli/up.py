@@ -33,6 +33,10 @@ _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 @click.option("--build-agent/--no-build-agent", default=None, help="Start a build agent beside the IMS. [default: do]")
 @click.option("--engine", help="The build agent's Terraform engine; found by itself if left out.")
 @click.option(
+    "--secrets-key",
+    help="What encrypts the keys of secret values: file:PATH, awskms:KEY or gcpkms:KEY. [default: file:secrets.key in --data]",
+)
+@click.option(
     "--lease-seconds", type=click.FloatRange(1), help="So long may a job go without a sign of its agent. [default: 120]"
 )
 def up_command(
@@ -44,6 +48,7 @@ def up_command(
     url_file: Path | None,
     build_agent: bool | None,
     engine: str | None,
+    secrets_key: str | None,
     lease_seconds: float | None,
 ) -> None:
     """Start an IMS, with everything that it needs in one folder (--data).
@@ -60,6 +65,7 @@ def up_command(
         public_url=public_url,
         build_agent=build_agent,
         engine=engine,
+        secrets_key=secrets_key,
         intervals__lease=lease_seconds,
     )
     if not settings.public_url and settings.host in _EVERY_ADDRESS:

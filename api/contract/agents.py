@@ -45,6 +45,10 @@ class EnrollRequest(Model):
     name: Name
     version: str
     platform: str = Field(description="`os/arch` as OCI writes it, such as `linux/amd64`.")
+    sealing_key: str | None = Field(
+        default=None,
+        description="The X25519 public key to which secrets are sealed on their way to this agent, raw 32 bytes in base64.",
+    )
     vendor_key: str | None = Field(
         default=None, description="Build agents only: the public key (PEM, ECDSA P-256) with which they sign artifacts."
     )
@@ -69,11 +73,15 @@ class SignInRequest(Model):
     nonce: str = Field(min_length=16, max_length=64)
     signature: str
     version: str
+    sealing_key: str | None = Field(
+        default=None, description="As in EnrollRequest. Where it is given, it is signed too, and replaces the one before."
+    )
 
 
-def sign_in_message(agent_id: str, timestamp: int, nonce: str) -> bytes:
-    """The bytes that an agent signs to sign in."""
-    return f"exclave-agent-sign-in\n{agent_id}\n{timestamp}\n{nonce}".encode()
+def sign_in_message(agent_id: str, timestamp: int, nonce: str, sealing_key: str | None = None) -> bytes:
+    """The bytes that an agent signs to sign in; without a sealing key, those of earlier agents."""
+    parts = ["exclave-agent-sign-in", agent_id, str(timestamp), nonce, *([sealing_key] if sealing_key else [])]
+    return "\n".join(parts).encode()
 
 
 class SignInResponse(Model):
@@ -131,7 +139,16 @@ class TerraformJob(Model):
     install_id: str
     install_name: str
     inputs: dict[str, Json]
-    sensitive_inputs: dict[str, Json] = Field(default_factory=dict)
+    sensitive_inputs: dict[str, Json] = Field(
+        default_factory=dict, description="Only for an agent without a sealing key; else they are in `sealed`.", repr=False
+    )
+    secrets: dict[str, Json] = Field(
+        default_factory=dict, description="The named secrets that the component refers to; as `sensitive_inputs`.", repr=False
+    )
+    sealed: str | None = Field(
+        default=None,
+        description="A sealed box (see docs/reference/secrets.md) with `sensitive_inputs` and `secrets`, in base64.",
+    )
     digests: dict[str, Digest] = Field(
         default_factory=dict, description="The artifact of each component of the release, for image references."
     )

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from api.contract.base import Json, Model, Name
 from api.contract.problems import FieldProblem
+from api.contract.secret_references import complaint, scheme_of
 
 InputType = Literal["string", "number", "bool", "list", "map"]
 
@@ -93,6 +94,22 @@ def check_specs(specs: list[InputSpec]) -> list[FieldProblem]:
     return problems
 
 
+def _check_reference(spec: InputSpec, at: str, value: Json) -> FieldProblem | None:
+    """A `ref+…` text stands for a value of any type: the agent resolves it, and the engine converts it."""
+    wrong = complaint(value)
+    if spec.sensitive:
+        return (
+            FieldProblem(field=at, message=f"input {spec.name!r}: {wrong}", remedy="Correct the reference.") if wrong else None
+        )
+    if wrong:  # some other text that happens to begin so
+        return FieldProblem(field=at, message=f"input {spec.name!r} begins like a reference, but {wrong}")
+    return FieldProblem(
+        field=at,
+        message=f"input {spec.name!r} isn't sensitive; only a sensitive input may be a reference (ref+…) for the agent",
+        remedy="Declare the input `sensitive`, and give the reference in `sensitive_inputs`.",
+    )
+
+
 def check_values(
     specs: list[InputSpec], plain: dict[str, Json], sensitive: dict[str, Json]
 ) -> tuple[dict[str, Json], dict[str, Json], list[FieldProblem]]:
@@ -127,6 +144,13 @@ def check_values(
                         remedy=f"Give it in `{right}`.",
                     )
                 )
+                continue
+            if scheme_of(value) is not None:
+                problem = _check_reference(spec, at, value)
+                if problem:
+                    problems.append(problem)
+                else:
+                    checked[where][name] = value
                 continue
             try:
                 checked[where][name] = coerce(spec.type, value)

@@ -22,6 +22,7 @@ import api.events.models
 import api.installs.models
 import api.jobs.models
 import api.releases.models
+import api.secrets.models
 import api.tickets.models
 import api.tokens.models  # noqa: F401  (each import registers its tables)
 from api.db.driver import Driver

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from api.components.graph import input_names, needs
+from api.components.graph import input_names, needs, secret_names
 from api.contract.base import Json
 from api.contract.components import ComponentConfig
 from api.contract.resources import StepKind
@@ -34,14 +36,24 @@ class PlannedStep:
     conditional: bool = False
 
 
-def fingerprint(config: ComponentConfig, digest: str, *, inputs: dict[str, Json], install_id: str) -> str:
+def fingerprint(
+    config: ComponentConfig,
+    digest: str,
+    *,
+    inputs: dict[str, Json],
+    install_id: str,
+    secrets: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """A hash of all that goes into a component but other components' outputs.
 
-    `inputs` has every input of the install: the value, or the keyed fingerprint of a sensitive one.
+    `inputs` has every input of the install: the value, or the keyed fingerprint of a sensitive one; `secrets` has
+    the keyed fingerprint of every named secret that it may use.
     """
     used = {name: inputs.get(name) for name in sorted(input_names(config))}
     settings = config.model_dump(mode="json", exclude={"source"})
-    body = [digest, settings, used, install_id]
+    used_secrets = {name: secrets.get(name) for name in sorted(secret_names(config))}
+    # A component without named secrets keeps the fingerprint that it had before there were any.
+    body = [digest, settings, used, install_id, *([used_secrets] if used_secrets else [])]
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 

@@ -3,9 +3,10 @@
 from sqlmodel import col, select
 
 from api.apps import service as apps
-from api.components.graph import check_config
+from api.components.graph import check_config, check_secrets, secret_names
 from api.contract.agents import ApplyResult, JobResult, PlanResult
 from api.contract.base import Failure, Json
+from api.contract.components import ComponentConfig
 from api.contract.inputs import check_values
 from api.contract.problems import ConflictError, InvalidError, NotFoundError
 from api.contract.resources import DeployCreate
@@ -15,11 +16,12 @@ from api.deploys.models import DeployRow, StepRow
 from api.deploys.planning import Piece, PlannedStep, StepKey, fingerprint, plan_deploy, plan_teardown
 from api.installs import service as installs
 from api.installs.models import InstalledComponentRow, InstallRow
-from api.installs.vault import Vault
 from api.jobs import queue
 from api.jobs.models import JobRow
 from api.releases import service as releases
 from api.releases.models import ReleaseRow
+from api.secrets import values as named_secrets
+from api.secrets.vault import Vault
 
 
 def topic(deploy_id: str) -> str:
@@ -101,13 +103,23 @@ def _inputs(tx: Read, vault: Vault, install: InstallRow) -> dict[str, Json]:
     """All inputs of an install now. One that the app no longer declares stays: what is to be destroyed may still use it."""
     sensitive = installs.sensitive_inputs(vault, install)
     checked, checked_sensitive, _ = check_values(apps.find(tx, install.app_id).inputs, install.inputs, sensitive)
-    return {"inputs": install.inputs | checked, "sensitive_inputs": sensitive | checked_sensitive}
+    return {
+        "inputs": install.inputs | checked,
+        "sensitive_inputs": sensitive | checked_sensitive,
+        "secrets": named_secrets.values_for(tx, vault, install),
+    }
 
 
 def inputs_of(vault: Vault, deploy: DeployRow) -> tuple[dict[str, Json], dict[str, Json]]:
     """The inputs that a deploy was made with, plain and sensitive: only for a job on its way to the install's own agent."""
     opened = vault.open_sealed(deploy.sealed_inputs, owner=deploy.id)
     return opened["inputs"], opened["sensitive_inputs"]
+
+
+def secrets_of(vault: Vault, deploy: DeployRow, config: ComponentConfig) -> dict[str, Json]:
+    """The named secrets that one component of a deploy refers to, as they were when it was made."""
+    known = vault.open_sealed(deploy.sealed_inputs, owner=deploy.id).get("secrets", {})
+    return {name: known[name] for name in sorted(secret_names(config)) if name in known}
 
 
 def _release(tx: Read, install: InstallRow, body: DeployCreate) -> ReleaseRow | None:
@@ -141,13 +153,17 @@ def _wanted(tx: Read, vault: Vault, install: InstallRow, release: ReleaseRow) ->
     problems = [problem for name, config in configs.items() for problem in check_config(name, config, inputs)]
     if problems:  # the app has changed since: an input that this release uses is gone
         raise InvalidError(f"release {release.number} no longer fits its app: release anew", errors=problems)
+    secrets = named_secrets.fingerprints_for(tx, install)
+    problems = check_secrets(configs, set(secrets))
+    if problems:
+        raise InvalidError(f"release {release.number} can't be deployed to install {install.name!r}", errors=problems)
     values: dict[str, Json] = {**plain, **install.sensitive_fingerprints}
     wanted = {}
     for link, build in releases.builds_of(tx, release.id):
         if build.artifact is None:
             raise LookupError(f"build {build.id} of a ready release has no artifact")
         config, digest = configs[link.component], build.artifact.digest
-        mark = fingerprint(config, digest, inputs=values, install_id=install.id)
+        mark = fingerprint(config, digest, inputs=values, install_id=install.id, secrets=secrets)
         wanted[link.component] = Piece(link.component, config, build.id, digest, build.artifact.repository, mark)
     return wanted
 

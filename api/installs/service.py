@@ -13,8 +13,8 @@ from api.db.pages import page
 from api.db.transaction import Read, Write
 from api.deploys.models import DeployRow
 from api.installs.models import InstalledComponentRow, InstallRow
-from api.installs.vault import Vault
 from api.releases.models import ReleaseRow
+from api.secrets.vault import Vault
 
 
 def find(tx: Read, install: str, *, field: str | None = None) -> InstallRow:

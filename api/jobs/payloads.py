@@ -4,17 +4,19 @@ from dataclasses import dataclass
 
 from sqlmodel import select
 
+from api.agents.models import AgentRow
 from api.builds import service as builds
 from api.builds.models import BuildRow
+from api.contract import sealed_box
 from api.contract.agents import BuildJob, JobPayload, SyncJob, TerraformJob
 from api.db.transaction import Read, Write
 from api.deploys import service as deploys
 from api.deploys.models import DeployRow, StepRow
 from api.installs.models import InstalledComponentRow, InstallRow
-from api.installs.vault import Vault
 from api.jobs.models import JobRow
 from api.releases import service as releases
 from api.releases.models import ReleaseRow
+from api.secrets.vault import Vault
 from api.tickets import service as tickets
 
 _PLAN_OF = {"apply": "plan", "destroy": "plan_destroy"}
@@ -74,6 +76,14 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
     if release is None:
         raise LookupError(f"deploy {deploy.id} has no release")
     plain, sensitive = deploys.inputs_of(vault, deploy)
+    secrets = deploys.secrets_of(vault, deploy, step.config)
+    agent = tx.session.get(AgentRow, job.agent_id)
+    box = None
+    if agent and agent.sealing_key:
+        context = sealed_box.job_context(job.id, job.attempt, install.id)
+        content = {"sensitive_inputs": sensitive, "secrets": secrets}
+        box = sealed_box.seal(sealed_box.public_key(agent.sealing_key), content, context)
+        sensitive, secrets = {}, {}
     made = releases.builds_of(tx, release.id)
     return TerraformJob(
         kind=step.kind,
@@ -86,6 +96,8 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
         install_name=install.name,
         inputs=plain,
         sensitive_inputs=sensitive,
+        secrets=secrets,
+        sealed=box,
         digests={link.component: build.artifact.digest for link, build in made if build.artifact},
         plan_job_id=_plan_job(tx, step),
     )

@@ -7,7 +7,7 @@ from api.apps.models import AppRow
 from api.builds import service as builds
 from api.builds.models import BuildRow
 from api.components import service as components
-from api.components.graph import check_release, references, suggestion
+from api.components.graph import check_release, check_secrets, references, suggestion
 from api.components.models import ComponentConfigRow, ComponentRow
 from api.contract.base import Failure, Page
 from api.contract.components import ComponentConfig, TerraformModuleConfig
@@ -18,6 +18,7 @@ from api.db.transaction import Read, Write
 from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs import waiting
 from api.releases.models import ReleaseBuildRow, ReleaseRow
+from api.secrets import values as named_secrets
 
 
 def topic(release_id: str) -> str:
@@ -97,7 +98,8 @@ def create(tx: Write, body: ReleaseCreate) -> Release:
     """Check the app as a whole, number the release, and build what isn't built yet."""
     app = apps.find(tx, body.app_id, field="app_id")
     chosen = _choose(tx, app, body.components)
-    problems = check_release({component.name: config.config for component, config in chosen}, app.inputs)
+    configs = {component.name: config.config for component, config in chosen}
+    problems = check_release(configs, app.inputs) or check_secrets(configs, named_secrets.names_for_app(tx, app.id))
     if problems:
         raise InvalidError(f"app {app.name!r} can't be released", errors=problems)
     last = tx.session.exec(select(func.max(ReleaseRow.number)).where(ReleaseRow.app_id == app.id)).one()

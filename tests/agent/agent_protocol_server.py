@@ -147,7 +147,9 @@ class AgentProtocolServer:
         assert body.nonce not in self._nonces
         self._nonces.add(body.nonce)
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(self.public_key))
-        key.verify(base64.b64decode(body.signature), sign_in_message(body.agent_id, body.timestamp, body.nonce))
+        key.verify(
+            base64.b64decode(body.signature), sign_in_message(body.agent_id, body.timestamp, body.nonce, body.sealing_key)
+        )
         self.sign_ins += 1
         self._access_token = f"exca_{self.sign_ins}"
         return _json(SignInResponse(access_token=self._access_token, expires_in=900))
