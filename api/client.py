@@ -159,7 +159,8 @@ class ImsClient:
     def read(self, response: httpx.Response, answer: type[T]) -> T:
         """The body of a response as a model. Raises ApiError (`unexpected_answer`) if it isn't one."""
         try:
-            return answer.model_validate_json(response.content)
+            # A newer IMS may say more than this side knows.
+            return answer.model_validate_json(response.content, extra="ignore")
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             at = ".".join(map(str, first["loc"]))

@@ -23,6 +23,13 @@ class Intervals:
     """The same for a job that must not run twice (apply, destroy), after which it has failed."""
     ticket: float = 60
     """How long a pull ticket is good until its first use."""
+    log_watched: float = 1
+    """How long an agent lets log lines wait while somebody watches the log."""
+    log_unwatched: float = 15
+    watch: float = 45
+    """How long somebody who asked for a log counts as watching it."""
+    offline: float = 120
+    """An agent not heard of for so long is called offline: more than two long polls, and the steps of `last_seen_at`."""
     enrollment: float = 3600
     access_token: float = 900
 
@@ -36,6 +43,10 @@ class Settings:
     database_url: str | None = None
     """`postgresql://…`; None for SQLite in the data folder."""
     intervals: Intervals = field(default_factory=Intervals)
+    retention_logs_days: float | None = 90
+    """How long a job's log is kept after the job ended; None keeps it for ever."""
+    retention_health_days: float | None = 30
+    """How long the history of agents' health is kept."""
 
     @property
     def database(self) -> Path:
