@@ -136,7 +136,7 @@ def _queued(job: JobRow, line: _Line, now: datetime) -> str:
 def _no_agent(job: JobRow, line: _Line) -> str:
     had = "the agent was revoked, and no other has enrolled" if line.agents else "no agent has enrolled"
     if job.agent_kind == "build":
-        had = "every build agent was revoked" if line.agents else "no build agent has enrolled"
+        had = "no build agent is left: each was revoked" if line.agents else "no build agent has enrolled"
         return f"{had}; start one with `exclave agent build`"
     return f"{had} for install {line.install}; make a token with `exclave agents enroll --install {line.install}`"
 
