@@ -18,7 +18,9 @@ _FASTEST_RETRY = 1.0
 async def heartbeat_loop(
     session: Session, lease: Lease, cancellation: Cancellation, pace_log: Callable[[float], None] = lambda seconds: None
 ) -> None:
-    """Renew `lease` until it is lost; returns then, and ends otherwise only by being cancelled. `pace_log` hears how long log lines may wait.
+    """Renew `lease` until it is lost; returns then, and ends otherwise only by being cancelled.
+
+    `pace_log` hears how long log lines may wait.
 
     While the IMS can't be reached the job goes on: its attempt stays the current one until the IMS gives out another.
     """

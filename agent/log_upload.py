@@ -20,7 +20,10 @@ _CLOSED = {404, 409, 410, 413}
 
 
 class LogUploader:
-    """Takes the lines of one attempt, redacts them, and sends them in chunks: as often as the IMS asks, or as soon as one is full."""
+    """Takes the lines of one attempt, redacts them, and sends them in chunks.
+
+    It sends as often as the IMS asks (`pace`), and as soon as a chunk is full.
+    """
 
     def __init__(
         self,

@@ -1,5 +1,7 @@
 """What a build's life means."""
 
+from collections.abc import Sequence
+
 from sqlmodel import col, select
 
 from api.apps.models import AppRow
@@ -34,6 +36,12 @@ def names(tx: Read, row: BuildRow) -> tuple[str, str, ComponentConfigRow]:
 def job_of(tx: Read, build_id: str) -> JobRow | None:
     """The build's newest job."""
     return tx.first(select(JobRow).where(JobRow.build_id == build_id).order_by(col(JobRow.id).desc()))
+
+
+def jobs_of(tx: Read, build_ids: Sequence[str]) -> dict[str, JobRow]:
+    """The newest job of each build, in one query."""
+    query = select(JobRow).where(col(JobRow.build_id).in_(build_ids)).order_by(col(JobRow.id))
+    return {job.build_id: job for job in tx.all(query) if job.build_id}
 
 
 def public(tx: Read, row: BuildRow) -> Build:
