@@ -107,6 +107,8 @@ async def follow_deploy(ims: ImsClient, deploy: str, component: str | None, out:
         while True:
             params = {"wait": _WAIT_SECONDS, "seen": seen} if seen is not None else {}
             found = await ims.call("GET", path, answer=Deploy, params=params, timeout=_WAIT_SECONDS + 10)
+            if found.ended_at is not None and not followed:
+                return await read_deploy(ims, deploy, component, out)
             for step in found.steps:
                 if _wanted(step, component) and step.job_id and step.job_id not in followed:
                     followed[step.job_id] = asyncio.create_task(_follow_step(ims, step, out))
