@@ -25,11 +25,12 @@ from api.agents.service import AgentCaller
 from api.contract.agents import LOG_CHUNK_BYTES
 from api.db.database import Database
 from api.db.doorbell import Doorbell
-from api.db.schema import migrate
+from api.db.schema import open_database
 from api.db.transaction import Write
-from api.events.service import record
+from api.events.chain import Chain
 from api.jobs import logs
 from api.jobs.models import JobRow, LogChunkRow
+from api.settings import Settings
 
 
 def text(seed: int) -> bytes:
@@ -65,10 +66,9 @@ def in_database(tx: Write, job: str, chunk: logs.Chunk) -> None:
 
 async def measure(name: str, add: Callable[[Write, str, logs.Chunk], None], folder: Path, chunks: int, jobs: int) -> None:
     """Send all chunks, then read one log back; print what it took."""
-    database = folder / "exclave.db"
-    migrate(database)
     now = datetime.now(UTC)
-    db = Database(database, clock=lambda: now, doorbell=Doorbell(), record=record)
+    settings = Settings(folder, "http://unused")
+    db = Database(open_database(settings), clock=lambda: now, doorbell=Doorbell(), history=Chain())
 
     def fill(tx: Write) -> None:
         about = {"version": "0", "platform": "x", "enrolled_at": now, "public_key": ""}

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gzip
-import shutil
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -249,10 +248,9 @@ async def test_the_running_server_removes_what_is_older_than_its_settings_say(
     assert len(await ims.events("logs.pruned")) == 1
 
 
-async def test_files_of_an_earlier_version_are_taken_over_at_the_start(tmp_path: Path, opened_shop: Shop) -> None:
-    shutil.copytree(opened_shop.ims.data, tmp_path / "ims")
-    async with running_ims(tmp_path / "ims", token=opened_shop.ims.token) as first:
-        shop = replace(opened_shop, ims=first, builder=replace(opened_shop.builder, ims=first), agents={})
+async def test_files_of_an_earlier_version_are_taken_over_at_the_start(tmp_path: Path) -> None:
+    async with running_ims(tmp_path / "ims") as first:
+        shop = await Shop.open(first)
         agent = await shop.install("acme")
         await shop.begin("acme")
         lease = await agent.take("sync", "network")
@@ -266,7 +264,7 @@ async def test_files_of_an_earlier_version_are_taken_over_at_the_start(tmp_path:
             (folder / f"1-{seq}.gz").write_bytes(data)
         database.execute("UPDATE log_chunk SET data = NULL")
     (folder / "1-1.gz").unlink()
-    async with running_ims(tmp_path / "ims", token=opened_shop.ims.token) as ims:
+    async with running_ims(tmp_path / "ims", token=first.token) as ims:
         assert (await read(ims, lease))[0] == "one\n[exclave: 4 bytes of the log are missing]\nend\n"
         assert not (tmp_path / "ims" / "logs").exists()
 

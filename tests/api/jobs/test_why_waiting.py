@@ -142,7 +142,7 @@ async def test_what_a_deploy_waits_for_takes_as_many_queries_for_many_steps_as_f
 
     await shop.install("acme")
     few = await shop.begin("acme")
-    engine = ims.state.db._reader_engine
+    engine = ims.state.db._driver.reader
     event.listen(engine, "before_cursor_execute", count)
     before, listed = await queries(f"/v1/deploys/{few['id']}"), await queries("/v1/deploys")
     for number in range(15):
