@@ -20,11 +20,15 @@ def _agent_options(command: Command) -> Command:
     for option in reversed(
         [
             click.option("--url", required=True, envvar="EXCLAVE_URL", help="The IMS's address."),
-            click.option("--token", envvar="EXCLAVE_AGENT_TOKEN", help="The one-time enrolment token; for the first start."),
+            click.option(
+                "--token",
+                envvar="EXCLAVE_AGENT_TOKEN",
+                help="The one-time enrolment token, better as EXCLAVE_AGENT_TOKEN: arguments show in the process list.",
+            ),
             click.option(
                 "--token-file",
                 type=click.Path(dir_okay=False, path_type=Path),
-                help="A file with the token, which keeps it out of the process list.",
+                help="A file with the one-time enrolment token, for the first start; - reads it from standard input.",
             ),
             click.option(
                 "--home",

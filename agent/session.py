@@ -14,6 +14,7 @@ from agent.identity import Identity
 from agent.spool import Chunk
 from api.client import ApiError, ImsClient, retry_after
 from api.contract.agents import Finish, Heartbeat, HeartbeatAnswer, Lease, LeaseRequest, SignInResponse
+from api.contract.health import Health
 
 T = TypeVar("T")
 
@@ -32,7 +33,8 @@ class Idle:
 class Session:
     """The agent protocol, `/v1/agent`, as one agent speaks it. Every method raises ApiError or UnreachableError.
 
-    `wall` gives Unix seconds, `clock` seconds that never jump.
+    `health` gives what is to be said of the machine with the next call, if anything; `wall` gives Unix seconds, `clock` seconds
+    that never jump.
     """
 
     def __init__(
@@ -41,10 +43,12 @@ class Session:
         identity: Identity,
         http: httpx.AsyncClient,
         *,
+        health: Callable[[], Health | None] = lambda: None,
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._identity = identity
+        self._health = health
         self._wall = wall
         self._clock = clock
         self._anonymous = ImsClient(url, None, http)
@@ -55,6 +59,7 @@ class Session:
 
     async def lease(self, request: LeaseRequest) -> Lease | Idle:
         """Ask for a job; answers after up to `request.wait_seconds`."""
+        request = request.model_copy(update={"health": self._health()})
 
         async def ask() -> Lease | Idle:
             response = await self._ims.send(
@@ -70,11 +75,12 @@ class Session:
 
     async def heartbeat(self, job_id: str, attempt: int, timeout: float) -> HeartbeatAnswer:
         """Renew a lease."""
+        body = Heartbeat(attempt=attempt, health=self._health())
         return await self._signed_in(
             lambda: self._ims.call(
                 "POST",
                 f"/v1/agent/jobs/{job_id}/heartbeat",
-                body=Heartbeat(attempt=attempt),
+                body=body,
                 answer=HeartbeatAnswer,
                 timeout=timeout,
             )

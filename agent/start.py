@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from agent.build_executor import BuildExecutor
 from agent.bundle.hcl import warm_up
@@ -102,6 +103,10 @@ def _run(
 
 
 def _start(kind: AgentKind, options: AgentOptions) -> Start:
+    if click.get_current_context().get_parameter_source("token") is ParameterSource.COMMANDLINE:
+        click.echo("Warning: --token can be seen in the process list; use --token-file, or EXCLAVE_AGENT_TOKEN.", err=True)
+    if options["stop_with_stdin"] and str(options["token_file"]) == "-":
+        raise click.UsageError("--token-file - and --stop-with-stdin both read standard input; give a file")
     url, token, token_file = options["url"], options["token"], options["token_file"]
     if not re.match(r"https?://[^/]", url):
         raise click.ClickException(f"--url {url!r} is not an address; write it like https://ims.example.com")
@@ -109,6 +114,8 @@ def _start(kind: AgentKind, options: AgentOptions) -> Start:
     def read_token() -> str | None:
         if token or not token_file:
             return token
+        if str(token_file) == "-":
+            return sys.stdin.readline().strip()
         try:
             return token_file.read_text().strip()
         except OSError as error:

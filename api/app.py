@@ -10,6 +10,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi.routing import APIRouter
 
+from api import housekeeping
 from api.agents.routes import people as agent_routes
 from api.agents.routes import protocol as agent_protocol
 from api.apps.routes import router as app_routes
@@ -27,7 +28,7 @@ from api.events.chain import Chain
 from api.events.routes import router as event_routes
 from api.ims import Ims
 from api.installs.routes import router as install_routes
-from api.jobs import outcomes
+from api.jobs import log_files, outcomes
 from api.jobs.routes import router as job_routes
 from api.monitoring.metrics import Metrics
 from api.monitoring.middleware import Monitoring
@@ -92,14 +93,17 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         db.listen()
+        await log_files.take_over(db, settings.data / "logs")
         await db.write("system", outcomes.forgive_downtime, settings.intervals)
         sweeper = asyncio.create_task(_sweep(db, settings), name="sweeper")
+        cleaner = asyncio.create_task(housekeeping.run(db, settings), name="housekeeping")
         try:
             yield
         finally:
-            sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeper
+            for task in (sweeper, cleaner):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             await db.close()
             storage.close()
             await asyncio.to_thread(at_end.close)

@@ -28,7 +28,7 @@ class Ims:
 
     @property
     def logs(self) -> Path:
-        """Where job logs are kept."""
+        """Where an earlier version kept job logs."""
         return self.settings.data / "logs"
 
 

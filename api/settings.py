@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 _Seconds = Annotated[float, Field(gt=0)]
-_Days = Annotated[int, Field(ge=0)]
+_Days = Annotated[float, Field(ge=0)]
 
 
 UNFINISHED_RESTORE = "restore-unfinished"
@@ -64,6 +64,14 @@ class Intervals:
         Field(ge=0, description="The same for a job that must not run twice (apply, destroy), after which it has failed."),
     ] = 3600
     ticket: Annotated[_Seconds, Field(description="How long a pull ticket is good until its first use.")] = 60
+    log_watched: Annotated[
+        _Seconds, Field(description="How long an agent lets log lines wait while somebody watches the log.")
+    ] = 1
+    log_unwatched: Annotated[_Seconds, Field(description="The same while nobody does.")] = 15
+    watch: Annotated[_Seconds, Field(description="How long somebody who asked for a log counts as watching it.")] = 45
+    offline: Annotated[
+        _Seconds, Field(description="An agent not heard of for so long is called offline: more than two long polls.")
+    ] = 120
     enrollment: Annotated[_Seconds, Field(description="How long an enrolment token is good.")] = 3600
     access_token: Annotated[_Seconds, Field(description="How long an agent's access token is good.")] = 900
 
@@ -118,7 +126,12 @@ class Settings:
         Field(description="Private networks (CIDR) that webhooks may call; none by default."),
     ] = ()
     retention_events_days: Annotated[_Days, Field(description="How long history is kept; 0 keeps it for ever.")] = 0
-    retention_logs_days: Annotated[_Days, Field(description="How long job logs are kept; 0 keeps them for ever.")] = 0
+    retention_logs_days: Annotated[
+        _Days, Field(description="How long a job's log is kept after the job has ended; 0 keeps it for ever.")
+    ] = 90
+    retention_health_days: Annotated[
+        _Days, Field(description="How long the history of agents' health is kept; 0 keeps it for ever.")
+    ] = 30
     retention_webhooks_days: Annotated[
         _Days, Field(description="How long delivered webhooks are kept; 0 keeps them for ever.")
     ] = 30

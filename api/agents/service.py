@@ -10,7 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from sqlmodel import col, select
 
+from api.agents import health
 from api.agents.models import AgentRow, EnrollmentRow
+from api.agents.versions import check_agent_version
 from api.apps.models import AppRow
 from api.contract import sealed_box
 from api.contract.agents import (
@@ -29,6 +31,7 @@ from api.db.pages import page
 from api.db.transaction import Read, Write
 from api.installs import service as installs
 from api.installs.models import InstallRow
+from api.settings import Intervals
 from api.tokens.secrets import hash_secret, new_secret
 
 _CLOCK_SKEW_SECONDS = 300
@@ -45,18 +48,30 @@ class AgentCaller:
     access_hash: str
 
 
-def public(row: AgentRow) -> Agent:
-    """A row as the API shows it: without keys and hashes."""
-    hidden = {"public_key", "vendor_key", "sealing_key", "access_hash", "access_until", "nonces"}
-    return Agent.model_validate(row.model_dump(exclude=hidden))
+def public(tx: Read, rows: list[AgentRow], intervals: Intervals) -> list[Agent]:
+    """Rows as the API shows them: without keys and hashes."""
+    hidden = {"public_key", "vendor_key", "sealing_key", "access_hash", "access_until", "nonces", "offline_since", "health_at"}
+    loads = health.loads(tx, rows)
+    found = []
+    for row in rows:
+        status = health.status(row, tx.now, intervals)
+        since = (row.last_seen_at or row.enrolled_at) if status == "offline" else None
+        found.append(Agent(status=status, offline_since=since, load=loads.get(row.id), **row.model_dump(exclude=hidden)))
+    return found
 
 
-def list_agents(tx: Read, *, limit: int, after: str | None, install: str | None) -> Page[Agent]:
+def get(tx: Read, agent: str, intervals: Intervals) -> Agent:
+    """One agent. Raises NotFoundError."""
+    return public(tx, [find(tx, agent)], intervals)[0]
+
+
+def list_agents(tx: Read, intervals: Intervals, *, limit: int, after: str | None, install: str | None) -> Page[Agent]:
     """One page of agents."""
     query = select(AgentRow)
     if install:
         query = query.where(AgentRow.install_id == installs.find(tx, install).id)
-    return page(tx, query, col(AgentRow.id), public, limit=limit, after=after)
+    found = page(tx, query, col(AgentRow.id), lambda row: row, limit=limit, after=after)
+    return Page(items=public(tx, found.items, intervals), after=found.after)
 
 
 def find(tx: Read, agent: str) -> AgentRow:
@@ -103,6 +118,7 @@ def vendor_keys(tx: Read) -> list[str]:
 
 def enroll(tx: Write, body: EnrollRequest) -> EnrollResponse:
     """Make the caller an agent. The same key with the same token gets the same answer, however often it asks."""
+    check_agent_version(body.version)
     enrollment = tx.first(select(EnrollmentRow).where(EnrollmentRow.secret_hash == hash_secret(body.token)))
     if enrollment is None:
         raise UnauthorizedError("the enrolment token isn't known", remedy="Ask the vendor for a new one.")
@@ -130,6 +146,7 @@ def enroll(tx: Write, body: EnrollRequest) -> EnrollResponse:
         version=body.version,
         platform=body.platform,
         enrolled_at=tx.now,
+        last_seen_at=tx.now,
     )
     tx.session.add(row)
     tx.session.flush()
@@ -191,6 +208,7 @@ def _answer(tx: Read, row: AgentRow) -> EnrollResponse:
 
 def sign_in(tx: Write, body: SignInRequest, *, seconds: float) -> SignInResponse:
     """Give an agent that proves its key a fresh access token. An earlier one ends: two copies of one agent can't both work."""
+    check_agent_version(body.version)
     row = tx.session.get(AgentRow, body.agent_id)
     if row is None or row.revoked_at is not None:
         raise UnauthorizedError("the agent isn't known or was revoked", remedy="Enrol it anew, with an empty home folder.")
@@ -214,7 +232,7 @@ def sign_in(tx: Write, body: SignInRequest, *, seconds: float) -> SignInResponse
     fresh = tx.now.timestamp() - _CLOCK_SKEW_SECONDS
     row.nonces = {**{nonce: at for nonce, at in row.nonces.items() if at >= fresh}, body.nonce: body.timestamp}
     row.version = body.version
-    row.last_seen_at = tx.now
+    health.seen(tx, row)
     return SignInResponse(access_token=secret, expires_in=int(seconds))
 
 
@@ -246,4 +264,4 @@ def seen_lately(tx: Read, agent_id: str) -> bool:
 
 def touch(tx: Write, agent_id: str) -> None:
     """Note that an agent was heard of."""
-    find(tx, agent_id).last_seen_at = tx.now
+    health.seen(tx, find(tx, agent_id))

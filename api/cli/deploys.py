@@ -1,12 +1,13 @@
 """`exclave deploys`."""
 
+import json
 import sys
 
 import click
 
-from api.cli.session import ims_options, run, segment, show_json, show_table
+from api.cli.follow import follow_deploy, read_deploy
+from api.cli.session import collect, ims_options, limit_option, run, segment, show_json, show_table
 from api.client import ImsClient
-from api.contract.base import Page
 from api.contract.resources import Deploy, DeployCreate, Step
 
 _WAIT_SECONDS = 20
@@ -19,11 +20,12 @@ def deploys_command() -> None:
 
 @deploys_command.command("list")
 @click.option("--install", help="Only of this install.")
+@limit_option(50)
 @ims_options
-def list_deploys(install: str | None, url: str, as_json: bool) -> None:
+def list_deploys(install: str | None, limit: int, url: str, as_json: bool) -> None:
     """List the deploys, newest first."""
-    params: dict[str, str | int] = {"limit": 50, "order": "desc", **({"install": install} if install else {})}
-    found = run(url, lambda ims: ims.call("GET", "/v1/deploys", answer=Page[Deploy], params=params))
+    params = {"order": "desc", **({"install": install} if install else {})}
+    found = run(url, lambda ims: collect(ims, "/v1/deploys", Deploy, limit, params))
     if as_json:
         show_json(found)
         return
@@ -59,6 +61,25 @@ def show_deploy(deploy: str, follow: bool, url: str, as_json: bool) -> None:
         _show_end(found)
     if follow and found.status != "succeeded":
         sys.exit(1)
+
+
+@deploys_command.command("logs")
+@click.argument("deploy")
+@click.option("--component", help="Only of this component.")
+@click.option("--follow", is_flag=True, help="Print lines as they come, until the deploy has ended.")
+@ims_options
+def deploy_logs(deploy: str, component: str | None, follow: bool, url: str, as_json: bool) -> None:
+    """Print the logs of a deploy's steps, each line with its step. With --follow, exit code 1 says that it did not succeed."""
+
+    def out(line: str) -> None:
+        prefix, _, text = line.partition(" | ")
+        click.echo(json.dumps({"step": prefix, "line": text}) if as_json else line)
+
+    read = follow_deploy if follow else read_deploy
+    found = run(url, lambda ims: read(ims, deploy, component, out))
+    if follow:
+        click.echo(f"{found.kind.capitalize()} {found.id}: {found.status}", err=True)
+        sys.exit(found.status != "succeeded")
 
 
 @deploys_command.command("cancel")

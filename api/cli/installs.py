@@ -2,8 +2,7 @@
 
 import click
 
-from api.cli.session import ims_options, run, segment, show_json, show_table
-from api.contract.base import Page
+from api.cli.session import collect, ims_options, run, segment, show_json, show_table
 from api.contract.resources import Install
 
 
@@ -16,7 +15,7 @@ def installs_command() -> None:
 @ims_options
 def list_installs(url: str, as_json: bool) -> None:
     """List the installs with what runs on them."""
-    found = run(url, lambda ims: ims.call("GET", "/v1/installs", answer=Page[Install], params={"limit": 1000}))
+    found = run(url, lambda ims: collect(ims, "/v1/installs", Install))
     if as_json:
         show_json(found)
         return

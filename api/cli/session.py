@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -13,11 +13,14 @@ import click
 from pydantic import BaseModel
 
 from api.client import ApiError, ImsClient, UnreachableError
+from api.contract.base import Page
 
 DEFAULT_URL = "http://127.0.0.1:8420"
 _EXIT_CODES = {401: 5, 403: 5, 404: 4}
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T", bound=BaseModel)
+_PAGE = 1000
 
 
 class _NoTokenError(click.ClickException):
@@ -69,6 +72,28 @@ def run(url: str, work: Callable[[ImsClient], Awaitable[R]]) -> R:
     except UnreachableError as error:
         click.echo(f"Error: {error}\n{error.remedy}", err=True)
         sys.exit(1)
+
+
+def limit_option(default: int | None) -> Callable[[F], F]:
+    """Add --limit to a command that lists."""
+    told = str(default) if default else "all"
+    return click.option("--limit", type=click.IntRange(1), default=default, help=f"At most so many.  [default: {told}]")
+
+
+async def collect(
+    ims: ImsClient, path: str, of: type[T], limit: int | None = None, params: Mapping[str, str | int] | None = None
+) -> Page[T]:
+    """The items of a collection, page after page, up to `limit`. `after` says where there would be more."""
+    items: list[T] = []
+    after: str | None = None
+    while True:
+        size = min(_PAGE, limit - len(items)) if limit else _PAGE
+        sent = {**(params or {}), "limit": size, **({"after": after} if after else {})}
+        found = await ims.call("GET", path, answer=Page[of], params=sent)  # type: ignore[valid-type]
+        items += found.items
+        after = found.after
+        if after is None or len(items) == limit:
+            return Page[of](items=items, after=after)  # type: ignore[valid-type]
 
 
 def show_json(model: BaseModel) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from api.contract.base import AgentKind, Digest, Failure, Json, Model, Name, Timestamp
 from api.contract.components import ComponentConfig
+from api.contract.health import AgentStatus, Health, HealthSample
 from api.contract.resources import Artifact, ModuleOutput, ModuleVariable, PlanSummary
 
 JobKind = Literal["build", "sync", "plan", "apply", "plan_destroy", "destroy"]
@@ -172,6 +173,7 @@ class LeaseRequest(Model):
         description="Every job that the agent has now. One that it was leased and doesn't name never reached it: the "
         "answer with the lease was lost. That one is offered again.",
     )
+    health: Health | None = Field(default=None, description="At most once a minute.")
 
 
 class HeldJob(Model):
@@ -189,6 +191,7 @@ class Lease(Model):
     resumed: bool = False
     lease_seconds: float
     heartbeat_seconds: float
+    log_seconds: float = Field(default=1, description="How long log lines may wait to be sent: less while somebody watches.")
     payload: JobPayload
 
 
@@ -196,6 +199,7 @@ class Heartbeat(Model):
     """Still at work on this attempt."""
 
     attempt: int
+    health: Health | None = Field(default=None, description="At most once a minute.")
 
 
 class HeartbeatAnswer(Model):
@@ -204,6 +208,7 @@ class HeartbeatAnswer(Model):
     cancel: Cancel
     lease_seconds: float
     heartbeat_seconds: float
+    log_seconds: float = 1
 
 
 class BuildResult(Model):
@@ -265,10 +270,13 @@ class Agent(Model):
     enrolled_at: Timestamp
     last_seen_at: Timestamp | None
     revoked_at: Timestamp | None
+    status: AgentStatus = Field(description="`offline`: not heard of for longer than two of its requests may be apart.")
+    offline_since: Timestamp | None = Field(description="When it was last heard of, if it is offline.")
+    load: HealthSample | None = Field(description="The newest that it said of its machine.")
 
 
 class Job(Model):
-    """A job, as the REST API shows it."""
+    """A job, as the REST API shows it. While it is queued again, `failure` says why its last attempt failed."""
 
     id: str
     kind: JobKind

@@ -128,3 +128,27 @@ class PreconditionFailedError(ProblemError):
     """`If-Match` names another version than the current one: somebody changed the object meanwhile."""
 
     status, code, title = 412, "precondition_failed", "Changed meanwhile"
+
+
+class ChunkConflictError(ProblemError):
+    """The IMS has a chunk of a log under this number already, with another text. The log uploader stops."""
+
+    status, code, title = 409, "chunk_conflict", "Another chunk"
+
+
+class LogPrunedError(ProblemError):
+    """The log was there, and was removed by the vendor's policy."""
+
+    status, code, title = 410, "log_pruned", "Log removed"
+
+
+class LogFullError(ProblemError):
+    """The job's log has as many bytes as are kept of one. The log uploader stops; the job goes on."""
+
+    status, code, title = 413, "log_full", "Log full"
+
+
+class UpgradeRequiredError(ProblemError):
+    """The agent is of a version that this IMS no longer speaks with; the detail names the oldest one that it does."""
+
+    status, code, title = 426, "upgrade_required", "Upgrade required"

@@ -184,6 +184,7 @@ class Release(Model):
     status: ReleaseStatus
     builds: list[ReleaseBuild]
     failure: Failure | None
+    waiting_for: str = Field(default="", description="In plain words, why it isn't ready yet; empty when it is, or failed.")
     created_at: Timestamp
     ended_at: Timestamp | None
 
@@ -260,6 +261,7 @@ class Deploy(Model):
     outputs: dict[str, dict[str, Json]] = Field(description="Outputs by component, without sensitive values.")
     sensitive_outputs: dict[str, list[str]] = Field(description="Names of sensitive outputs by component.")
     failure: Failure | None
+    waiting_for: str = Field(default="", description="In plain words, why it isn't done yet; empty when it is.")
     version: int
     created_at: Timestamp
     ended_at: Timestamp | None

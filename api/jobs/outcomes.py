@@ -1,9 +1,10 @@
 """What the life of a job means for the build or the step that it belongs to."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlmodel import col, select
 
+from api.agents import health
 from api.agents import service as agents
 from api.agents.service import AgentCaller
 from api.builds import service as builds
@@ -14,7 +15,7 @@ from api.contract.problems import InvalidError, NotFoundError
 from api.db.transaction import Read, Write
 from api.deploys import service as deploys
 from api.deploys.models import StepRow
-from api.jobs import queue, retry
+from api.jobs import logs, queue, retry
 from api.jobs.models import JobRow
 from api.jobs.payloads import Sources, payload
 from api.releases import service as releases
@@ -64,6 +65,7 @@ def _lease(tx: Write, job: JobRow, sources: Sources, intervals: Intervals, *, re
         resumed=resumed,
         lease_seconds=intervals.lease,
         heartbeat_seconds=intervals.heartbeat,
+        log_seconds=logs.log_seconds(tx, job.id, intervals),
         payload=payload(tx, job, sources),
     )
 
@@ -74,10 +76,15 @@ def heartbeat(tx: Write, agent: AgentCaller, job_id: str, attempt: int, interval
     job = queue.current(tx, row, job_id, attempt)
     was_lost = job.state == "unknown"
     queue.renew(tx, job, lease_seconds=intervals.lease)
-    row.last_seen_at = tx.now
+    health.seen(tx, row)
     if was_lost:
         _moved(tx, job)
-    return HeartbeatAnswer(cancel=job.cancel, lease_seconds=intervals.lease, heartbeat_seconds=intervals.heartbeat)
+    return HeartbeatAnswer(
+        cancel=job.cancel,
+        lease_seconds=intervals.lease,
+        heartbeat_seconds=intervals.heartbeat,
+        log_seconds=logs.log_seconds(tx, job.id, intervals),
+    )
 
 
 _RESULT_OF = {
@@ -106,7 +113,7 @@ def finish(tx: Write, agent: AgentCaller, job_id: str, body: Finish) -> None:
         raise InvalidError.at("result", f"a {job.kind} job that succeeded reports a result of kind {_RESULT_OF[job.kind]}")
     if body.outcome == "failed" and body.failure is None:
         raise InvalidError.at("failure", "a job that failed says why")
-    row.last_seen_at = tx.now
+    health.seen(tx, row)
     if body.outcome == "failed" and body.failure and job.cancel == "none":
         wait = retry.delay(job.kind, job.attempt, body.failure)
         if wait is not None:
@@ -144,6 +151,7 @@ def forgive_downtime(tx: Write, intervals: Intervals) -> None:
     until = tx.now + timedelta(seconds=intervals.lease)
     for job in tx.all(select(JobRow).where(col(JobRow.state).in_(("leased", "unknown")), col(JobRow.lease_until) < until)):
         job.lease_until = until
+        job.not_before = _given_up_at(job, intervals) if job.state == "unknown" else None
 
 
 def overdue(tx: Read, intervals: Intervals) -> bool:
@@ -155,6 +163,7 @@ def sweep(tx: Write, intervals: Intervals) -> None:
     """Mark leases that expired, settle attempts that never came back, and ring for retries that are due."""
     for job in _expired(tx):
         job.state = "unknown"
+        job.not_before = _given_up_at(job, intervals)
         tx.emit("job.lost_contact", job.id, after={"attempt": job.attempt, "agent": job.agent_id})
         _moved(tx, job)
     for job in _lost(tx, intervals):
@@ -177,6 +186,12 @@ def _lost(tx: Read, intervals: Intervals) -> list[JobRow]:
             (~runs_once & (col(JobRow.lease_until) < repeatable)) | (runs_once & (col(JobRow.lease_until) < once)),
         )
     )
+
+
+def _given_up_at(job: JobRow, intervals: Intervals) -> datetime | None:
+    once = job.kind in retry.RUNS_ONCE
+    seconds = intervals.unknown_before_failure if once else intervals.unknown_before_requeue
+    return job.lease_until + timedelta(seconds=seconds) if job.lease_until else None
 
 
 def _due(tx: Read, intervals: Intervals) -> list[JobRow]:

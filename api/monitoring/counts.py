@@ -1,7 +1,7 @@
 """What a scrape counts in the database: a handful of grouped queries."""
 
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 
 from sqlalchemy import text
 from sqlmodel import SQLModel, col, func, select
@@ -11,7 +11,7 @@ from api.db.transaction import Read
 from api.deploys.models import DeployRow
 from api.events.models import EventRow
 from api.jobs.models import JobRow
-from api.jobs.waiting import OFFLINE_AFTER
+from api.settings import Intervals
 
 Found = dict[tuple[str, ...], int]
 
@@ -49,7 +49,7 @@ def _grouped(rows: object) -> Found:
 
 def _agents(tx: Read) -> Found:
     alive = col(AgentRow.revoked_at).is_(None)
-    seen = func.coalesce(AgentRow.last_seen_at, AgentRow.enrolled_at) >= tx.now - OFFLINE_AFTER
+    seen = func.coalesce(AgentRow.last_seen_at, AgentRow.enrolled_at) >= tx.now - timedelta(seconds=Intervals.offline)
     rows = tx.session.exec(select(AgentRow.kind, seen, func.count()).where(alive).group_by(AgentRow.kind, seen)).all()
     return {(kind, "online" if online else "offline"): number for kind, online, number in rows}
 

@@ -44,15 +44,19 @@ def configs_of(tx: Read, release_id: str) -> dict[str, ComponentConfig]:
 
 def public(tx: Read, row: ReleaseRow) -> Release:
     """A row as the API shows it."""
+    made = builds_of(tx, row.id)
+    jobs = builds.jobs_of(tx, [build.id for _, build in made])
+    why = waiting.reasons(tx, jobs.values())
+    shown = [_build(tx, link, build, why[jobs[build.id].id] if build.id in jobs else "") for link, build in made]
     return Release(
-        builds=[_build(tx, link, build) for link, build in builds_of(tx, row.id)],
+        builds=shown,
+        waiting_for="; ".join(f"{one.component}: {one.waiting_for}" for one in shown if one.waiting_for and not row.ended_at),
         **row.model_dump(exclude={"deleted_at"}),
     )
 
 
-def _build(tx: Read, link: ReleaseBuildRow, build: BuildRow) -> ReleaseBuild:
+def _build(tx: Read, link: ReleaseBuildRow, build: BuildRow, waiting_for: str) -> ReleaseBuild:
     _, _, config = builds.names(tx, build)
-    job = builds.job_of(tx, build.id)
     return ReleaseBuild(
         component=link.component,
         component_version=config.version,
@@ -63,7 +67,7 @@ def _build(tx: Read, link: ReleaseBuildRow, build: BuildRow) -> ReleaseBuild:
         source_revision=build.source_revision,
         digest=build.artifact.digest if build.artifact else None,
         failure=build.failure,
-        waiting_for=waiting.reason(tx, job) if job else "",
+        waiting_for=waiting_for,
     )
 
 

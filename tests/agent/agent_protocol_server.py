@@ -30,6 +30,7 @@ from api.contract.agents import (
     sign_in_message,
 )
 from api.contract.base import AgentKind
+from api.contract.health import Health
 from api.contract.problems import (
     PROBLEM_MEDIA_TYPE,
     AttemptClosedError,
@@ -77,6 +78,8 @@ class AgentProtocolServer:
 
     kind: AgentKind = "install"
     heartbeat_seconds: float = 0.05
+    log_seconds: float = 1.0
+    health: list[Health] = field(default_factory=list)
     vendor_keys: list[str] = field(default_factory=list)
     jobs: dict[str, FakeJob] = field(default_factory=dict)
     bodies: list[bytes] = field(default_factory=list)
@@ -158,6 +161,7 @@ class AgentProtocolServer:
         body = LeaseRequest.model_validate_json(await request.body())
         async with self._moved:
             self.leases += 1
+            self.health += [body.health] if body.health else []
             self._moved.notify_all()
         if body.resume:
             return _json(self._lease(self._current(body.resume.job_id, body.resume.attempt), resumed=True))
@@ -180,7 +184,15 @@ class AgentProtocolServer:
         async with self._moved:
             job.heartbeats += 1
             self._moved.notify_all()
-        return _json(HeartbeatAnswer(cancel=job.cancel, lease_seconds=60, heartbeat_seconds=self.heartbeat_seconds))
+        self.health += [body.health] if body.health else []
+        return _json(
+            HeartbeatAnswer(
+                cancel=job.cancel,
+                lease_seconds=60,
+                heartbeat_seconds=self.heartbeat_seconds,
+                log_seconds=self.log_seconds,
+            )
+        )
 
     async def put_log(self, request: Request) -> Response:
         job = self.jobs[request.path_params["job"]]
@@ -218,6 +230,7 @@ class AgentProtocolServer:
             resumed=resumed,
             lease_seconds=60,
             heartbeat_seconds=self.heartbeat_seconds,
+            log_seconds=self.log_seconds,
             payload=job.payload,
         )
 

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from sqlalchemy import event
 
 import api.ims
+from api.agents import health
 from api.app import create_app
 from api.contract.agents import sign_in_message
 from api.db.doorbell import Doorbell, Listener
@@ -108,6 +109,7 @@ class Ims:
     async def sweep(self) -> None:
         """What the running server does every second."""
         await self.state.db.write("system", outcomes.sweep, INTERVALS)
+        await self.state.db.write("system", health.sweep, INTERVALS)
 
     async def pass_time(self, seconds: float) -> None:
         """Let the clock move, and the server notice."""

@@ -27,6 +27,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/tokens"): {"name": "a"},
     ("POST", "/v1/secrets"): {"name": "a", "value": "b"},
     ("PUT", "/v1/secrets/{secret}"): {"value": "b"},
+    ("POST", "/v1/jobs/prune-logs"): {"older_than_seconds": 0},
     ("POST", "/v1/agent/lease"): {"wait_seconds": 0},
     ("POST", "/v1/agent/jobs/{job}/heartbeat"): {"attempt": 1},
     ("POST", "/v1/agent/jobs/{job}/finish"): {"attempt": 1, "outcome": "cancelled"},

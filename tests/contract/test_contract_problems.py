@@ -33,6 +33,10 @@ def test_codes_are_stable_and_each_has_one_meaning() -> None:
         "attempt_closed": 410,
         "precondition_failed": 412,
         "content_too_large": 413,
+        "chunk_conflict": 409,
+        "log_full": 413,
+        "log_pruned": 410,
+        "upgrade_required": 426,
     }
 
 

@@ -1,6 +1,8 @@
 """No secret rests in the clear: not in a file of the data folder, not in an answer to anybody but the install's own agent."""
 
+import contextlib
 import gzip
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -13,16 +15,16 @@ CANARY = "canary-2f7c-correct-horse"
 
 
 def files_with(folder: Path, secret: str) -> list[str]:
-    """The files below a folder that hold some text, gzip or not."""
+    """The files of an IMS that hold some text, also packed in a log."""
     found = []
     for file in folder.rglob("*"):
         if file.is_file():
             content = file.read_bytes()
-            if file.suffix == ".gz":
-                content += gzip.decompress(content)
             if secret.encode() in content:
                 found.append(file.name)
-    return found
+    with contextlib.closing(sqlite3.connect(folder / "exclave.db")) as database:
+        logs = b"".join(gzip.decompress(data) for (data,) in database.execute("SELECT data FROM log_chunk"))
+    return [*found, "a log"] if secret.encode() in logs else found
 
 
 async def whole_run(ims: Ims) -> list[Agent]:
