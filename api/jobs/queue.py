@@ -65,7 +65,8 @@ def claim(tx: Write, agent: AgentRow, *, lease_seconds: float) -> JobRow | None:
     job.lease_until = tx.now + timedelta(seconds=lease_seconds)
     job.started_at = job.started_at or tx.now
     job.not_before = None
-    tx.emit("job.leased", job.id, after={"kind": job.kind, "attempt": job.attempt, "agent": agent.id})
+    after = {"kind": job.kind, "attempt": job.attempt, "agent": agent.id}
+    tx.emit("job.leased", job.id, after=after, install_id=job.install_id)
     return job
 
 
@@ -87,7 +88,7 @@ def renew(tx: Write, job: JobRow, *, lease_seconds: float) -> None:
     """Prolong a lease. One that had expired is taken up again: contact was lost, not the work."""
     if job.state == "unknown":
         job.state = "leased"
-        tx.emit("job.reattached", job.id, after={"attempt": job.attempt, "agent": job.agent_id})
+        tx.emit("job.reattached", job.id, after={"attempt": job.attempt, "agent": job.agent_id}, install_id=job.install_id)
     job.lease_until = tx.now + timedelta(seconds=lease_seconds)
 
 
@@ -101,6 +102,7 @@ def close(tx: Write, job: JobRow, outcome: str, failure: Failure | None) -> None
         f"job.{outcome}",
         job.id,
         after={"kind": job.kind, "attempt": job.attempt, "failure": failure.model_dump(mode="json") if failure else None},
+        install_id=job.install_id,
     )
     tx.ring(f"job:{job.id}")
 
@@ -111,11 +113,12 @@ def requeue(tx: Write, job: JobRow, *, not_before: datetime | None, why: Failure
     job.agent_id = None
     job.lease_until = None
     job.not_before = not_before
-    tx.emit("job.requeued", job.id, after={"attempt": job.attempt, "failure": why.model_dump(mode="json")})
+    after = {"attempt": job.attempt, "failure": why.model_dump(mode="json")}
+    tx.emit("job.requeued", job.id, after=after, install_id=job.install_id)
     tx.ring(topic(job.agent_kind, job.install_id))
 
 
 def request_cancel(tx: Write, job: JobRow, how: Cancel = "graceful") -> None:
     """Ask the agent to stop; it hears with its next heartbeat."""
     job.cancel = how
-    tx.emit("job.cancel_requested", job.id, after={"how": how})
+    tx.emit("job.cancel_requested", job.id, after={"how": how}, install_id=job.install_id)
