@@ -1,7 +1,8 @@
 """A small HTTP client for the IMS that knows only the contract. The agents and the CLI use it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Self, TypeVar, overload
 
@@ -155,6 +156,32 @@ class ImsClient:
         if response.status_code >= 400:
             raise ApiError(_problem(response), retry_after(response))
         return response
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        silence: float = DEFAULT_TIMEOUT,
+    ) -> AsyncIterator[httpx.Response]:
+        """A GET whose answer is read while it comes. Raises ApiError, or UnreachableError, also from within the block.
+
+        `silence` is how many seconds may pass without a byte.
+        """
+        token = await self._authorization() if callable(self._authorization) else self._authorization
+        sent = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token is not None else {})}
+        try:
+            async with self._http.stream(
+                "GET", self.base_url + path, params=params, headers=sent, timeout=httpx.Timeout(silence)
+            ) as response:
+                if response.status_code >= 400:
+                    await response.aread()
+                    raise ApiError(_problem(response), retry_after(response))
+                yield response
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise UnreachableError(self.base_url, str(error) or type(error).__name__) from error
 
     def read(self, response: httpx.Response, answer: type[T]) -> T:
         """The body of a response as a model. Raises ApiError (`unexpected_answer`) if it isn't one."""
