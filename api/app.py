@@ -36,6 +36,10 @@ from api.releases.routes import router as release_routes
 from api.settings import Settings
 from api.tickets.service import TicketCredentials
 from api.tokens.routes import router as token_routes
+from api.webhooks.guard import Guard
+from api.webhooks.post import Poster
+from api.webhooks.routes import router as webhook_routes
+from api.webhooks.sender import Sender
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +55,7 @@ ROUTERS: list[APIRouter] = [
     job_routes,
     event_routes,
     token_routes,
+    webhook_routes,
 ]
 
 
@@ -68,18 +73,22 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     vault = Vault.open(settings.secrets_key, make=not settings.database.exists())  # first, so that no database is without one
     db = Database(open_database(settings), clock=clock, doorbell=doorbell or Doorbell(), history=Chain())
     storage = RegistryStorage.open(settings.data / "registry")
+    sender = Sender(db, vault, Poster(Guard(settings.webhooks_allow_private)), pace=settings.intervals.webhooks)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         db.listen()
         await db.write("system", outcomes.forgive_downtime, settings.intervals)
-        sweeper = asyncio.create_task(_sweep(db, settings), name="sweeper")
+        tasks = [
+            asyncio.create_task(_sweep(db, settings), name="sweeper"),
+            asyncio.create_task(sender.run(), name="webhook-sender"),
+        ]
         try:
             yield
         finally:
-            sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeper
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await db.close()
             storage.close()
 
@@ -94,6 +103,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         },
     )
     app.state.ims = Ims(settings, db, vault)
+    app.state.webhook_sender = sender
     install_handlers(app)
     for router in ROUTERS:
         app.include_router(router)

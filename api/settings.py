@@ -25,6 +25,8 @@ class Intervals:
     """How long a pull ticket is good until its first use."""
     enrollment: float = 3600
     access_token: float = 900
+    webhooks: float = 0.2
+    """So long are changes gathered before webhooks are told of them."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class Settings:
     database_url: str | None = None
     """`postgresql://…`; None for SQLite in the data folder."""
     intervals: Intervals = field(default_factory=Intervals)
+    webhooks_allow_private: tuple[str, ...] = ()
+    """Networks (CIDR) that aren't public, to which webhooks may be sent all the same; there, plain http will do."""
+    retention_jobs_days: int | None = None
+    """After how many days ended jobs are forgotten; None keeps them for ever."""
 
     @property
     def database(self) -> Path:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import re
 import sys
@@ -19,6 +20,15 @@ from api.settings import Intervals, Settings, UnusableDataError
 _RESTART_SECONDS = 5.0
 _AGENT_STOP_SECONDS = 20.0
 _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
+
+
+def _networks(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        try:
+            ipaddress.ip_network(value, strict=False)
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is not a network; write it like 10.1.0.0/16.") from None
+    return values
 
 
 @click.command("up")
@@ -43,6 +53,20 @@ _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
     type=click.FloatRange(1),
     help="So long may a job go without a sign of its agent.",
 )
+@click.option(
+    "--webhooks-allow-private",
+    multiple=True,
+    metavar="CIDR",
+    envvar="EXCLAVE_WEBHOOKS_ALLOW_PRIVATE",
+    callback=_networks,
+    help="A network that isn't public, such as 10.1.0.0/16, to which webhooks may be sent all the same; also by plain http.",
+)
+@click.option(
+    "--retention-jobs-days",
+    type=click.IntRange(1),
+    envvar="EXCLAVE_RETENTION_JOBS_DAYS",
+    help="Forget jobs so many days after they ended; kept for ever if left out.",
+)
 def up_command(
     data: Path,
     host: str,
@@ -52,6 +76,8 @@ def up_command(
     build_agent: bool,
     engine: str | None,
     lease_seconds: float,
+    webhooks_allow_private: tuple[str, ...],
+    retention_jobs_days: int | None,
 ) -> None:
     """Start an IMS, with everything that it needs in one folder (--data).
 
@@ -78,7 +104,13 @@ def up_command(
     url = public_url or f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     heartbeat = min(Intervals.heartbeat, lease_seconds / 4)
     intervals = Intervals(lease=lease_seconds, heartbeat=heartbeat, unknown_before_requeue=min(30, lease_seconds))
-    settings = Settings(data=data, public_url=url, intervals=intervals)
+    settings = Settings(
+        data=data,
+        public_url=url,
+        intervals=intervals,
+        webhooks_allow_private=webhooks_allow_private,
+        retention_jobs_days=retention_jobs_days,
+    )
 
     async def ready(ims: Ims, token: TokenCreated | None) -> None:
         click.echo(f"The IMS answers at {url}")

@@ -12,14 +12,12 @@ from sqlmodel import col, select
 from api.access import State
 from api.apps.models import AppRow
 from api.contract.problems import NotFoundError
+from api.contract.webhooks import ACTION_PATTERN
 from api.db.transaction import Read
 from api.events.models import EventRow
 from api.installs.models import InstallRow
 
 S = TypeVar("S", bound=Select[Any])
-
-ACTION_PATTERN = r"^(\*|[a-z_]+\.(\*|[a-z_]+))$"
-"""One action (`deploy.created`), all of an object (`deploy.*`), or all (`*`)."""
 
 
 @dataclass(frozen=True)

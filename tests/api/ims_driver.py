@@ -29,7 +29,7 @@ from api.tokens import service as tokens
 
 Body = dict[str, Any]
 PUBLIC_URL = "http://ims.test"
-INTERVALS = Intervals(sweep=3600)  # tests sweep by themselves
+INTERVALS = Intervals(sweep=3600, webhooks=3600)  # tests sweep, and send to webhooks, by themselves
 _numbers = itertools.count(1)
 
 
@@ -130,7 +130,8 @@ async def running_ims(
     """An IMS on a data folder and its database; give the `token` of an earlier one to go on with its data."""
     clock = clock or Clock()
     doorbell = WatchedDoorbell()
-    app = create_app(Settings(data, PUBLIC_URL, database_url, INTERVALS), clock=clock, doorbell=doorbell)
+    settings = Settings(data, PUBLIC_URL, database_url, INTERVALS, webhooks_allow_private=("127.0.0.0/8",))
+    app = create_app(settings, clock=clock, doorbell=doorbell)
     if database_url is None:
         event.listen(app.state.ims.db._driver.writer, "connect", _forget_power_failures)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
