@@ -27,15 +27,17 @@ from api.events.routes import router as event_routes
 from api.ims import Ims
 from api.installs.routes import router as install_routes
 from api.installs.vault import Vault
-from api.jobs import outcomes
+from api.jobs import outcomes, retention
 from api.jobs.routes import router as job_routes
 from api.registry.app import create_registry, registry_routes
 from api.registry.storage import RegistryStorage
 from api.registry.tokens import TokenSigner
 from api.releases.routes import router as release_routes
 from api.settings import Settings
+from api.statistics.routes import router as statistics_routes
 from api.tickets.service import TicketCredentials
 from api.tokens.routes import router as token_routes
+from api.webhooks import deliveries
 from api.webhooks.guard import Guard
 from api.webhooks.post import Poster
 from api.webhooks.routes import router as webhook_routes
@@ -56,6 +58,7 @@ ROUTERS: list[APIRouter] = [
     event_routes,
     token_routes,
     webhook_routes,
+    statistics_routes,
 ]
 
 
@@ -82,6 +85,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         tasks = [
             asyncio.create_task(_sweep(db, settings), name="sweeper"),
             asyncio.create_task(sender.run(), name="webhook-sender"),
+            asyncio.create_task(_prune(app.state.ims), name="pruner"),
         ]
         try:
             yield
@@ -128,3 +132,15 @@ async def _sweep(db: Database, settings: Settings) -> None:
                 await db.write("system", outcomes.sweep, settings.intervals)
         except Exception:  # one bad sweep must not be the last: the next one tries again
             _log.exception("the sweep failed")
+
+
+async def _prune(ims: Ims) -> None:
+    """Forget what ended long ago, for as long as the server runs."""
+    while True:
+        await asyncio.sleep(retention.EVERY)
+        try:
+            await retention.prune(ims.db, ims.logs, ims.settings.retention_jobs_days)
+            while await ims.db.write("system", deliveries.forget):
+                pass
+        except Exception:  # as in the sweep
+            _log.exception("forgetting old jobs failed")

@@ -167,7 +167,7 @@ def verify(file: Path | None, url: str, as_json: bool) -> None:
     if as_json:
         show_json(found)
     elif found.whole:
-        click.echo(f"The history is whole: {found.lines} lines, the last with hash {found.last_hash}.")
+        click.echo(f"The history is whole. It has {found.lines} lines; the last one's hash is {found.last_hash}")
     else:
         click.echo(f"The history is broken at line {found.broken_at}: it doesn't follow from the one before it.")
     sys.exit(not found.whole)

@@ -7,6 +7,7 @@ them. So nothing is added to the work of those who make events, and a kill at an
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sqlalchemy import delete as sql_delete
 from sqlalchemy import func
 from sqlmodel import col, select
 
@@ -169,3 +170,11 @@ def give_back(tx: Write, attempts: list[Attempt]) -> None:
         delivery = tx.session.get(DeliveryRow, attempt.delivery_id)
         if delivery and delivery.claims == attempt.claim and delivery.status == "pending":
             delivery.due_at = tx.now
+
+
+def forget(tx: Write) -> bool:
+    """Forget some of the deliveries that ended long ago. Whether there may be more."""
+    ids = tx.all(select(DeliveryRow.id).where(col(DeliveryRow.ended_at) < tx.now - KEEP).limit(_MAKE_AT_ONCE))
+    if ids:
+        tx.session.exec(sql_delete(DeliveryRow).where(col(DeliveryRow.id).in_(ids)))
+    return bool(ids)

@@ -325,3 +325,15 @@ async def test_other_values_are_checked_too(ims: Ims, receiver: Receiver) -> Non
     await ims.ok("DELETE", "/v1/webhooks/hook")
     assert (await ims.ok("GET", "/v1/webhooks"))["items"] == []
     assert [len(await ims.events(f"webhook.{what}")) for what in ("created", "updated", "deleted")] == [1, 1, 1]
+
+
+async def test_deliveries_that_ended_long_ago_are_forgotten(ims: Ims, receiver: Receiver) -> None:
+    await hook(ims, receiver)
+    await apps(ims, "old")
+    await send(ims)
+    ims.clock.forward(work.KEEP.total_seconds() + 1)
+    await apps(ims, "new")
+    await send(ims)
+    db = ims.state.db
+    assert [await db.write("system", work.forget), await db.write("system", work.forget)] == [True, False]
+    assert len(await deliveries(ims)) == 1
