@@ -24,7 +24,7 @@ async def prune(db: Database, logs: Path, days: int | None) -> int:
     In small writes, so that nobody waits for it. The files go last: a kill in between leaves files, never a row without one.
     """
     pruned = 0
-    while days is not None and (old := await db.read(_old, days)):
+    while days is not None and len(await db.read(_old, days)):
         gone = await db.write("system", _prune_jobs, days)
         for job_id in gone:
             shutil.rmtree(logs / job_id, ignore_errors=True)
