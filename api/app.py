@@ -41,8 +41,13 @@ from api.secrets.keyring import open_vault
 from api.secrets.keys import open_provider
 from api.secrets.routes import router as secret_routes
 from api.settings import UNFINISHED_RESTORE, Settings, UnusableDataError
+from api.statistics.routes import router as statistics_routes
 from api.tickets.service import TicketCredentials
 from api.tokens.routes import router as token_routes
+from api.webhooks.guard import Guard
+from api.webhooks.post import Poster
+from api.webhooks.routes import router as webhook_routes
+from api.webhooks.sender import Sender
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +65,8 @@ ROUTERS: list[APIRouter] = [
     token_routes,
     monitoring_routes,
     secret_routes,
+    webhook_routes,
+    statistics_routes,
 ]
 
 
@@ -87,6 +94,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         raise
     db = Database(driver, clock=clock, doorbell=doorbell or Doorbell(), history=Chain())
     storage = RegistryStorage.open(settings.data / "registry")
+    sender = Sender(db, vault, Poster(Guard(settings.webhooks_allow_private)), pace=settings.intervals.webhooks)
 
     at_end = contextlib.ExitStack()
 
@@ -95,15 +103,17 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         db.listen()
         await log_files.take_over(db, settings.data / "logs")
         await db.write("system", outcomes.forgive_downtime, settings.intervals)
-        sweeper = asyncio.create_task(_sweep(db, settings), name="sweeper")
-        cleaner = asyncio.create_task(housekeeping.run(db, settings), name="housekeeping")
+        tasks = [
+            asyncio.create_task(_sweep(db, settings), name="sweeper"),
+            asyncio.create_task(housekeeping.run(db, settings), name="housekeeping"),
+            asyncio.create_task(sender.run(), name="webhook-sender"),
+        ]
         try:
             yield
         finally:
-            for task in (sweeper, cleaner):
+            for task in tasks:
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await asyncio.gather(*tasks, return_exceptions=True)
             await db.close()
             storage.close()
             await asyncio.to_thread(at_end.close)
@@ -119,6 +129,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         },
     )
     app.state.ims = Ims(settings, db, vault, provider)
+    app.state.webhook_sender = sender
     app.state.metrics = metrics = Metrics()
     db.committed = metrics.committed
     if settings.otel_endpoint:

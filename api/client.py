@@ -160,6 +160,37 @@ class ImsClient:
         return response
 
     @contextlib.asynccontextmanager
+    async def stream(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        accept: str = "*/*",
+        silence: float = DEFAULT_TIMEOUT,
+    ) -> AsyncIterator[httpx.Response]:
+        """A GET whose answer is read while it comes. Raises ApiError, or UnreachableError, also from within the block.
+
+        `silence` is how many seconds may pass without a byte.
+        """
+        token = await self._authorization() if callable(self._authorization) else self._authorization
+        sent = {"Accept": accept, **(headers or {}), **({"Authorization": f"Bearer {token}"} if token is not None else {})}
+        try:
+            async with self._http.stream(
+                "GET",
+                self.base_url + path,
+                params=params,
+                headers=sent,
+                timeout=httpx.Timeout(silence, connect=DEFAULT_TIMEOUT),
+            ) as response:
+                if response.status_code >= 400:
+                    await response.aread()
+                    raise ApiError(_problem(response), retry_after(response))
+                yield response
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise UnreachableError(self.base_url, str(error) or type(error).__name__) from error
+
+    @contextlib.asynccontextmanager
     async def lines(
         self,
         path: str,
@@ -168,24 +199,9 @@ class ImsClient:
         headers: Mapping[str, str] | None = None,
         silence: float = STREAM_SILENCE,
     ) -> AsyncIterator[AsyncIterator[str]]:
-        """The lines of an answer as they come; with `api.event_stream` they are events.
-
-        Raises ApiError, and UnreachableError also when nothing comes for `silence` seconds or the connection breaks.
-        """
-        authorization = self._authorization
-        token = await authorization() if callable(authorization) else authorization
-        sent = {"Accept": "text/event-stream", **(headers or {})}
-        if token is not None:
-            sent["Authorization"] = f"Bearer {token}"
-        limits = httpx.Timeout(silence, connect=DEFAULT_TIMEOUT)
-        try:
-            async with self._http.stream("GET", self.base_url + path, params=params, headers=sent, timeout=limits) as response:
-                if response.status_code >= 400:
-                    await response.aread()
-                    raise ApiError(_problem(response), retry_after(response))
-                yield _split(response.aiter_text())
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise UnreachableError(self.base_url, str(error) or type(error).__name__) from error
+        """The lines of an answer as they come; with `api.event_stream` they are events. Raises as `stream` does."""
+        async with self.stream(path, params=params, headers=headers, accept="text/event-stream", silence=silence) as response:
+            yield _split(response.aiter_text())
 
     def read(self, response: httpx.Response, answer: type[T]) -> T:
         """The body of a response as a model. Raises ApiError (`unexpected_answer`) if it isn't one."""

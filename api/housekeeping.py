@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from api.agents import health
 from api.db.database import Database
-from api.jobs import retention
+from api.jobs import forgetting, retention
 from api.settings import Settings
+from api.webhooks import deliveries
 
 _log = logging.getLogger(__name__)
 
@@ -43,5 +44,9 @@ async def prune(db: Database, settings: Settings) -> None:
     """Remove some of what is older than the settings allow."""
     if settings.retention_logs_days:
         await retention.prune(db, "system", timedelta(days=settings.retention_logs_days), batches=_PRUNE_BATCHES)
+    if settings.retention_jobs_days:
+        await forgetting.forget(db, settings.retention_jobs_days, batches=_PRUNE_BATCHES)
+    if settings.retention_webhooks_days:
+        await db.write("system", deliveries.forget, settings.retention_webhooks_days)
     if settings.retention_health_days:
         await db.write("system", health.prune, settings.retention_health_days)

@@ -72,6 +72,7 @@ class Intervals:
     offline: Annotated[
         _Seconds, Field(description="An agent not heard of for so long is called offline: more than two long polls.")
     ] = 120
+    webhooks: Annotated[_Seconds, Field(description="So long are changes gathered before webhooks are told of them.")] = 0.2
     enrollment: Annotated[_Seconds, Field(description="How long an enrolment token is good.")] = 3600
     access_token: Annotated[_Seconds, Field(description="How long an agent's access token is good.")] = 900
 
@@ -126,6 +127,9 @@ class Settings:
         Field(description="Private networks (CIDR) that webhooks may call; none by default."),
     ] = ()
     retention_events_days: Annotated[_Days, Field(description="How long history is kept; 0 keeps it for ever.")] = 0
+    retention_jobs_days: Annotated[
+        _Days, Field(description="How long jobs are kept after they ended; 0 keeps them for ever.")
+    ] = 0
     retention_logs_days: Annotated[
         _Days, Field(description="How long a job's log is kept after the job has ended; 0 keeps it for ever.")
     ] = 90

@@ -87,7 +87,7 @@ def revoke(tx: Write, agent: str) -> None:
     row = find(tx, agent)
     if row.revoked_at is None:
         row.revoked_at = tx.now
-        tx.emit("agent.revoked", row.id)
+        tx.emit("agent.revoked", row.id, install_id=row.install_id)
 
 
 def create_enrollment(tx: Write, body: EnrollmentCreate, *, seconds: float) -> EnrollmentCreated:
@@ -106,7 +106,8 @@ def create_enrollment(tx: Write, body: EnrollmentCreate, *, seconds: float) -> E
         created_at=tx.now,
     )
     tx.session.add(row)
-    tx.emit("enrollment.created", row.id, after={"kind": row.kind, "install": install.name if install else None})
+    after = {"kind": row.kind, "install": install.name if install else None}
+    tx.emit("enrollment.created", row.id, after=after, install_id=row.install_id)
     return EnrollmentCreated(id=row.id, kind=row.kind, install_id=row.install_id, secret=secret, expires_at=row.expires_at)
 
 
@@ -151,7 +152,8 @@ def enroll(tx: Write, body: EnrollRequest) -> EnrollResponse:
     tx.session.add(row)
     tx.session.flush()
     enrollment.agent_id = row.id
-    tx.emit("agent.enrolled", row.id, after={"name": row.name, "kind": row.kind, "install_id": row.install_id})
+    after = {"name": row.name, "kind": row.kind, "install_id": row.install_id}
+    tx.emit("agent.enrolled", row.id, after=after, install_id=row.install_id)
     return _answer(tx, row)
 
 

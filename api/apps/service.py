@@ -49,7 +49,7 @@ def create(tx: Write, body: AppCreate) -> App:
         updated_at=tx.now,
     )
     tx.session.add(row)
-    tx.emit("app.created", row.id, after=body.model_dump(mode="json"))
+    tx.emit("app.created", row.id, after=body.model_dump(mode="json"), app_id=row.id)
     return public(row)
 
 
@@ -80,7 +80,8 @@ def update(tx: Write, app: str, body: AppUpdate) -> App:
     row.description, row.inputs = body.description, body.inputs
     row.version += 1
     row.updated_at = tx.now
-    tx.emit("app.updated", row.id, before=before.model_dump(mode="json"), after=body.model_dump(mode="json"))
+    was, now = before.model_dump(mode="json"), body.model_dump(mode="json")
+    tx.emit("app.updated", row.id, before=was, after=now, app_id=row.id)
     return public(row)
 
 
@@ -93,4 +94,4 @@ def delete(tx: Write, app: str) -> None:
         users = [f"install {name}" for name in installs] + [f"component {name}" for name in components]
         raise InUseError(f"app {row.name!r} still has: {', '.join(users)}", remedy="Delete those first.")
     row.deleted_at = tx.now
-    tx.emit("app.deleted", row.id, before={"name": row.name})
+    tx.emit("app.deleted", row.id, before={"name": row.name}, app_id=row.id)

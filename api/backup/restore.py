@@ -11,7 +11,7 @@ from api.backup.manifest import DATA, BackupError, Manifest, faults, read_manife
 from api.db.database import Database
 from api.db.doorbell import Doorbell
 from api.db.schema import open_database
-from api.db.transaction import Read, Write
+from api.db.transaction import Write
 from api.events import service as events
 from api.events.chain import Chain
 from api.server import lock
@@ -87,15 +87,12 @@ async def _check_history(data: Path, manifest: Manifest, clock: Callable[[], dat
         raise BackupError(str(error)) from error
     db = Database(driver, clock=clock, doorbell=Doorbell(), history=Chain())
 
-    def check(tx: Read) -> int | None:
-        return events.verify(tx)
-
     def note(tx: Write) -> None:
         after = {"made_at": manifest.made_at.isoformat(), "exclave": manifest.exclave}
         tx.emit("ims.restored", "ims", after=after | ({"last_event": manifest.head.seq} if manifest.head else {}))
 
     try:
-        broken_at = await db.read(check)
+        _, broken_at = await events.verify(db)
         if broken_at is not None:
             raise BackupError(f"the history in the backup is broken at line {broken_at}: it was changed; take another backup")
         await db.write("system", note)

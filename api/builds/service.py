@@ -105,7 +105,8 @@ def build_for(tx: Write, component: ComponentRow, config: ComponentConfigRow) ->
     )
     tx.session.add(row)
     tx.session.flush()
-    tx.emit("build.created", row.id, after={"component": component.name, "version": config.version})
+    after = {"component": component.name, "version": config.version}
+    tx.emit("build.created", row.id, after=after, app_id=row.app_id)
     queue.enqueue(tx, "build", build_id=row.id)
     return row, False
 
@@ -134,4 +135,5 @@ def ended(tx: Write, row: BuildRow, outcome: str, result: BuildResult | None, fa
             "source_revision": result.source_revision if result else None,
             "failure": failure.model_dump(mode="json") if failure else None,
         },
+        app_id=row.app_id,
     )

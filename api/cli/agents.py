@@ -1,13 +1,11 @@
 """`exclave agents`."""
 
-import os
 from datetime import timedelta
 from pathlib import Path
-from typing import IO
 
 import click
 
-from api.cli.session import collect, ims_options, limit_option, run, segment, show_json, show_table
+from api.cli.session import collect, ims_options, limit_option, open_private, run, segment, show_json, show_table
 from api.client import ImsClient
 from api.contract.agents import Agent, EnrollmentCreate, EnrollmentCreated
 
@@ -27,7 +25,7 @@ def enroll(install: str | None, build: bool, output: Path | None, url: str, as_j
     if build == bool(install):
         raise click.UsageError("give either --install NAME or --build")
     # Opened first: a token that can't be written down would be lost.
-    file = _open_private(output) if output else None
+    file = open_private(output) if output else None
     body = EnrollmentCreate(kind="build" if build else "install", install_id=install)
     made = run(url, lambda ims: ims.call("POST", "/v1/agents/enrollments", body=body, answer=EnrollmentCreated))
     if file:
@@ -110,13 +108,3 @@ def revoke(agent: str, url: str, as_json: bool) -> None:
         show_json(found)
     else:
         click.echo(f"Agent {found.id} is revoked.")
-
-
-def _open_private(file: Path) -> IO[str]:
-    """A file that only its owner reads, also if it was there before with another mode."""
-    try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    except OSError as error:
-        raise click.ClickException(f"can't write --output {file}: {error.strerror}.") from None
-    os.fchmod(handle, 0o600)
-    return os.fdopen(handle, "w")

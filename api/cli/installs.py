@@ -4,6 +4,7 @@ import click
 
 from api.cli.session import collect, ims_options, run, segment, show_json, show_table
 from api.contract.resources import Install
+from api.contract.statistics import Durations, InstallStats
 
 
 @click.group("installs")
@@ -39,6 +40,28 @@ def show_install(install: str, url: str, as_json: bool) -> None:
             click.echo(f"    {name} = {value}")
         for name in component.sensitive_outputs:
             click.echo(f"    {name} = (sensitive: it stays with the install's agent)")
+
+
+@installs_command.command("stats")
+@click.argument("install")
+@click.option("--last", default=20, show_default=True, type=click.IntRange(1, 200), help="Of how many deploys.")
+@ims_options
+def install_stats(install: str, last: int, url: str, as_json: bool) -> None:
+    """Show how INSTALL's newest deploys ended, and how long they took."""
+    path = f"/v1/installs/{segment(install)}/stats"
+    found = run(url, lambda ims: ims.call("GET", path, answer=InstallStats, params={"last": last}))
+    if as_json:
+        show_json(found)
+        return
+    rows = [_stats("(whole deploy)", found.deploys), *(_stats(one.component, one) for one in found.components)]
+    headings = ["COMPONENT", "DEPLOYS", "SUCCEEDED", "FAILED", "CANCELLED", "RATE", "P50", "P95", "LAST"]
+    show_table(headings, rows if found.deploys.total else [], empty="No deploy has ended yet.")
+
+
+def _stats(name: str, of: Durations) -> list[str]:
+    rate = "-" if of.success_rate is None else f"{of.success_rate:.0%}"
+    times = ["-" if seconds is None else f"{seconds:.1f} s" for seconds in (of.p50_seconds, of.p95_seconds)]
+    return [name, str(of.total), str(of.succeeded), str(of.failed), str(of.cancelled), rate, *times, of.last_outcome or "-"]
 
 
 def _agent(install: Install) -> str:

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import quote
 
 import click
@@ -109,3 +109,13 @@ def show_table(headings: list[str], rows: list[list[str]], *, empty: str) -> Non
     widths = [max(len(row[at]) for row in [headings, *rows]) for at in range(len(headings))]
     for row in [headings, *rows]:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def open_private(file: Path) -> IO[str]:
+    """A file that only its owner reads, also if it was there before with another mode."""
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise click.ClickException(f"can't write --output {file}: {error.strerror}.") from None
+    os.fchmod(handle, 0o600)
+    return os.fdopen(handle, "w")

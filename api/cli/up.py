@@ -39,6 +39,17 @@ _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 @click.option(
     "--lease-seconds", type=click.FloatRange(1), help="So long may a job go without a sign of its agent. [default: 120]"
 )
+@click.option(
+    "--webhooks-allow-private",
+    multiple=True,
+    metavar="CIDR",
+    help="A network that isn't public, such as 10.1.0.0/16, to which webhooks may be sent all the same; also by plain http.",
+)
+@click.option(
+    "--retention-jobs-days",
+    type=click.IntRange(1),
+    help="Forget jobs so many days after they ended; kept for ever if left out.",
+)
 def up_command(
     data: Path | None,
     config: Path | None,
@@ -50,6 +61,8 @@ def up_command(
     engine: str | None,
     secrets_key: str | None,
     lease_seconds: float | None,
+    webhooks_allow_private: tuple[str, ...],
+    retention_jobs_days: int | None,
 ) -> None:
     """Start an IMS, with everything that it needs in one folder (--data).
 
@@ -66,6 +79,8 @@ def up_command(
         build_agent=build_agent,
         engine=engine,
         secrets_key=secrets_key,
+        webhooks_allow_private=webhooks_allow_private or None,
+        retention_jobs_days=retention_jobs_days,
         intervals__lease=lease_seconds,
     )
     if not settings.public_url and settings.host in _EVERY_ADDRESS:

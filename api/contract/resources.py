@@ -268,13 +268,15 @@ class Deploy(Model):
 
 
 class Event(Model):
-    """One line of the audit history. `hash` = sha256(previous hash ‖ canonical JSON of the rest)."""
+    """One line of the audit history. `hash` = sha256(previous hash ‖ canonical JSON of the rest): docs/reference/events.md."""
 
     seq: int
     at: Timestamp
     actor: str = Field(description="`token:<name>`, `agent:<id>` or `system`.")
     action: str = Field(description="`<object>.<what happened>`, such as `deploy.created` or `ticket.refused`.")
     object_id: str
+    app_id: str | None = Field(default=None, description="The app whose history it is part of.")
+    install_id: str | None = Field(default=None, description="The install whose history it is part of.")
     before: Json = None
     after: Json = None
     previous_hash: str

@@ -24,7 +24,8 @@ import api.jobs.models
 import api.releases.models
 import api.secrets.models
 import api.tickets.models
-import api.tokens.models  # noqa: F401  (each import registers its tables)
+import api.tokens.models
+import api.webhooks.models  # noqa: F401  (each import registers its tables)
 from api.db.driver import Driver
 from api.db.sqlite import SqliteDriver
 from api.settings import Settings, UnusableDataError

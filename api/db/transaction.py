@@ -40,9 +40,21 @@ class Write(Read):
     topics: set[str] = field(default_factory=set)
     refusals: list[tuple[str, str, Json]] = field(default_factory=list)
 
-    def emit(self, action: str, object_id: str, *, before: Json = None, after: Json = None) -> None:
-        """Add one line to the audit history. Never give it a secret value."""
-        self.history.add(self, action, object_id, before, after)
+    def emit(
+        self,
+        action: str,
+        object_id: str,
+        *,
+        before: Json = None,
+        after: Json = None,
+        app_id: str | None = None,
+        install_id: str | None = None,
+    ) -> None:
+        """Add one line to the audit history. Never give it a secret value.
+
+        `app_id` and `install_id` say whose history it is part of; an install's events are its app's, too, without being told.
+        """
+        self.history.add(self, action, object_id, before, after, app_id, install_id)
         self.topics.add("events")
 
     def ring(self, *topics: str) -> None:
@@ -60,7 +72,9 @@ class History(Protocol):
     def begin(self, connection: Connection, *, shared: bool) -> None:
         """A batch begins. `shared`: another process may have added lines since the last one."""
 
-    def add(self, tx: Write, action: str, object_id: str, before: Json, after: Json) -> None:
+    def add(
+        self, tx: Write, action: str, object_id: str, before: Json, after: Json, app_id: str | None, install_id: str | None
+    ) -> None:
         """One more line."""
 
     def mark(self) -> int:

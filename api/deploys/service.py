@@ -89,6 +89,8 @@ def create(tx: Write, vault: Vault, body: DeployCreate) -> DeployRow:
             "release": release.number if release else None,
             "steps": [" ".join(step.key) for step in planned],
         },
+        app_id=row.app_id,
+        install_id=row.install_id,
     )
     if release:
         in_work = {step.piece.name for step in planned}
@@ -204,7 +206,8 @@ def advance(tx: Write, deploy: DeployRow, event: engine.Event) -> None:
                 _enqueue(tx, deploy, steps[step_id])
             case engine.Replan(step_id):
                 steps[step_id].replans += 1
-                tx.emit("step.replanned", step_id, after={"component": steps[step_id].component})
+                after = {"component": steps[step_id].component}
+                tx.emit("step.replanned", step_id, after=after, app_id=deploy.app_id, install_id=deploy.install_id)
             case engine.CancelJob(step_id):
                 _cancel_job(tx, steps[step_id])
             case engine.End(status):
@@ -269,6 +272,8 @@ def _set_phase(tx: Write, deploy: DeployRow, step: StepRow, phase: engine.StepPh
             "kind": step.kind,
             "failure": step.failure.model_dump(mode="json") if step.failure else None,
         },
+        app_id=deploy.app_id,
+        install_id=deploy.install_id,
     )
 
 
@@ -321,6 +326,8 @@ def _end(tx: Write, deploy: DeployRow, status: str, steps: list[StepRow]) -> Non
         f"deploy.{status}",
         deploy.id,
         after={"failure": deploy.failure.model_dump(mode="json") if deploy.failure else None},
+        app_id=deploy.app_id,
+        install_id=deploy.install_id,
     )
 
 
@@ -357,7 +364,7 @@ def cancel(tx: Write, deploy: str) -> DeployRow:
     if row.ended_at is not None:
         raise ConflictError(f"deploy {row.id} has ended already: {row.status}")
     if row.status != "cancelling":
-        tx.emit("deploy.cancel_requested", row.id)
+        tx.emit("deploy.cancel_requested", row.id, app_id=row.app_id, install_id=row.install_id)
         advance(tx, row, engine.CancelRequested())
         if row.ended_at is None:
             row.status = "cancelling"

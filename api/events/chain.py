@@ -1,7 +1,5 @@
 """The hash chain of the history: what makes a changed or missing line show."""
 
-import hashlib
-import json
 from typing import Any
 
 from sqlalchemy import Connection, insert
@@ -9,19 +7,8 @@ from sqlmodel import col, select
 
 from api.contract.base import Json
 from api.db.transaction import Write
+from api.events.lines import GENESIS, Line, hash_of
 from api.events.models import EventRow
-
-GENESIS = "0" * 64
-
-
-def hash_of(row: EventRow) -> str:
-    """The hash of a line: of the one before it, and of all that this one says."""
-    return _hash([row.seq, row.at.isoformat(), row.actor, row.action, row.object_id, row.before, row.after], row.previous_hash)
-
-
-def _hash(body: list[Json], previous: str) -> str:
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()
 
 
 class Chain:
@@ -43,24 +30,15 @@ class Chain:
         self._seq, self._last_hash = last or (0, GENESIS)
         self._known = True
 
-    def add(self, tx: Write, action: str, object_id: str, before: Json, after: Json) -> None:
+    def add(
+        self, tx: Write, action: str, object_id: str, before: Json, after: Json, app_id: str | None, install_id: str | None
+    ) -> None:
         """Chain one more line to the last one."""
-        seq = self._seq + 1
-        digest = _hash([seq, tx.now.isoformat(), tx.actor, action, object_id, before, after], self._last_hash)
-        self._lines.append(
-            {
-                "seq": seq,
-                "at": tx.now,
-                "actor": tx.actor,
-                "action": action,
-                "object_id": object_id,
-                "before": before,
-                "after": after,
-                "previous_hash": self._last_hash,
-                "hash": digest,
-            }
-        )
-        self._seq, self._last_hash = seq, digest
+        seq, previous = self._seq + 1, self._last_hash
+        line = Line(seq, tx.now, tx.actor, action, object_id, before, after, app_id, install_id, previous, hash="")
+        line = line._replace(hash=hash_of(line))
+        self._lines.append(line._asdict())
+        self._seq, self._last_hash = seq, line.hash
 
     def mark(self) -> int:
         """How many lines the batch has so far."""

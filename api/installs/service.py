@@ -100,7 +100,7 @@ def create(tx: Write, vault: Vault, body: InstallCreate) -> Install:
     )
     tx.session.add(row)
     tx.session.flush()
-    tx.emit("install.created", row.id, after=_record(row))
+    tx.emit("install.created", row.id, after=_record(row), app_id=row.app_id, install_id=row.id)
     return public(tx, row)
 
 
@@ -152,7 +152,8 @@ def update(tx: Write, vault: Vault, install: str, body: InstallUpdate) -> Instal
     row.version += 1
     row.updated_at = tx.now
     tx.session.flush()
-    tx.emit("install.updated", row.id, before=before, after={**_record(row), "changed_sensitive_inputs": changed})
+    after = {**_record(row), "changed_sensitive_inputs": changed}
+    tx.emit("install.updated", row.id, before=before, after=after, app_id=row.app_id, install_id=row.id)
     return public(tx, row)
 
 
@@ -178,5 +179,5 @@ def delete(tx: Write, install: str) -> None:
     agent = agent_of(tx, row.id)
     if agent:
         agent.revoked_at = tx.now
-        tx.emit("agent.revoked", agent.id, after={"reason": "its install was deleted"})
-    tx.emit("install.deleted", row.id, before=_record(row))
+        tx.emit("agent.revoked", agent.id, after={"reason": "its install was deleted"}, install_id=row.id)
+    tx.emit("install.deleted", row.id, before=_record(row), app_id=row.app_id, install_id=row.id)

@@ -35,7 +35,7 @@ def resume(tx: Write, agent: AgentCaller, held: HeldJob, sources: Sources, inter
     """Give an agent that was restarted its own attempt again. Raises StaleAttemptError if it is no longer the current one."""
     job = queue.current(tx, agents.find(tx, agent.id), held.job_id, held.attempt)
     queue.renew(tx, job, lease_seconds=intervals.lease)
-    tx.emit("job.resumed", job.id, after={"attempt": job.attempt, "agent": agent.id})
+    tx.emit("job.resumed", job.id, after={"attempt": job.attempt, "agent": agent.id}, install_id=job.install_id)
     _moved(tx, job)
     return _lease(tx, job, sources, intervals, resumed=True)
 
@@ -164,7 +164,7 @@ def sweep(tx: Write, intervals: Intervals) -> None:
     for job in _expired(tx):
         job.state = "unknown"
         job.not_before = _given_up_at(job, intervals)
-        tx.emit("job.lost_contact", job.id, after={"attempt": job.attempt, "agent": job.agent_id})
+        tx.emit("job.lost_contact", job.id, after={"attempt": job.attempt, "agent": job.agent_id}, install_id=job.install_id)
         _moved(tx, job)
     for job in _lost(tx, intervals):
         _give_up(tx, job)

@@ -71,7 +71,8 @@ def claim(tx: Write, agent: AgentRow, *, lease_seconds: float) -> JobRow | None:
     job.failure = None
     if job.build_id:
         fairness.took_turn(tx, job.build_id)
-    tx.emit("job.leased", job.id, after={"kind": job.kind, "attempt": job.attempt, "agent": agent.id})
+    after = {"kind": job.kind, "attempt": job.attempt, "agent": agent.id}
+    tx.emit("job.leased", job.id, after=after, install_id=job.install_id)
     return job
 
 
@@ -94,7 +95,7 @@ def renew(tx: Write, job: JobRow, *, lease_seconds: float) -> None:
     if job.state == "unknown":
         job.state = "leased"
         job.not_before = None
-        tx.emit("job.reattached", job.id, after={"attempt": job.attempt, "agent": job.agent_id})
+        tx.emit("job.reattached", job.id, after={"attempt": job.attempt, "agent": job.agent_id}, install_id=job.install_id)
     job.lease_until = tx.now + timedelta(seconds=lease_seconds)
 
 
@@ -109,6 +110,7 @@ def close(tx: Write, job: JobRow, outcome: str, failure: Failure | None) -> None
         f"job.{outcome}",
         job.id,
         after={"kind": job.kind, "attempt": job.attempt, "failure": failure.model_dump(mode="json") if failure else None},
+        install_id=job.install_id,
     )
     tx.ring(f"job:{job.id}")
 
@@ -120,11 +122,12 @@ def requeue(tx: Write, job: JobRow, *, not_before: datetime | None, why: Failure
     job.lease_until = None
     job.not_before = not_before
     job.failure = why
-    tx.emit("job.requeued", job.id, after={"attempt": job.attempt, "failure": why.model_dump(mode="json")})
+    after = {"attempt": job.attempt, "failure": why.model_dump(mode="json")}
+    tx.emit("job.requeued", job.id, after=after, install_id=job.install_id)
     tx.ring(topic(job.agent_kind, job.install_id))
 
 
 def request_cancel(tx: Write, job: JobRow, how: Cancel = "graceful") -> None:
     """Ask the agent to stop; it hears with its next heartbeat."""
     job.cancel = how
-    tx.emit("job.cancel_requested", job.id, after={"how": how})
+    tx.emit("job.cancel_requested", job.id, after={"how": how}, install_id=job.install_id)

@@ -115,7 +115,8 @@ def create(tx: Write, body: ReleaseCreate) -> Release:
         tx.session.add(ReleaseBuildRow(release_id=row.id, component=component.name, build_id=build.id, reused=reused))
     tx.session.flush()
     versions = {component.name: config.version for component, config in chosen}
-    tx.emit("release.created", row.id, after={"app": app.name, "number": row.number, "components": versions})
+    after = {"app": app.name, "number": row.number, "components": versions}
+    tx.emit("release.created", row.id, after=after, app_id=app.id)
     settle(tx, row)
     return public(tx, row)
 
@@ -169,6 +170,7 @@ def settle(tx: Write, row: ReleaseRow) -> None:
             "digests": {link.component: build.artifact.digest for link, build in made if build.artifact},
             "failure": row.failure.model_dump(mode="json") if row.failure else None,
         },
+        app_id=row.app_id,
     )
 
 
@@ -246,4 +248,4 @@ def delete(tx: Write, release: str) -> None:
             f"release {row.number} runs on: {', '.join(sorted(set(users)))}", remedy="Deploy another release there first."
         )
     row.deleted_at = tx.now
-    tx.emit("release.deleted", row.id, before={"number": row.number})
+    tx.emit("release.deleted", row.id, before={"number": row.number}, app_id=row.app_id)

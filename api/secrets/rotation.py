@@ -15,6 +15,7 @@ from api.deploys.models import DeployRow
 from api.installs.models import InstallRow
 from api.secrets.models import DataKeyRow, SecretRow
 from api.secrets.vault import Vault
+from api.webhooks.models import WebhookRow
 
 BATCH = 200
 
@@ -23,6 +24,7 @@ _SEALED: dict[str, tuple[type[SQLModel], str]] = {
     "deploy": (DeployRow, "sealed_inputs"),
     "install": (InstallRow, "sealed_inputs"),
     "secret": (SecretRow, "sealed"),
+    "webhook": (WebhookRow, "sealed_secrets"),
 }
 
 

@@ -30,7 +30,7 @@ from api.tokens import service as tokens
 
 Body = dict[str, Any]
 PUBLIC_URL = "http://ims.test"
-INTERVALS = Intervals(sweep=3600)  # tests sweep by themselves
+INTERVALS = Intervals(sweep=3600, webhooks=3600)  # tests sweep, and send to webhooks, by themselves
 _numbers = itertools.count(1)
 
 
@@ -132,7 +132,11 @@ async def running_ims(
     """An IMS on a data folder and its database; give the `token` of an earlier one to go on with its data."""
     clock = clock or Clock()
     doorbell = WatchedDoorbell()
-    app = create_app(Settings(data, PUBLIC_URL, INTERVALS, database=database_url or "sqlite"), clock=clock, doorbell=doorbell)
+    app = create_app(
+        Settings(data, PUBLIC_URL, INTERVALS, database=database_url or "sqlite", webhooks_allow_private=("127.0.0.0/8",)),
+        clock=clock,
+        doorbell=doorbell,
+    )
     if database_url is None:
         event.listen(app.state.ims.db._driver.writer, "connect", _forget_power_failures)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -28,6 +28,10 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/secrets"): {"name": "a", "value": "b"},
     ("PUT", "/v1/secrets/{secret}"): {"value": "b"},
     ("POST", "/v1/jobs/prune-logs"): {"older_than_seconds": 0},
+    ("POST", "/v1/webhooks"): {"name": "a", "url": "https://93.184.215.14/"},
+    ("PUT", "/v1/webhooks/{webhook}"): {"url": "https://93.184.215.14/"},
+    ("POST", "/v1/webhooks/{webhook}/rotate"): {},
+    ("POST", "/v1/webhooks/{webhook}/replay"): {"after": 0},
     ("POST", "/v1/agent/lease"): {"wait_seconds": 0},
     ("POST", "/v1/agent/jobs/{job}/heartbeat"): {"attempt": 1},
     ("POST", "/v1/agent/jobs/{job}/finish"): {"attempt": 1, "outcome": "cancelled"},
@@ -44,7 +48,7 @@ ROUTES = sorted(
 
 async def call(ims: Ims, method: str, path: str, token: str | None) -> int:
     where = path
-    for part in ("app", "component", "install", "build", "release", "deploy", "agent", "job", "token", "secret"):
+    for part in ("app", "component", "install", "build", "release", "deploy", "agent", "job", "token", "webhook", "delivery"):
         where = where.replace(f"{{{part}}}", "x")
     params = {"attempt": 1, "offset": 0} if "{seq}" in path else {}
     answer = await ims.send(method, where.replace("{seq}", "0"), BODIES.get((method, path)), token=token, params=params)

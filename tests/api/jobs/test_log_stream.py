@@ -131,7 +131,7 @@ async def test_a_reader_who_goes_away_leaves_nothing_behind(
         assert await anext(lines)
         assert ims.doorbell._waiters
     async with asyncio.timeout(10):
-        while ims.doorbell._waiters:  # noqa: ASYNC110 - nothing tells a test that the server has noticed
+        while set(ims.doorbell._waiters) - {"webhooks"}:  # noqa: ASYNC110 - nothing tells a test that the server has noticed
             await asyncio.sleep(0)
 
 
