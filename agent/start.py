@@ -17,6 +17,7 @@ from agent.bundle.hcl import warm_up
 from agent.engine.find import EngineNotFoundError, find_engine
 from agent.failure import CodedError
 from agent.identity import Home, HomeInUseError, IdentityError
+from agent.install.approvals import Approvals, Mode
 from agent.install.executor import InstallExecutor
 from agent.install.site import RegistryWriter, Site
 from agent.install.workspace import Components
@@ -44,8 +45,11 @@ def start_build_agent(options: AgentOptions) -> None:
     _run("build", options, lambda home: key(home).public_pem, executor)
 
 
-def start_install_agent(options: AgentOptions, registry_credentials: Path) -> None:
-    """Run an install agent until it is told to stop. Raises click.ClickException."""
+def start_install_agent(options: AgentOptions, registry_credentials: Path, approval: Mode | None) -> None:
+    """Run an install agent until it is told to stop. `approval` None keeps what an earlier start said.
+
+    Raises click.ClickException.
+    """
     try:
         registry = RegistryWriter.read(registry_credentials)
     except (OSError, ValueError) as error:
@@ -57,6 +61,9 @@ def start_install_agent(options: AgentOptions, registry_credentials: Path) -> No
 
     def executor(machine: Machine) -> Executor:
         enrolled = machine.identity.enrolled
+        approvals = Approvals(machine.home.folder)
+        if approval:
+            approvals.choose(approval)
         return InstallExecutor(
             Site(
                 install_id=enrolled.install_id or "",
@@ -66,6 +73,7 @@ def start_install_agent(options: AgentOptions, registry_credentials: Path) -> No
                 engine=options["engine"],
                 env=os.environ,
                 http=machine.registries,
+                approvals=approvals,
             )
         )
 

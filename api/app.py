@@ -20,6 +20,10 @@ from api.contract.resources import ServerInfo
 from api.db.database import Database
 from api.db.doorbell import Doorbell
 from api.db.schema import open_database
+from api.deploys import due
+from api.deploys.action_routes import installs as install_action_routes
+from api.deploys.action_routes import protocol as approval_protocol
+from api.deploys.action_routes import router as deploy_action_routes
 from api.deploys.routes import router as deploy_routes
 from api.errors import install_handlers
 from api.events.chain import Chain
@@ -46,6 +50,9 @@ ROUTERS: list[APIRouter] = [
     build_routes,
     release_routes,
     deploy_routes,
+    deploy_action_routes,
+    install_action_routes,
+    approval_protocol,
     agent_routes,
     agent_protocol,
     job_routes,
@@ -73,7 +80,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         db.listen()
         await db.write("system", outcomes.forgive_downtime, settings.intervals)
-        sweeper = asyncio.create_task(_sweep(db, settings), name="sweeper")
+        sweeper = asyncio.create_task(_sweep(db, settings, vault), name="sweeper")
         try:
             yield
         finally:
@@ -109,12 +116,14 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     return app
 
 
-async def _sweep(db: Database, settings: Settings) -> None:
-    """Look for expired leases and due retries, for as long as the server runs."""
+async def _sweep(db: Database, settings: Settings, vault: Vault) -> None:
+    """Look for expired leases, due retries, expired approvals and due drift runs, for as long as the server runs."""
     while True:
         await asyncio.sleep(settings.intervals.sweep)
         try:
             if await db.read(outcomes.overdue, settings.intervals):
                 await db.write("system", outcomes.sweep, settings.intervals)
+            if await db.read(due.overdue):
+                await db.write("system", due.sweep, vault)
         except Exception:  # one bad sweep must not be the last: the next one tries again
             _log.exception("the sweep failed")

@@ -8,6 +8,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict
 
 from agent.engine.find import Engine, EngineName, find_engine
+from agent.install.approvals import Approvals
 from agent.install.workspace import Components
 from agent.oci.client import RegistryClient
 from agent.oci.token import Credential
@@ -39,6 +40,7 @@ class Site:
     engine: str | None
     env: Mapping[str, str]
     http: httpx.AsyncClient
+    approvals: Approvals
     _engines: dict[EngineName, Engine] = field(default_factory=dict, init=False, repr=False)
 
     def customer_registry(self) -> RegistryClient:

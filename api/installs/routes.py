@@ -9,6 +9,7 @@ from api.db.idempotency import once
 from api.db.transaction import Write
 from api.http import After, DryRun, IfMatch, Limit, check_version, set_etag
 from api.installs import service
+from api.installs.labels import Selector
 
 router = APIRouter(prefix="/v1/installs", tags=["installs"])
 
@@ -34,9 +35,11 @@ async def create_install(
 
 
 @router.get("")
-async def list_installs(ims: State, _: Admin, limit: Limit = 100, after: After = None, app: str | None = None) -> Page[Install]:
-    """Page through the installs, of one app or of all."""
-    return await ims.db.read(service.list_installs, limit=limit, after=after, app=app)
+async def list_installs(
+    ims: State, _: Admin, limit: Limit = 100, after: After = None, app: str | None = None, selector: Selector = None
+) -> Page[Install]:
+    """Page through the installs, of one app or of all, with certain labels or with any."""
+    return await ims.db.read(service.list_installs, limit=limit, after=after, app=app, selector=selector)
 
 
 @router.get("/{install}")

@@ -23,6 +23,7 @@ import api.ims
 from api.app import create_app
 from api.contract.agents import sign_in_message
 from api.db.doorbell import Doorbell, Listener
+from api.deploys import due
 from api.jobs import outcomes
 from api.settings import Intervals, Settings
 from api.tokens import service as tokens
@@ -108,6 +109,8 @@ class Ims:
     async def sweep(self) -> None:
         """What the running server does every second."""
         await self.state.db.write("system", outcomes.sweep, INTERVALS)
+        if await self.state.db.read(due.overdue):
+            await self.state.db.write("system", due.sweep, self.state.vault)
 
     async def pass_time(self, seconds: float) -> None:
         """Let the clock move, and the server notice."""
