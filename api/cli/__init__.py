@@ -8,9 +8,9 @@ import click
 _COMMANDS = {
     "up": ("api.cli.up:up_command", "Start an IMS on this machine, with a build agent beside it."),
     "apps": ("api.cli.apps:apps_command", "Read apps."),
-    "installs": ("api.cli.installs:installs_command", "Read installs."),
+    "installs": ("api.cli.installs:installs_command", "Read installs, and find drift."),
     "releases": ("api.cli.releases:releases_command", "Read releases and their builds."),
-    "deploys": ("api.cli.deploys:deploys_command", "Follow, cancel and tear down deploys."),
+    "deploys": ("api.cli.deploys:deploys_command", "Follow, approve, retry, cancel and tear down deploys."),
     "agents": ("api.cli.agents:agents_command", "Enrol, list and revoke agents."),
     "jobs": ("api.cli.jobs:jobs_command", "Read jobs and their logs."),
     "events": ("api.cli.events:events_command", "Read and verify the history."),

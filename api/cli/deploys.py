@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from api.cli.deploy_actions import approve, reject, retry, rollback, show_plan, skip
 from api.cli.session import ims_options, run, segment, show_json, show_table
 from api.client import ImsClient
 from api.contract.base import Page
@@ -14,15 +15,22 @@ _WAIT_SECONDS = 20
 
 @click.group("deploys")
 def deploys_command() -> None:
-    """Follow, cancel and tear down deploys. They are made with Terraform."""
+    """Follow, approve, retry, cancel and tear down deploys. They are made with Terraform."""
+
+
+for _command in (approve, reject, retry, skip, rollback):
+    deploys_command.add_command(_command)
 
 
 @deploys_command.command("list")
 @click.option("--install", help="Only of this install.")
+@click.option("--selector", help="Only of installs with these labels, such as region=eu,tier!=free.")
+@click.option("--drift", is_flag=True, help="List the drift runs instead.")
 @ims_options
-def list_deploys(install: str | None, url: str, as_json: bool) -> None:
+def list_deploys(install: str | None, selector: str | None, drift: bool, url: str, as_json: bool) -> None:
     """List the deploys, newest first."""
-    params: dict[str, str | int] = {"limit": 50, "order": "desc", **({"install": install} if install else {})}
+    given = {"install": install, "selector": selector, "kind": "drift" if drift else None}
+    params: dict[str, str | int] = {"limit": 50, "order": "desc", **{name: value for name, value in given.items() if value}}
     found = run(url, lambda ims: ims.call("GET", "/v1/deploys", answer=Page[Deploy], params=params))
     if as_json:
         show_json(found)
@@ -55,6 +63,8 @@ def show_deploy(deploy: str, follow: bool, url: str, as_json: bool) -> None:
     elif not follow:
         for step in found.steps:
             _show_step(step, err=False)
+            if step.plan and step.plan.resources:
+                show_plan(step.component, step.plan)
     if not as_json:
         _show_end(found)
     if follow and found.status != "succeeded":
@@ -122,6 +132,8 @@ def _show_step(step: Step, *, err: bool) -> None:
 
 def _show_end(deploy: Deploy) -> None:
     click.echo(f"{deploy.kind.capitalize()} {deploy.id}: {deploy.status}")
+    if deploy.left_out:
+        click.echo(f"Left out: {', '.join(deploy.left_out)}. The next deploy plans them again.")
     if deploy.failure:
         click.echo(f"{deploy.failure.message}\n{deploy.failure.remedy}".rstrip())
     for component, outputs in deploy.outputs.items():
