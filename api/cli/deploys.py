@@ -73,10 +73,12 @@ def show_deploy(deploy: str, follow: bool, url: str, as_json: bool) -> None:
 
 @deploys_command.command("cancel")
 @click.argument("deploy")
+@click.option("--force", is_flag=True, help="Stop now: what an apply was making may be left in no state.")
 @ims_options
-def cancel_deploy(deploy: str, url: str, as_json: bool) -> None:
+def cancel_deploy(deploy: str, force: bool, url: str, as_json: bool) -> None:
     """Stop a deploy as soon as it is safe."""
-    found = run(url, lambda ims: ims.call("POST", f"/v1/deploys/{segment(deploy)}/cancel", answer=Deploy))
+    path, params = f"/v1/deploys/{segment(deploy)}/cancel", {"force": "true"} if force else {}
+    found = run(url, lambda ims: ims.call("POST", path, answer=Deploy, params=params))
     if as_json:
         show_json(found)
     else:

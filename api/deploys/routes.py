@@ -1,6 +1,8 @@
 """`/v1/deploys`."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from api.access import Admin, Key, State
 from api.contract.base import Page
@@ -58,6 +60,8 @@ async def get_deploy(deploy: str, ims: State, _: Admin, wait: Wait = 0, seen: in
 
 
 @router.post("/{deploy}/cancel")
-async def cancel_deploy(deploy: str, ims: State, actor: Admin) -> Deploy:
-    """Stop a deploy as soon as it is safe."""
-    return await ims.db.write(actor, lambda tx: view.public(tx, service.cancel(tx, deploy)))
+async def cancel_deploy(
+    deploy: str, ims: State, actor: Admin, force: Annotated[bool, Query(description="Stop now, not when it is safe.")] = False
+) -> Deploy:
+    """Stop a deploy as soon as it is safe; with `force`, now."""
+    return await ims.db.write(actor, lambda tx: view.public(tx, service.cancel(tx, deploy, force=force)))

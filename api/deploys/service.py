@@ -357,8 +357,11 @@ def step_ended(tx: Write, job: JobRow, outcome: str, result: JobResult | None, f
     advance(tx, deploy, event)
 
 
-def cancel(tx: Write, deploy: str) -> DeployRow:
-    """Stop a deploy: what waits is not run, what runs is asked to end as soon as it is safe."""
+def cancel(tx: Write, deploy: str, *, force: bool = False) -> DeployRow:
+    """Stop a deploy: what waits is not run, what runs is asked to end as soon as it is safe.
+
+    With `force`, what runs is told to end now: an engine that is cut off in an apply may leave things that no state knows.
+    """
     row = find(tx, deploy)
     if row.ended_at is not None:
         raise ConflictError(f"deploy {row.id} has ended already: {row.status}")
@@ -368,6 +371,11 @@ def cancel(tx: Write, deploy: str) -> DeployRow:
         if row.ended_at is None:
             row.status = "cancelling"
         _end_queued(tx, row)
+    if force and row.ended_at is None:
+        for step in steps_of(tx, row.id):
+            job = tx.session.get(JobRow, step.job_id) if step.phase == "active" and step.job_id else None
+            if job and job.cancel != "force":
+                queue.request_cancel(tx, job, "force")
     return row
 
 

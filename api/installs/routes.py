@@ -7,7 +7,8 @@ from api.contract.base import Page
 from api.contract.resources import Install, InstallCreate, InstallUpdate
 from api.db.idempotency import once
 from api.db.transaction import Write
-from api.http import After, DryRun, IfMatch, Limit, check_version, set_etag
+from api.deploys import forget
+from api.http import After, DryRun, Force, IfMatch, Limit, check_version, set_etag
 from api.installs import service
 from api.installs.labels import Selector
 
@@ -72,6 +73,6 @@ async def update_install(
 
 
 @router.delete("/{install}", status_code=204)
-async def delete_install(install: str, ims: State, actor: Admin) -> None:
-    """Delete an install on which nothing runs."""
-    await ims.db.write(actor, service.delete, install)
+async def delete_install(install: str, ims: State, actor: Admin, force: Force = False) -> None:
+    """Delete an install on which nothing runs; with `force`, forget what runs there and leave it behind."""
+    await (ims.db.write(actor, forget.forget_install, install) if force else ims.db.write(actor, service.delete, install))

@@ -172,9 +172,10 @@ def update(tx: Write, vault: Vault, install: str, body: InstallUpdate) -> Instal
     return public(tx, row)
 
 
-def delete(tx: Write, install: str) -> None:
+def delete(tx: Write, install: str, *, left_behind: list[str] | None = None) -> None:
     """Delete an install on which nothing runs any more; its agent is revoked.
 
+    `left_behind` names, for the history, the components that `deploys.forget` took out of it by force.
     Raises InUseError with the deploy that is under way, or with the components.
     """
     row = find(tx, install)
@@ -195,4 +196,5 @@ def delete(tx: Write, install: str) -> None:
     if agent:
         agent.revoked_at = tx.now
         tx.emit("agent.revoked", agent.id, after={"reason": "its install was deleted"})
-    tx.emit("install.deleted", row.id, before=_record(row))
+    forced = None if left_behind is None else {"force": True, "left_behind": left_behind}
+    tx.emit("install.deleted", row.id, before=_record(row), after=forced)
