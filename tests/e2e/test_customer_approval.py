@@ -34,7 +34,7 @@ def test_nothing_is_applied_before_the_customer_has_approved_it(stage: Stage) ->
     step = wait_for("the question", waits, seconds=60)
     assert "the customer's approval" in step["waiting_for"]
     refused = stage.exclave("deploys", "approve", deploy, "--yes")
-    assert refused.code == 1
+    assert refused.code == 5
     assert "only the install's own agent" in refused.output
 
     home = str(stage.customer("palace") / "agent")
