@@ -15,16 +15,18 @@ _DEPLOYS = "ended_at IS NULL AND kind <> 'drift'"
 _DRIFT_RUNS = "ended_at IS NULL AND kind = 'drift'"
 
 
+# Columns are added and dropped in place: a table that others refer to can't be made anew while it has rows.
+
+
 def _index(name: str, table: str, column: str, where: str, *, unique: bool = False) -> None:
     op.create_index(name, table, [column], unique=unique, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("install", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("approval_timeout_hours", sa.Integer(), nullable=True))
-        batch_op.add_column(sa.Column("labels", sa.JSON(), server_default="{}", nullable=False))
-        batch_op.add_column(sa.Column("drift_check_hours", sa.Integer(), nullable=True))
-        batch_op.add_column(sa.Column("drift_due_at", UtcDateTime(), nullable=True))
+    op.add_column("install", sa.Column("approval_timeout_hours", sa.Integer(), nullable=True))
+    op.add_column("install", sa.Column("labels", sa.JSON(), server_default="{}", nullable=False))
+    op.add_column("install", sa.Column("drift_check_hours", sa.Integer(), nullable=True))
+    op.add_column("install", sa.Column("drift_due_at", UtcDateTime(), nullable=True))
     _index("install_drift_due", "install", "drift_due_at", "drift_due_at IS NOT NULL")
 
     op.create_table(
@@ -37,22 +39,19 @@ def upgrade() -> None:
     )
     op.create_index("install_label_value", "install_label", ["key", "value"])
 
-    with op.batch_alter_table("installed_component", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("drift_checked_at", UtcDateTime(), nullable=True))
-        batch_op.add_column(sa.Column("drift", sa.JSON(), nullable=True))
+    op.add_column("installed_component", sa.Column("drift_checked_at", UtcDateTime(), nullable=True))
+    op.add_column("installed_component", sa.Column("drift", sa.JSON(), nullable=True))
 
     op.drop_index("deploy_under_way", "deploy")
-    with op.batch_alter_table("deploy", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("approval", sa.String(), server_default="auto", nullable=False))
-        batch_op.add_column(sa.Column("retry_of", sa.String(), nullable=True))
-        batch_op.add_column(sa.Column("rollback_of", sa.String(), nullable=True))
+    op.add_column("deploy", sa.Column("approval", sa.String(), server_default="auto", nullable=False))
+    op.add_column("deploy", sa.Column("retry_of", sa.String(), nullable=True))
+    op.add_column("deploy", sa.Column("rollback_of", sa.String(), nullable=True))
     _index("deploy_under_way", "deploy", "install_id", _DEPLOYS, unique=True)
     _index("drift_run_under_way", "deploy", "install_id", _DRIFT_RUNS, unique=True)
 
-    with op.batch_alter_table("step", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("plan_digest", sa.String(), nullable=True))
-        batch_op.add_column(sa.Column("due_at", UtcDateTime(), nullable=True))
-        batch_op.add_column(sa.Column("left_out", sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.add_column("step", sa.Column("plan_digest", sa.String(), nullable=True))
+    op.add_column("step", sa.Column("due_at", UtcDateTime(), nullable=True))
+    op.add_column("step", sa.Column("left_out", sa.Boolean(), server_default=sa.false(), nullable=False))
     _index("step_due", "step", "due_at", "due_at IS NOT NULL")
 
     op.create_table(
@@ -77,23 +76,19 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("approval")
     op.drop_index("step_due", "step")
-    with op.batch_alter_table("step", schema=None) as batch_op:
-        for column in ("left_out", "due_at", "plan_digest"):
-            batch_op.drop_column(column)
+    for column in ("left_out", "due_at", "plan_digest"):
+        op.drop_column("step", column)
     op.drop_index("drift_run_under_way", "deploy")
     op.drop_index("deploy_under_way", "deploy")
     # An earlier version knows neither drift runs nor approvals: runs under way end; what waited for a person fails.
     op.execute("UPDATE deploy SET status = 'cancelled', ended_at = created_at WHERE kind = 'drift' AND ended_at IS NULL")
     op.execute("UPDATE step SET phase = 'failed' WHERE kind = 'approve' AND phase IN ('waiting', 'active')")
-    with op.batch_alter_table("deploy", schema=None) as batch_op:
-        for column in ("rollback_of", "retry_of", "approval"):
-            batch_op.drop_column(column)
+    for column in ("rollback_of", "retry_of", "approval"):
+        op.drop_column("deploy", column)
     _index("deploy_under_way", "deploy", "install_id", _UNDER_WAY, unique=True)
-    with op.batch_alter_table("installed_component", schema=None) as batch_op:
-        batch_op.drop_column("drift")
-        batch_op.drop_column("drift_checked_at")
+    op.drop_column("installed_component", "drift")
+    op.drop_column("installed_component", "drift_checked_at")
     op.drop_table("install_label")
     op.drop_index("install_drift_due", "install")
-    with op.batch_alter_table("install", schema=None) as batch_op:
-        for column in ("drift_due_at", "drift_check_hours", "labels", "approval_timeout_hours"):
-            batch_op.drop_column(column)
+    for column in ("drift_due_at", "drift_check_hours", "labels", "approval_timeout_hours"):
+        op.drop_column("install", column)
