@@ -15,11 +15,11 @@ _DEPLOYS = "ended_at IS NULL AND kind <> 'drift'"
 _DRIFT_RUNS = "ended_at IS NULL AND kind = 'drift'"
 
 
-# Columns are added and dropped in place: a table that others refer to can't be made anew while it has rows.
-
-
 def _index(name: str, table: str, column: str, where: str, *, unique: bool = False) -> None:
     op.create_index(name, table, [column], unique=unique, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
+# Columns are added and dropped in place: a table that others refer to cannot be made anew while it has rows.
 
 
 def upgrade() -> None:
