@@ -6,7 +6,7 @@ What the agents are made of is imported when one is started, so that `exclave te
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, Unpack
+from typing import Literal, TypeVar, Unpack
 
 import click
 
@@ -84,13 +84,45 @@ def build_command(**options: Unpack[AgentOptions]) -> None:
     show_default=True,
     help="The only environment variables that `ref+env` references may read begin so.",
 )
+@click.option(
+    "--approval",
+    type=click.Choice(["customer", "ims"]),
+    help="`customer`: apply nothing that wasn't approved on this machine, whatever the IMS says; `ims`: ask only where the "
+    "install's own setting does. Kept in the home folder for later starts.  [default: as before, at first ims]",
+)
 def install_command(
-    registry_credentials: Path, secrets_dir: Path | None, secrets_env_prefix: str, **options: Unpack[AgentOptions]
+    registry_credentials: Path,
+    secrets_dir: Path | None,
+    secrets_env_prefix: str,
+    approval: Literal["customer", "ims"] | None,
+    **options: Unpack[AgentOptions],
 ) -> None:
     """Bring deploys into the customer's account that this machine is in."""
     from agent.start import start_install_agent
 
-    start_install_agent(options, registry_credentials, secrets_dir, secrets_env_prefix)
+    start_install_agent(options, registry_credentials, approval, secrets_dir, secrets_env_prefix)
+
+
+@agent_command.command("approve")
+@click.argument("deploy", required=False)
+@click.option("--url", required=True, envvar="EXCLAVE_URL", help="The IMS's address.")
+@click.option(
+    "--home",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder of the install agent, which may be running.",
+)
+@click.option("--component", help="Only the plan of this component.")
+@click.option("--reject", is_flag=True, help="Say no instead.")
+@click.option("--note", default="", help="Why; the vendor sees it.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def approve_command(
+    deploy: str | None, url: str, home: Path, component: str | None, reject: bool, note: str, yes: bool
+) -> None:
+    """Approve the plans that wait for the customer, of DEPLOY or of all deploys, on the machine of the install agent."""
+    from agent.approve import approve
+
+    approve(url, home, deploy=deploy, component=component, reject=reject, note=note, yes=yes)
 
 
 @click.command("terraform", context_settings={"ignore_unknown_options": True})

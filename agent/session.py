@@ -13,6 +13,7 @@ import httpx
 from agent.identity import Identity
 from agent.spool import Chunk
 from api.client import ApiError, ImsClient, retry_after
+from api.contract.agent_approvals import AgentDecision, PendingApprovals
 from api.contract.agents import Finish, Heartbeat, HeartbeatAnswer, Lease, LeaseRequest, SignInResponse
 from api.contract.health import Health
 
@@ -104,6 +105,17 @@ class Session:
     async def finish(self, job_id: str, report: Finish) -> None:
         """Report how an attempt ended. The same report again is harmless."""
         await self._signed_in(lambda: self._ims.call("POST", f"/v1/agent/jobs/{job_id}/finish", body=report))
+
+    async def pending_approvals(self) -> PendingApprovals:
+        """What waits for the customer."""
+        return await self._signed_in(
+            lambda: self._ims.call("GET", "/v1/agent/approvals", answer=PendingApprovals, timeout=_CALL_SECONDS)
+        )
+
+    async def decide(self, deploy_id: str, step_id: str, decision: AgentDecision) -> None:
+        """Give the customer's answer to a plan. The same answer again is harmless."""
+        path = f"/v1/agent/deploys/{deploy_id}/steps/{step_id}/approval"
+        await self._signed_in(lambda: self._ims.call("POST", path, body=decision, timeout=_CALL_SECONDS))
 
     async def _signed_in(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make the call; if the token isn't accepted, sign in anew and make it once more."""

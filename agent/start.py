@@ -18,6 +18,7 @@ from agent.bundle.hcl import warm_up
 from agent.engine.find import EngineNotFoundError, find_engine
 from agent.failure import CodedError
 from agent.identity import Home, HomeInUseError, IdentityError
+from agent.install.approvals import Approvals, Mode
 from agent.install.executor import InstallExecutor
 from agent.install.site import RegistryWriter, Site
 from agent.install.workspace import Components
@@ -47,9 +48,16 @@ def start_build_agent(options: AgentOptions) -> None:
 
 
 def start_install_agent(
-    options: AgentOptions, registry_credentials: Path, secrets_dir: Path | None = None, secrets_env_prefix: str = ENV_PREFIX
+    options: AgentOptions,
+    registry_credentials: Path,
+    approval: Mode | None,
+    secrets_dir: Path | None = None,
+    secrets_env_prefix: str = ENV_PREFIX,
 ) -> None:
-    """Run an install agent until it is told to stop. Raises click.ClickException."""
+    """Run an install agent until it is told to stop. `approval` None keeps what an earlier start said.
+
+    Raises click.ClickException.
+    """
     try:
         registry = RegistryWriter.read(registry_credentials)
     except (OSError, ValueError) as error:
@@ -61,6 +69,9 @@ def start_install_agent(
 
     def executor(machine: Machine) -> Executor:
         enrolled = machine.identity.enrolled
+        approvals = Approvals(machine.home.folder)
+        if approval:
+            approvals.choose(approval)
         return InstallExecutor(
             Site(
                 install_id=enrolled.install_id or "",
@@ -70,6 +81,7 @@ def start_install_agent(
                 engine=options["engine"],
                 env=os.environ,
                 http=machine.registries,
+                approvals=approvals,
                 sealing_key=machine.identity.sealing_key,
                 resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
             )

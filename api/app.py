@@ -22,6 +22,10 @@ from api.contract.resources import ServerInfo
 from api.db.database import Database
 from api.db.doorbell import Doorbell
 from api.db.schema import open_database
+from api.deploys import due
+from api.deploys.action_routes import installs as install_action_routes
+from api.deploys.action_routes import protocol as approval_protocol
+from api.deploys.action_routes import router as deploy_action_routes
 from api.deploys.routes import router as deploy_routes
 from api.errors import install_handlers
 from api.events.chain import Chain
@@ -40,6 +44,7 @@ from api.releases.routes import router as release_routes
 from api.secrets.keyring import open_vault
 from api.secrets.keys import open_provider
 from api.secrets.routes import router as secret_routes
+from api.secrets.vault import Vault
 from api.settings import UNFINISHED_RESTORE, Settings, UnusableDataError
 from api.statistics.routes import router as statistics_routes
 from api.tickets.service import TicketCredentials
@@ -58,6 +63,9 @@ ROUTERS: list[APIRouter] = [
     build_routes,
     release_routes,
     deploy_routes,
+    deploy_action_routes,
+    install_action_routes,
+    approval_protocol,
     agent_routes,
     agent_protocol,
     job_routes,
@@ -104,7 +112,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         await log_files.take_over(db, settings.data / "logs")
         await db.write("system", outcomes.forgive_downtime, settings.intervals)
         tasks = [
-            asyncio.create_task(_sweep(db, settings), name="sweeper"),
+            asyncio.create_task(_sweep(db, settings, vault), name="sweeper"),
             asyncio.create_task(housekeeping.run(db, settings), name="housekeeping"),
             asyncio.create_task(sender.run(), name="webhook-sender"),
         ]
@@ -161,12 +169,14 @@ def _tracing() -> Callable[[FastAPI, Database, str], Callable[[], None]]:
     return trace
 
 
-async def _sweep(db: Database, settings: Settings) -> None:
-    """Look for expired leases and due retries, for as long as the server runs."""
+async def _sweep(db: Database, settings: Settings, vault: Vault) -> None:
+    """Look for expired leases, due retries, expired approvals and due drift runs, for as long as the server runs."""
     while True:
         await asyncio.sleep(settings.intervals.sweep)
         try:
             if await db.read(outcomes.overdue, settings.intervals):
                 await db.write("system", outcomes.sweep, settings.intervals)
+            if await db.read(due.overdue):
+                await db.write("system", due.sweep, vault)
         except Exception:  # one bad sweep must not be the last: the next one tries again
             _log.exception("the sweep failed")

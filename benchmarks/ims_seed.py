@@ -20,8 +20,8 @@ from api.db.transaction import Write
 from api.deploys import service as deploys
 from api.events.chain import Chain
 from api.installs.models import InstallRow
-from api.installs.vault import Vault
 from api.releases.models import ReleaseBuildRow, ReleaseRow
+from api.secrets.vault import Vault
 from api.settings import Settings
 from api.tokens.secrets import hash_secret
 

@@ -96,7 +96,7 @@ async def plan(job: TerraformJob, context: JobContext, site: Site) -> PlanResult
         _recover_state(workspace, context)
         saved = workspace.begin_plan(context.job_id)
         if job.kind == "plan_destroy" and not errored_state.has_resources(workspace.state):
-            saved.save(PlanRecord(bundle=job.digest, destroy=True, plan_digest=None))
+            saved.save(PlanRecord(bundle=job.digest, destroy=True, plan_digest=None, summary=PlanSummary()))
             return PlanResult(summary=PlanSummary(), plan_digest=_NO_PLAN_DIGEST)
         resolved = await unless_cancelled(resolve_inputs(job, config, context, site), context.cancellation)
         module = await prepare(job, context, site, workspace, lock)
@@ -143,9 +143,11 @@ async def _plan(
     context.redactor.learn(found)
     saved.secrets.write_text(json.dumps(found))
     summary = summarize(document, outputs_known=site.components.outputs(job.component))
-    digest = saved.digest()
-    saved.save(PlanRecord(bundle=job.digest, destroy=destroy, plan_digest=digest))
-    return PlanResult(summary=summary, plan_digest=digest)
+    result = PlanResult(summary=summary, plan_digest=saved.digest())
+    said = context.redactor.result(result)
+    kept = said.summary if isinstance(said, PlanResult) else summary
+    saved.save(PlanRecord(bundle=job.digest, destroy=destroy, plan_digest=result.plan_digest, summary=kept))
+    return result
 
 
 async def apply(job: TerraformJob, context: JobContext, site: Site) -> ApplyResult:
@@ -161,6 +163,7 @@ async def apply(job: TerraformJob, context: JobContext, site: Site) -> ApplyResu
     async with _locked(workspace, context) as lock:
         _recover_state(workspace, context)
         saved, record = _approved(job, workspace)
+        site.approvals.check(job, record, record.plan_digest or _NO_PLAN_DIGEST)
         if record.plan_digest is not None:
             module = await prepared(job, context, site, workspace, lock)
             await _apply(job, context, workspace, saved, module, lock)
@@ -205,6 +208,8 @@ def _approved(job: TerraformJob, workspace: Workspace) -> tuple[SavedPlan, PlanR
         raise PlanChangedError(f"the plan of job {job.plan_job_id} is not for this {job.kind} of {job.component}")
     if record.plan_digest is not None and saved.digest() != record.plan_digest:
         raise PlanChangedError(f"the plan file of job {job.plan_job_id} for {job.component} was changed after it was saved")
+    if job.plan_digest is not None and job.plan_digest != (record.plan_digest or _NO_PLAN_DIGEST):
+        raise PlanChangedError(f"the plan of job {job.plan_job_id} for {job.component} is not the one that the IMS knows")
     return saved, record
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from api.contract.base import AgentKind, Digest, Failure, Json, Model, Name, Timestamp
 from api.contract.components import ComponentConfig
 from api.contract.health import AgentStatus, Health, HealthSample
-from api.contract.resources import Artifact, ModuleOutput, ModuleVariable, PlanSummary
+from api.contract.resources import Approval, Artifact, ModuleOutput, ModuleVariable, PlanSummary
 
 JobKind = Literal["build", "sync", "plan", "apply", "plan_destroy", "destroy"]
 JobState = Literal["queued", "leased", "unknown", "succeeded", "failed", "cancelled"]
@@ -154,6 +154,8 @@ class TerraformJob(Model):
         default_factory=dict, description="The artifact of each component of the release, for image references."
     )
     plan_job_id: str | None = None
+    plan_digest: Digest | None = Field(default=None, description="Of the plan to apply, as it was approved.")
+    approval: Approval = Field(default="auto", description="Who had to approve. `customer`: the agent checks its own record.")
 
 
 JobPayload = Annotated[BuildJob | SyncJob | TerraformJob, Field(discriminator="kind")]

@@ -18,6 +18,7 @@ class InputSpec(Model):
     name: Name = Field(description="The input's name: `{{ inputs.NAME }}` refers to it.")
     type: InputType = Field(default="string", description="string, number, bool, list or map.")
     description: str = Field(default="", description="What it is for; shown to whoever sets it.")
+    group: str = Field(default="", max_length=63, description="The heading under which it is shown, such as `Network`.")
     default: Json = Field(default=None, description="Used where an install gives no value. Not allowed with `sensitive`.")
     required: bool = Field(default=True, description="Refuse an install that gives no value and has no default.")
     sensitive: bool = Field(default=False, description="Never shown, logged or stored in the clear.")

@@ -106,6 +106,12 @@ class ConflictError(ProblemError):
     status, code, title = 409, "conflict", "Conflict"
 
 
+class NotTheApproverError(ProblemError):
+    """The plan waits for the approval of somebody else: the vendor's yes doesn't count where the customer decides."""
+
+    status, code, title = 403, "not_the_approver", "Not yours to approve"
+
+
 class StaleAttemptError(ProblemError):
     """`fencing`: the report comes from a lease that is no longer the current one. The agent must drop the job."""
 

@@ -11,7 +11,7 @@ from api.builds import service as builds
 from api.builds.models import BuildRow
 from api.contract.agents import BuildResult, Finish, HeartbeatAnswer, HeldJob, Lease
 from api.contract.base import Failure
-from api.contract.problems import InvalidError, NotFoundError
+from api.contract.problems import ConflictError, InvalidError, NotFoundError
 from api.db.transaction import Read, Write
 from api.deploys import service as deploys
 from api.deploys.models import StepRow
@@ -133,6 +133,19 @@ def _end(tx: Write, job: JobRow, body: Finish) -> None:
         releases.build_moved(tx, build.id)
     else:
         deploys.step_ended(tx, job, body.outcome, result, failure)
+
+
+def cancel_build(tx: Write, build: str) -> None:
+    """Stop a build: at once if no agent has it, else as soon as its agent hears of it. Raises ConflictError if it has ended."""
+    row = tx.session.get(BuildRow, build)
+    if row is None:
+        raise NotFoundError(f"there is no build {build!r}")
+    job = builds.jobs_of(tx, [row.id]).get(row.id)
+    if job is None or job.state not in queue.OPEN:
+        raise ConflictError(f"build {row.id} has ended already: {row.status}")
+    queue.request_cancel(tx, job)
+    if job.state == "queued":
+        _end(tx, job, Finish(attempt=job.attempt, outcome="cancelled"))
 
 
 def _moved(tx: Write, job: JobRow) -> None:

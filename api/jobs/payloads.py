@@ -70,8 +70,8 @@ def _build(tx: Write, job: JobRow, sources: Sources) -> BuildJob:
 
 def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: Vault) -> TerraformJob:
     install = tx.session.get(InstallRow, deploy.install_id)
-    if install is None or step.kind == "sync":
-        raise LookupError(f"step {step.id} has no install")
+    if install is None or step.kind in ("sync", "approve"):
+        raise LookupError(f"step {step.id} is no job of an install's engine")
     release = tx.session.get(ReleaseRow, _release_of(tx, deploy, step))
     if release is None:
         raise LookupError(f"deploy {deploy.id} has no release")
@@ -84,6 +84,7 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
         content = {"sensitive_inputs": sensitive, "secrets": secrets}
         box = sealed_box.seal(sealed_box.public_key(agent.sealing_key), content, context)
         sensitive, secrets = {}, {}
+    plan = _plan(tx, step)
     made = releases.builds_of(tx, release.id)
     return TerraformJob(
         kind=step.kind,
@@ -99,23 +100,25 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
         secrets=secrets,
         sealed=box,
         digests={link.component: build.artifact.digest for link, build in made if build.artifact},
-        plan_job_id=_plan_job(tx, step),
+        plan_job_id=plan.job_id if plan else None,
+        plan_digest=plan.plan_digest if plan else None,
+        approval=deploy.approval,
     )
 
 
 def _release_of(tx: Read, deploy: DeployRow, step: StepRow) -> str | None:
-    """The deploy's release; for what is destroyed, the one that it was deployed with: a later one may not have it."""
-    if step.kind not in ("plan_destroy", "destroy"):
+    """The deploy's release; for what is destroyed or looked at, the one that it was deployed with."""
+    if deploy.kind != "drift" and step.kind not in ("plan_destroy", "destroy"):
         return deploy.release_id
     row = tx.session.get(InstalledComponentRow, (deploy.install_id, step.component))
     return row.release_id if row else None
 
 
-def _plan_job(tx: Read, step: StepRow) -> str | None:
+def _plan(tx: Read, step: StepRow) -> StepRow | None:
+    """The plan step whose saved plan a step carries out (`saved-plan`)."""
     kind = _PLAN_OF.get(step.kind)
     if kind is None:
         return None
-    plan = tx.first(
+    return tx.first(
         select(StepRow).where(StepRow.deploy_id == step.deploy_id, StepRow.component == step.component, StepRow.kind == kind)
     )
-    return plan.job_id if plan else None

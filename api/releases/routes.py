@@ -8,7 +8,7 @@ from api.access import Admin, Key, State
 from api.contract.base import Page
 from api.contract.resources import Release, ReleaseCreate
 from api.db.idempotency import once
-from api.http import LARGEST, After, Limit, Order, Wait, long_poll
+from api.http import LARGEST, After, Force, Limit, Order, Wait, long_poll
 from api.releases import service
 
 router = APIRouter(prefix="/v1/releases", tags=["releases"])
@@ -49,6 +49,6 @@ async def get_release(release: str, ims: State, _: Admin, wait: Wait = 0) -> Rel
 
 
 @router.delete("/{release}", status_code=204)
-async def delete_release(release: str, ims: State, actor: Admin) -> None:
+async def delete_release(release: str, ims: State, actor: Admin, force: Force = False) -> None:
     """Take a release that no install runs out of the lists."""
-    await ims.db.write(actor, service.delete, release)
+    await ims.db.write(actor, service.delete, release, force=force)

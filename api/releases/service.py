@@ -235,17 +235,21 @@ def _wrong_variables(name: str, config: TerraformModuleConfig, build: BuildRow) 
     ]
 
 
-def delete(tx: Write, release: str) -> None:
-    """Take a release out of the lists. Refused while an install runs it; its builds stay for other releases."""
+def delete(tx: Write, release: str, *, force: bool = False) -> None:
+    """Take a release out of the lists; its builds stay for other releases.
+
+    Refused while installs run it, unless by `force`: they go on with it, and nobody can deploy or roll back to it any more.
+    """
     row = find(tx, release)
     users = tx.all(
         select(InstallRow.name)
         .join(InstalledComponentRow, col(InstalledComponentRow.install_id) == col(InstallRow.id))
-        .where(InstalledComponentRow.release_id == row.id)
+        .where(InstalledComponentRow.release_id == row.id, col(InstallRow.deleted_at).is_(None))
     )
-    if users:
+    if users and not force:
         raise InUseError(
             f"release {row.number} runs on: {', '.join(sorted(set(users)))}", remedy="Deploy another release there first."
         )
     row.deleted_at = tx.now
-    tx.emit("release.deleted", row.id, before={"number": row.number}, app_id=row.app_id)
+    after = {"force": True, "runs_on": sorted(set(users))} if force else None
+    tx.emit("release.deleted", row.id, before={"number": row.number}, after=after, app_id=row.app_id)

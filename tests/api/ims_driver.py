@@ -24,6 +24,7 @@ from api.agents import health
 from api.app import create_app
 from api.contract.agents import sign_in_message
 from api.db.doorbell import Doorbell, Listener
+from api.deploys import due
 from api.jobs import outcomes
 from api.settings import Intervals, Settings
 from api.tokens import service as tokens
@@ -110,6 +111,8 @@ class Ims:
         """What the running server does every second."""
         await self.state.db.write("system", outcomes.sweep, INTERVALS)
         await self.state.db.write("system", health.sweep, INTERVALS)
+        if await self.state.db.read(due.overdue):
+            await self.state.db.write("system", due.sweep, self.state.vault)
 
     async def pass_time(self, seconds: float) -> None:
         """Let the clock move, and the server notice."""
