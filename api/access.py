@@ -11,6 +11,7 @@ from api.contract.problems import UnauthorizedError
 from api.ims import Ims, get_ims
 from api.monitoring.log import note
 from api.tokens import service as tokens
+from api.tokens.secrets import hash_secret
 
 _bearer = HTTPBearer(auto_error=False, description="A token of this IMS, or an agent's access token.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
@@ -42,12 +43,23 @@ async def agent(ims: Annotated[Ims, Depends(get_ims)], credentials: Credentials)
     return caller
 
 
-def idempotency_key(request: Request) -> str | None:
+async def agent_session(ims: Annotated[Ims, Depends(get_ims)], credentials: Credentials) -> AgentCaller:
+    """The agent that calls, without a query if it called before: the transaction checks that it is still signed in."""
+    known = ims.sessions.find(hash_secret(_secret(credentials)), ims.db.now())
+    if known is None:
+        known = await agent(ims, credentials)
+        ims.sessions.remember(known)
+    note(agent_id=known.id)
+    return known
+
+
+async def idempotency_key(request: Request) -> str | None:
     """The Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header), if there is one."""
     return request.headers.get("idempotency-key")
 
 
 Admin = Annotated[str, Depends(admin)]
 AgentOf = Annotated[AgentCaller, Depends(agent)]
+AgentSession = Annotated[AgentCaller, Depends(agent_session)]
 State = Annotated[Ims, Depends(get_ims)]
 Key = Annotated[str | None, Depends(idempotency_key)]

@@ -145,6 +145,10 @@ class Database:
             result: R = rehearsed.result
             return result
 
+    def now(self) -> datetime:
+        """The time, by the clock that transactions go by."""
+        return self._clock()
+
     @property
     def queued(self) -> int:
         """How many writes wait for their turn."""
