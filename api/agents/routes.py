@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from api.access import Admin, AgentOf, State
+from api.access import AdminOfInstall, AgentOf, State, Viewer
 from api.agents import service
 from api.contract.agents import (
     LOG_CHUNK_BYTES,
@@ -35,27 +35,27 @@ _CHUNK_LIMIT = 128 * 1024
 
 
 @people.post("/enrollments", status_code=201)
-async def create_enrollment(body: EnrollmentCreate, ims: State, actor: Admin) -> EnrollmentCreated:
+async def create_enrollment(body: EnrollmentCreate, ims: State, caller: AdminOfInstall) -> EnrollmentCreated:
     """Make a one-time token with which one agent can enrol."""
-    return await ims.db.write(actor, service.create_enrollment, body, seconds=ims.settings.intervals.enrollment)
+    return await caller.write(service.create_enrollment, body, seconds=ims.settings.intervals.enrollment)
 
 
 @people.get("")
-async def list_agents(ims: State, _: Admin, limit: Limit = 100, after: After = None, install: str | None = None) -> Page[Agent]:
+async def list_agents(caller: Viewer, limit: Limit = 100, after: After = None, install: str | None = None) -> Page[Agent]:
     """Page through the agents, of one install or of all."""
-    return await ims.db.read(service.list_agents, limit=limit, after=after, install=install)
+    return await caller.read(service.list_agents, limit=limit, after=after, install=install)
 
 
 @people.get("/{agent}")
-async def get_agent(agent: str, ims: State, _: Admin) -> Agent:
+async def get_agent(agent: str, caller: Viewer) -> Agent:
     """One agent."""
-    return await ims.db.read(lambda tx: service.public(service.find(tx, agent)))
+    return await caller.read(lambda tx: service.public(service.find(tx, agent)))
 
 
 @people.delete("/{agent}", status_code=204)
-async def revoke_agent(agent: str, ims: State, actor: Admin) -> None:
+async def revoke_agent(agent: str, caller: AdminOfInstall) -> None:
     """End an agent's access at once."""
-    await ims.db.write(actor, service.revoke, agent)
+    await caller.write(service.revoke, agent)
 
 
 @protocol.post("/enroll")

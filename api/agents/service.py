@@ -23,11 +23,13 @@ from api.contract.agents import (
     sign_in_message,
 )
 from api.contract.base import AgentKind, Page
-from api.contract.problems import ConflictError, InvalidError, NotFoundError, UnauthorizedError
+from api.contract.problems import ConflictError, ForbiddenError, InvalidError, NotFoundError, UnauthorizedError
 from api.db.pages import page
+from api.db.scope import EVERYTHING
 from api.db.transaction import Read, Write
 from api.installs import service as installs
 from api.installs.models import InstallRow
+from api.jobs import queue
 from api.tokens.secrets import hash_secret, new_secret
 
 _CLOCK_SKEW_SECONDS = 300
@@ -52,7 +54,9 @@ def public(row: AgentRow) -> Agent:
 
 def list_agents(tx: Read, *, limit: int, after: str | None, install: str | None) -> Page[Agent]:
     """One page of agents."""
-    query = select(AgentRow)
+    # A build agent belongs to the IMS as a whole: only a scope of everything has it.
+    app = select(InstallRow.app_id).where(InstallRow.id == AgentRow.install_id).scalar_subquery()
+    query = tx.scope.narrow(select(AgentRow), app=app, install=AgentRow.install_id)
     if install:
         query = query.where(AgentRow.install_id == installs.find(tx, install).id)
     return page(tx, query, col(AgentRow.id), public, limit=limit, after=after)
@@ -61,17 +65,28 @@ def list_agents(tx: Read, *, limit: int, after: str | None, install: str | None)
 def find(tx: Read, agent: str) -> AgentRow:
     """One agent's row. Raises NotFoundError."""
     row = tx.session.get(AgentRow, agent)
-    if row is None:
+    if row is None or not _visible(tx, row):
         raise NotFoundError(f"there is no agent {agent!r}")
     return row
 
 
+def _visible(tx: Read, row: AgentRow) -> bool:
+    if tx.scope == EVERYTHING:
+        return True
+    install = tx.session.get(InstallRow, row.install_id) if row.install_id else None
+    return install is not None and tx.scope.holds(app_id=install.app_id, install_id=install.id)
+
+
 def revoke(tx: Write, agent: str) -> None:
-    """End an agent's access at once; the install may then enrol another one."""
+    """End an agent's access at once; the install may then enrol another one.
+
+    Its next call is refused: a heartbeat of a job, or the poll that it waits in, which is answered now.
+    """
     row = find(tx, agent)
     if row.revoked_at is None:
         row.revoked_at = tx.now
         tx.emit("agent.revoked", row.id)
+        tx.ring(queue.topic(row.kind, row.install_id))
 
 
 def create_enrollment(tx: Write, body: EnrollmentCreate, *, seconds: float) -> EnrollmentCreated:
@@ -79,6 +94,11 @@ def create_enrollment(tx: Write, body: EnrollmentCreate, *, seconds: float) -> E
     if (body.kind == "install") != (body.install_id is not None):
         need = "needs the install's id or name" if body.kind == "install" else "has no install"
         raise InvalidError.at("install_id", f"an enrolment of a {body.kind} agent {need}")
+    if body.kind == "build" and tx.scope != EVERYTHING:
+        raise ForbiddenError(
+            "a build agent serves every app, and the token's scope is narrower",
+            remedy="Use an admin token with the scope `all`.",
+        )
     install = installs.find(tx, body.install_id, field="install_id") if body.install_id else None
     secret = new_secret("exce")
     row = EnrollmentRow(

@@ -51,14 +51,14 @@ def public(tx: Read, row: BuildRow) -> Build:
 def get(tx: Read, build: str) -> Build:
     """One build."""
     row = tx.session.get(BuildRow, build)
-    if row is None:
+    if row is None or not tx.scope.holds(app_id=row.app_id, install_id=None):
         raise NotFoundError(f"there is no build {build!r}")
     return public(tx, row)
 
 
 def list_builds(tx: Read, *, limit: int, after: str | None, app_id: str | None, newest_first: bool) -> Page[Build]:
     """One page of builds."""
-    query = select(BuildRow)
+    query = tx.scope.narrow(select(BuildRow), app=BuildRow.app_id)
     if app_id:
         query = query.where(BuildRow.app_id == app_id)
     return page(tx, query, col(BuildRow.id), lambda r: public(tx, r), limit=limit, after=after, newest_first=newest_first)

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from api.agents import service as agents
+from api.contract.access import TokenCreated
 from api.contract.agents import EnrollmentCreate
-from api.contract.resources import TokenCreated
 from api.ims import Ims
 from api.server import DataInUseError, listen, lock, serve
 from api.settings import Intervals, Settings, UnusableDataError

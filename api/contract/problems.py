@@ -82,6 +82,12 @@ class UnauthorizedError(ProblemError):
     status, code, title = 401, "unauthorized", "Not signed in"
 
 
+class ForbiddenError(ProblemError):
+    """The token's role, or its scope, isn't enough for this route. The remedy names what is needed."""
+
+    status, code, title = 403, "forbidden", "Not allowed"
+
+
 class NotFoundError(ProblemError):
     """No such object, or none that this token may see."""
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.access import Admin, Key, State
+from api.access import Deployer, Key, State, Viewer
 from api.contract.base import Page
 from api.contract.resources import Deploy, DeployCreate
 from api.db.idempotency import once
@@ -13,35 +13,34 @@ router = APIRouter(prefix="/v1/deploys", tags=["deploys"])
 
 
 @router.post("", status_code=201)
-async def create_deploy(body: DeployCreate, ims: State, actor: Admin, key: Key) -> Deploy:
+async def create_deploy(body: DeployCreate, ims: State, caller: Deployer, key: Key) -> Deploy:
     """Bring a release to an install, or tear the install down."""
-    return await ims.db.write(
-        actor,
-        lambda tx: once(tx, key, body, Deploy, lambda: view.public(tx, service.create(tx, ims.vault, body))),
+    return await caller.write(
+        lambda tx: once(tx, key, body, Deploy, lambda: view.public(tx, service.create(tx, ims.vault, body)))
     )
 
 
 @router.get("")
 async def list_deploys(
-    ims: State, _: Admin, limit: Limit = 100, after: After = None, install: str | None = None, order: Order = "asc"
+    caller: Viewer, limit: Limit = 100, after: After = None, install: str | None = None, order: Order = "asc"
 ) -> Page[Deploy]:
     """Page through the deploys, of one install or of all."""
-    return await ims.db.read(view.list_deploys, limit=limit, after=after, install=install, newest_first=order == "desc")
+    return await caller.read(view.list_deploys, limit=limit, after=after, install=install, newest_first=order == "desc")
 
 
 @router.get("/{deploy}")
-async def get_deploy(deploy: str, ims: State, _: Admin, wait: Wait = 0, seen: int | None = None) -> Deploy:
+async def get_deploy(deploy: str, ims: State, caller: Viewer, wait: Wait = 0, seen: int | None = None) -> Deploy:
     """One deploy; with `wait` and `seen`, held back until its version is another one than `seen`."""
     return await long_poll(
         ims.db.doorbell,
         service.topic(deploy),
-        lambda: ims.db.read(view.get, deploy),
+        lambda: caller.read(view.get, deploy),
         lambda found: found.version != seen or found.ended_at is not None,
         wait,
     )
 
 
 @router.post("/{deploy}/cancel")
-async def cancel_deploy(deploy: str, ims: State, actor: Admin) -> Deploy:
+async def cancel_deploy(deploy: str, caller: Deployer) -> Deploy:
     """Stop a deploy as soon as it is safe."""
-    return await ims.db.write(actor, lambda tx: view.public(tx, service.cancel(tx, deploy)))
+    return await caller.write(lambda tx: view.public(tx, service.cancel(tx, deploy)))

@@ -63,7 +63,7 @@ def get(tx: Read, deploy: str) -> Deploy:
 
 def list_deploys(tx: Read, *, limit: int, after: str | None, install: str | None, newest_first: bool) -> Page[Deploy]:
     """One page of deploys."""
-    query = select(DeployRow)
+    query = tx.scope.narrow(select(DeployRow), app=DeployRow.app_id, install=DeployRow.install_id)
     if install:
         query = query.where(DeployRow.install_id == installs.find(tx, install).id)
     return page(tx, query, col(DeployRow.id), lambda row: public(tx, row), limit=limit, after=after, newest_first=newest_first)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.access import Admin, State
+from api.access import ViewerOfAll
 from api.contract.base import Page
 from api.contract.resources import Event
 from api.events import service
@@ -16,19 +16,18 @@ router = APIRouter(prefix="/v1/events", tags=["events"])
 
 @router.get("")
 async def list_events(
-    ims: State,
-    _: Admin,
+    caller: ViewerOfAll,
     limit: Limit = 100,
     after: Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="The `after` of the page before.")] = None,
     object_id: str | None = None,
     action: str | None = None,
 ) -> Page[Event]:
     """Page through the history, of one object, one action or all."""
-    return await ims.db.read(service.page, limit=limit, after=after, object_id=object_id, action=action)
+    return await caller.read(service.page, limit=limit, after=after, object_id=object_id, action=action)
 
 
 @router.get("/verify")
-async def verify_events(ims: State, _: Admin) -> Verification:
+async def verify_events(caller: ViewerOfAll) -> Verification:
     """Check the hash chain from its beginning."""
-    broken = await ims.db.read(service.verify)
+    broken = await caller.read(service.verify)
     return Verification(whole=broken is None, broken_at=broken)

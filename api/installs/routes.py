@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from api.access import Admin, Key, State
+from api.access import Editor, EditorOfApp, Key, State, Viewer
 from api.contract.base import Page
 from api.contract.resources import Install, InstallCreate, InstallUpdate
 from api.db.idempotency import once
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1/installs", tags=["installs"])
 
 @router.post("", status_code=201)
 async def create_install(
-    body: InstallCreate, ims: State, actor: Admin, key: Key, response: Response, dry_run: DryRun = False
+    body: InstallCreate, ims: State, caller: EditorOfApp, key: Key, response: Response, dry_run: DryRun = False
 ) -> Install:
     """Make an install."""
 
@@ -27,22 +27,22 @@ async def create_install(
 
     if dry_run:
         response.status_code = 200
-        return await ims.db.rehearse(actor, change)
-    install = await ims.db.write(actor, change)
+        return await caller.rehearse(change)
+    install = await caller.write(change)
     set_etag(response, install.version)
     return install
 
 
 @router.get("")
-async def list_installs(ims: State, _: Admin, limit: Limit = 100, after: After = None, app: str | None = None) -> Page[Install]:
+async def list_installs(caller: Viewer, limit: Limit = 100, after: After = None, app: str | None = None) -> Page[Install]:
     """Page through the installs, of one app or of all."""
-    return await ims.db.read(service.list_installs, limit=limit, after=after, app=app)
+    return await caller.read(service.list_installs, limit=limit, after=after, app=app)
 
 
 @router.get("/{install}")
-async def get_install(install: str, ims: State, _: Admin, response: Response) -> Install:
+async def get_install(install: str, caller: Viewer, response: Response) -> Install:
     """One install, by id or name."""
-    found = await ims.db.read(service.get, install)
+    found = await caller.read(service.get, install)
     set_etag(response, found.version)
     return found
 
@@ -52,7 +52,7 @@ async def update_install(
     install: str,
     body: InstallUpdate,
     ims: State,
-    actor: Admin,
+    caller: Editor,
     expected: IfMatch,
     response: Response,
     dry_run: DryRun = False,
@@ -63,12 +63,12 @@ async def update_install(
         check_version(expected, service.find(tx, install).version)
         return service.update(tx, ims.vault, install, body)
 
-    found = await (ims.db.rehearse(actor, change) if dry_run else ims.db.write(actor, change))
+    found = await (caller.rehearse(change) if dry_run else caller.write(change))
     set_etag(response, found.version)
     return found
 
 
 @router.delete("/{install}", status_code=204)
-async def delete_install(install: str, ims: State, actor: Admin) -> None:
+async def delete_install(install: str, caller: Editor) -> None:
     """Delete an install on which nothing runs."""
-    await ims.db.write(actor, service.delete, install)
+    await caller.write(service.delete, install)

@@ -10,6 +10,7 @@ from api.agents.service import AgentCaller
 from api.contract.agents import LOG_CHUNK_BYTES
 from api.contract.problems import AttemptClosedError, InvalidError, NotFoundError
 from api.db.transaction import Read, Write
+from api.jobs import view
 from api.jobs.models import JobRow, LogChunkRow
 
 _GRACE_SECONDS = 300
@@ -62,9 +63,7 @@ def read(tx: Read, folder: Path, job_id: str, attempt: int | None, offset: int) 
 
     `attempt` None takes the current one. Raises NotFoundError.
     """
-    job = tx.session.get(JobRow, job_id)
-    if job is None:
-        raise NotFoundError(f"there is no job {job_id!r}")
+    job = view.find(tx, job_id)
     rows = tx.all(
         select(LogChunkRow)
         .where(LogChunkRow.job_id == job_id, LogChunkRow.attempt == (attempt or job.attempt))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api.access import Admin, State
+from api.access import State, Viewer
 from api.contract.agents import Job
 from api.contract.base import Page
 from api.http import LARGEST, After, Limit, Order, Wait, long_poll
@@ -15,23 +15,23 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 @router.get("")
 async def list_jobs(
-    ims: State, _: Admin, limit: Limit = 100, after: After = None, state: str | None = None, order: Order = "asc"
+    caller: Viewer, limit: Limit = 100, after: After = None, state: str | None = None, order: Order = "asc"
 ) -> Page[Job]:
     """Page through the jobs, in one state or in all."""
-    return await ims.db.read(view.list_jobs, limit=limit, after=after, state=state, newest_first=order == "desc")
+    return await caller.read(view.list_jobs, limit=limit, after=after, state=state, newest_first=order == "desc")
 
 
 @router.get("/{job}")
-async def get_job(job: str, ims: State, _: Admin) -> Job:
+async def get_job(job: str, caller: Viewer) -> Job:
     """One job."""
-    return await ims.db.read(view.get, job)
+    return await caller.read(view.get, job)
 
 
 @router.get("/{job}/logs", response_class=Response)
 async def get_log(
     job: str,
     ims: State,
-    _: Admin,
+    caller: Viewer,
     offset: Annotated[int, Query(ge=0, description="Bytes of text to leave out.")] = 0,
     attempt: Annotated[int | None, Query(ge=1, le=LARGEST, description="Which attempt; the current one if left out.")] = None,
     wait: Wait = 0,
@@ -43,7 +43,7 @@ async def get_log(
     text, end = await long_poll(
         ims.db.doorbell,
         f"job:{job}",
-        lambda: ims.db.read(logs.read, ims.logs, job, attempt, offset),
+        lambda: caller.read(logs.read, ims.logs, job, attempt, offset),
         lambda found: bool(found[0]),
         wait,
     )
