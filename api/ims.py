@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from api.db.database import Database
 from api.installs.vault import Vault
 from api.jobs.payloads import Sources
+from api.rate_limits import Limiter
 from api.settings import Settings
 
 
@@ -18,6 +19,7 @@ class Ims:
     settings: Settings
     db: Database
     vault: Vault
+    limiter: Limiter
 
     @property
     def sources(self) -> Sources:

@@ -28,12 +28,35 @@ class Intervals:
 
 
 @dataclass(frozen=True)
+class Rate:
+    """So many calls at once, and so many in a minute from then on."""
+
+    burst: int
+    per_minute: float
+
+
+@dataclass(frozen=True)
+class RateLimits:
+    """How often routes may be called that take a secret from somebody who isn't signed in yet.
+
+    What one client address may do. Many agents can share one address, so each has a limit of its own beside it.
+    """
+
+    enroll: Rate = Rate(20, 20)
+    sign_in: Rate = Rate(10_000, 10_000)
+    sign_in_of_agent: Rate = Rate(20, 10)
+    login: Rate = Rate(30, 30)
+    registry_token: Rate = Rate(1000, 1000)
+
+
+@dataclass(frozen=True)
 class Settings:
     """Where an IMS keeps its data, and under which URL agents and registries' clients reach it."""
 
     data: Path
     public_url: str
     intervals: Intervals = field(default_factory=Intervals)
+    rate_limits: RateLimits = field(default_factory=RateLimits)
 
     @property
     def database(self) -> Path:

@@ -59,14 +59,16 @@ async def revoke_agent(agent: str, caller: AdminOfInstall) -> None:
 
 
 @protocol.post("/enroll")
-async def enroll(body: EnrollRequest, ims: State) -> EnrollResponse:
+async def enroll(body: EnrollRequest, request: Request, ims: State) -> EnrollResponse:
     """Become an agent. Needs no bearer token: the one-time token in the body is the proof."""
+    ims.limiter.enter("enroll", request)
     return await ims.db.write("enrollment", service.enroll, body)
 
 
 @protocol.post("/session")
-async def sign_in(body: SignInRequest, ims: State) -> SignInResponse:
+async def sign_in(body: SignInRequest, request: Request, ims: State) -> SignInResponse:
     """Get an access token. Needs no bearer token: the signature is the proof."""
+    ims.limiter.enter("sign_in", request, agent_id=body.agent_id)
     return await ims.db.write(f"agent:{body.agent_id}"[:64], service.sign_in, body, seconds=ims.settings.intervals.access_token)
 
 

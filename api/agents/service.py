@@ -23,7 +23,14 @@ from api.contract.agents import (
     sign_in_message,
 )
 from api.contract.base import AgentKind, Page
-from api.contract.problems import ConflictError, ForbiddenError, InvalidError, NotFoundError, UnauthorizedError
+from api.contract.problems import (
+    AgentRevokedError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    UnauthorizedError,
+)
 from api.db.pages import page
 from api.db.scope import EVERYTHING
 from api.db.transaction import Read, Write
@@ -202,7 +209,7 @@ def sign_in(tx: Write, body: SignInRequest, *, seconds: float) -> SignInResponse
     """Give an agent that proves its key a fresh access token. An earlier one ends: two copies of one agent can't both work."""
     row = tx.session.get(AgentRow, body.agent_id)
     if row is None or row.revoked_at is not None:
-        raise UnauthorizedError("the agent isn't known or was revoked", remedy="Enrol it anew, with an empty home folder.")
+        raise AgentRevokedError("the agent isn't known or was revoked", remedy="Enrol it anew, with an empty home folder.")
     if abs(int(tx.now.timestamp()) - body.timestamp) > _CLOCK_SKEW_SECONDS:
         raise UnauthorizedError("the agent's clock differs from the server's by more than 5 minutes", remedy="Set the clock.")
     if body.nonce in row.nonces:

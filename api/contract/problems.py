@@ -82,6 +82,12 @@ class UnauthorizedError(ProblemError):
     status, code, title = 401, "unauthorized", "Not signed in"
 
 
+class AgentRevokedError(UnauthorizedError):
+    """The agent was revoked, or never was one: no sign-in will ever work again. It stops."""
+
+    code, title = "agent_revoked", "Agent revoked"
+
+
 class ForbiddenError(ProblemError):
     """The token's role, or its scope, isn't enough for this route. The remedy names what is needed."""
 
@@ -122,6 +128,16 @@ class AttemptClosedError(ProblemError):
     """The attempt has ended: the log uploader stops."""
 
     status, code, title = 410, "attempt_closed", "Attempt closed"
+
+
+class RateLimitedError(ProblemError):
+    """Too many calls. `retry_after` goes into the header of that name."""
+
+    status, code, title, retryable = 429, "rate_limited", "Too many requests", True
+
+    def __init__(self, detail: str, *, retry_after: int, remedy: str = "") -> None:
+        super().__init__(detail, remedy=remedy)
+        self.retry_after = retry_after
 
 
 class PreconditionFailedError(ProblemError):
