@@ -17,7 +17,7 @@ from agent.journal import Journal
 from agent.own_log import OwnLogFormatter
 from agent.report import Office
 from agent.session import Session
-from agent.worker import Limits, Worker
+from agent.worker import Limits, RevokedError, Worker
 from api.client import ImsClient, UnreachableError
 from api.contract.base import AgentKind
 
@@ -81,7 +81,13 @@ async def serve(
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, worker.stop)
             start.say(f"Agent {identity.enrolled.agent_id} waits for jobs from {start.url}; stop it with Ctrl-C.")
-            await worker.run()
+            try:
+                await worker.run()
+            except RevokedError:
+                raise StartError(
+                    f"the IMS at {start.url} has revoked this agent ({identity.enrolled.agent_id}); its jobs were stopped. "
+                    "If that is a mistake, ask the vendor for a new enrolment token and start with an empty --home"
+                ) from None
             start.say("The agent has stopped.")
 
 

@@ -14,6 +14,7 @@ from agent.identity import Identity
 from agent.spool import Chunk
 from api.client import ApiError, ImsClient, retry_after
 from api.contract.agents import Finish, Heartbeat, HeartbeatAnswer, Lease, LeaseRequest, SignInResponse
+from api.contract.problems import AgentRevokedError
 
 T = TypeVar("T")
 
@@ -52,6 +53,8 @@ class Session:
         self._access_token: str | None = None
         self._renew_at = 0.0
         self._signing_in = asyncio.Lock()
+        self.revoked = asyncio.Event()
+        """Set once the IMS has said that it will never take a sign-in of this agent again."""
 
     async def lease(self, request: LeaseRequest) -> Lease | Idle:
         """Ask for a job; answers after up to `request.wait_seconds`."""
@@ -115,12 +118,13 @@ class Session:
     async def _token(self) -> str:
         async with self._signing_in:
             if self._access_token is None or self._clock() >= self._renew_at:
-                answer = await self._anonymous.call(
-                    "POST",
-                    "/v1/agent/session",
-                    body=self._identity.sign_in(int(self._wall()), secrets.token_urlsafe(24)),
-                    answer=SignInResponse,
-                )
+                body = self._identity.sign_in(int(self._wall()), secrets.token_urlsafe(24))
+                try:
+                    answer = await self._anonymous.call("POST", "/v1/agent/session", body=body, answer=SignInResponse)
+                except ApiError as error:
+                    if error.code == AgentRevokedError.code:
+                        self.revoked.set()
+                    raise
                 self._access_token = answer.access_token
                 self._renew_at = self._clock() + answer.expires_in * (1 - _EARLY)
             return self._access_token

@@ -32,6 +32,7 @@ from api.contract.agents import (
 from api.contract.base import AgentKind
 from api.contract.problems import (
     PROBLEM_MEDIA_TYPE,
+    AgentRevokedError,
     AttemptClosedError,
     InvalidError,
     ProblemError,
@@ -83,6 +84,7 @@ class AgentProtocolServer:
     sign_ins: int = 0
     leases: int = 0
     down: bool = False
+    revoked: bool = False
     refuse_results: bool = False
     public_key: str | None = None
     url: str = ""
@@ -111,6 +113,11 @@ class AgentProtocolServer:
         """Wait until something that an agent does makes `condition` true."""
         async with asyncio.timeout(60), self._moved:
             await self._moved.wait_for(condition)
+
+    def revoke(self) -> None:
+        """End the agent's access, as the IMS does: its next call is refused."""
+        self.revoked = True
+        self._access_token = None
 
     def forget_sign_ins(self) -> None:
         """Let all access tokens expire."""
@@ -143,6 +150,8 @@ class AgentProtocolServer:
 
     async def sign_in(self, request: Request) -> Response:
         body = SignInRequest.model_validate_json(await request.body())
+        if self.revoked:
+            raise AgentRevokedError("the agent was revoked")
         assert self.public_key
         assert body.nonce not in self._nonces
         self._nonces.add(body.nonce)
