@@ -19,9 +19,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from agent.bundle.platform import current_platform
-from agent.durable import write_durably
+from agent.durable import flush_folder, write_durably
 from api.client import ImsClient
-from api.contract.agents import EnrollRequest, EnrollResponse, SignInRequest, sign_in_message
+from api.contract.agents import (
+    EnrollRequest,
+    EnrollResponse,
+    RotateKeyRequest,
+    SignInRequest,
+    rotate_key_message,
+    sign_in_message,
+)
 
 VERSION = version("exclave")
 
@@ -51,6 +58,23 @@ class Identity:
             signature=base64.b64encode(signature).decode(),
             version=VERSION,
         )
+
+    def rotation(self, new: Ed25519PrivateKey, timestamp: int, nonce: str) -> RotateKeyRequest:
+        """The wish to have `new` as this agent's key."""
+        public = public_half(new)
+        message = rotate_key_message(self.enrolled.agent_id, public, timestamp, nonce)
+        return RotateKeyRequest(
+            public_key=public,
+            timestamp=timestamp,
+            nonce=nonce,
+            old_signature=base64.b64encode(self.key.sign(message)).decode(),
+            new_signature=base64.b64encode(new.sign(message)).decode(),
+        )
+
+
+def public_half(key: Ed25519PrivateKey) -> str:
+    """A key's public half as the protocol writes it: raw bytes in base64."""
+    return base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
 
 
 class Home:
@@ -92,11 +116,10 @@ class Home:
         `vendor_key` is the public key (PEM) with which a build agent signs. Raises ApiError, UnreachableError or IdentityError.
         """
         key = self._key()
-        public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         platform = current_platform()
         request = EnrollRequest(
             token=token,
-            public_key=base64.b64encode(public).decode(),
+            public_key=public_half(key),
             name=name,
             version=VERSION,
             platform=f"{platform.os}/{platform.architecture}",
@@ -108,11 +131,52 @@ class Home:
 
     def _key(self) -> Ed25519PrivateKey:
         """The agent's own key, made on first use. It never leaves the folder."""
-        file = self.folder / "agent.key"
+        file = self._key_file
         if not file.exists():
-            made = Ed25519PrivateKey.generate()
-            write_durably(file, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        key = load_pem_private_key(file.read_bytes(), password=None)
-        if not isinstance(key, Ed25519PrivateKey):
-            raise IdentityError(f"{file} is not an Ed25519 key; remove it and enrol the agent anew")
-        return key
+            _write_key(file, Ed25519PrivateKey.generate())
+        return _read_key(file)
+
+    # Changing the key: the next one lies beside the current one until the IMS has it, so that a kill at any point leaves the
+    # key that the IMS knows among the two.
+
+    def next_key(self) -> Ed25519PrivateKey | None:
+        """The key of a rotation that didn't come to its end."""
+        return _read_key(self._next_file) if self._next_file.exists() else None
+
+    def make_next_key(self) -> Ed25519PrivateKey:
+        """A new key, on the disk before anybody hears of it."""
+        made = Ed25519PrivateKey.generate()
+        _write_key(self._next_file, made)
+        return made
+
+    def take_next_key(self) -> None:
+        """The IMS has the next key: it is the agent's now."""
+        self._next_file.replace(self._key_file)
+        flush_folder(self.folder)
+
+    def drop_next_key(self) -> None:
+        """The IMS never got the next key."""
+        self._next_file.unlink(missing_ok=True)
+
+    def key_age(self, now: float) -> float:
+        """How old the key is, in seconds."""
+        return now - self._key_file.stat().st_mtime
+
+    @property
+    def _key_file(self) -> Path:
+        return self.folder / "agent.key"
+
+    @property
+    def _next_file(self) -> Path:
+        return self.folder / "agent.key.next"
+
+
+def _write_key(file: Path, key: Ed25519PrivateKey) -> None:
+    write_durably(file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def _read_key(file: Path) -> Ed25519PrivateKey:
+    key = load_pem_private_key(file.read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise IdentityError(f"{file} is not an Ed25519 key; remove it and enrol the agent anew")
+    return key

@@ -5,10 +5,11 @@ import gzip
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.identity import Identity
 from agent.spool import Chunk
@@ -45,7 +46,7 @@ class Session:
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._identity = identity
+        self.identity = identity
         self._wall = wall
         self._clock = clock
         self._anonymous = ImsClient(url, None, http)
@@ -102,6 +103,21 @@ class Session:
         """Report how an attempt ended. The same report again is harmless."""
         await self._signed_in(lambda: self._ims.call("POST", f"/v1/agent/jobs/{job_id}/finish", body=report))
 
+    async def rotate_key(self, new: Ed25519PrivateKey) -> None:
+        """Tell the IMS the agent's next key, and use it from then on."""
+        body = self.identity.rotation(new, int(self._wall()), secrets.token_urlsafe(24))
+        await self._signed_in(lambda: self._ims.call("POST", "/v1/agent/rotate-key", body=body))
+        self.use(replace(self.identity, key=new))
+
+    def use(self, identity: Identity) -> None:
+        """Sign in as this agent from now on."""
+        self.identity = identity
+        self._access_token = None
+
+    async def sign_in(self) -> None:
+        """Check that the IMS takes this agent's key."""
+        await self._token()
+
     async def _signed_in(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make the call; if the token isn't accepted, sign in anew and make it once more."""
         before = self._access_token
@@ -118,7 +134,7 @@ class Session:
     async def _token(self) -> str:
         async with self._signing_in:
             if self._access_token is None or self._clock() >= self._renew_at:
-                body = self._identity.sign_in(int(self._wall()), secrets.token_urlsafe(24))
+                body = self.identity.sign_in(int(self._wall()), secrets.token_urlsafe(24))
                 try:
                     answer = await self._anonymous.call("POST", "/v1/agent/session", body=body, answer=SignInResponse)
                 except ApiError as error:

@@ -19,6 +19,7 @@ from api.contract.agents import (
     HeartbeatAnswer,
     Lease,
     LeaseRequest,
+    RotateKeyRequest,
     SignInRequest,
     SignInResponse,
 )
@@ -70,6 +71,12 @@ async def sign_in(body: SignInRequest, request: Request, ims: State) -> SignInRe
     """Get an access token. Needs no bearer token: the signature is the proof."""
     ims.limiter.enter("sign_in", request, agent_id=body.agent_id)
     return await ims.db.write(f"agent:{body.agent_id}"[:64], service.sign_in, body, seconds=ims.settings.intervals.access_token)
+
+
+@protocol.post("/rotate-key", status_code=204)
+async def rotate_key(body: RotateKeyRequest, ims: State, agent: AgentOf) -> None:
+    """Replace the agent's key; the same request again is harmless. The agent then signs in with the new one."""
+    await ims.db.write(f"agent:{agent.id}", service.rotate_key, agent, body)
 
 
 @protocol.post("/lease", responses={204: {"description": "No job; come back after `Retry-After` seconds."}})

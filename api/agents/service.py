@@ -18,8 +18,10 @@ from api.contract.agents import (
     EnrollmentCreated,
     EnrollRequest,
     EnrollResponse,
+    RotateKeyRequest,
     SignInRequest,
     SignInResponse,
+    rotate_key_message,
     sign_in_message,
 )
 from api.contract.base import AgentKind, Page
@@ -210,24 +212,59 @@ def sign_in(tx: Write, body: SignInRequest, *, seconds: float) -> SignInResponse
     row = tx.session.get(AgentRow, body.agent_id)
     if row is None or row.revoked_at is not None:
         raise AgentRevokedError("the agent isn't known or was revoked", remedy="Enrol it anew, with an empty home folder.")
-    if abs(int(tx.now.timestamp()) - body.timestamp) > _CLOCK_SKEW_SECONDS:
-        raise UnauthorizedError("the agent's clock differs from the server's by more than 5 minutes", remedy="Set the clock.")
-    if body.nonce in row.nonces:
-        raise UnauthorizedError("the sign-in was used already")
-    try:
-        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(row.public_key))
-        key.verify(base64.b64decode(body.signature), sign_in_message(row.id, body.timestamp, body.nonce))
-    except (InvalidSignature, ValueError):
+    message = sign_in_message(row.id, body.timestamp, body.nonce)
+    _check_fresh(tx, row, body.timestamp, body.nonce)
+    if not _signed(row.public_key, message, body.signature):
         tx.note_refusal("agent.sign_in_refused", row.id, {"reason": "wrong signature"})
-        raise UnauthorizedError("the signature isn't that of the agent's key") from None
+        raise UnauthorizedError("the signature isn't that of the agent's key")
     secret = new_secret("exca")
     row.access_hash = hash_secret(secret)
     row.access_until = tx.now + timedelta(seconds=seconds)
-    fresh = tx.now.timestamp() - _CLOCK_SKEW_SECONDS
-    row.nonces = {**{nonce: at for nonce, at in row.nonces.items() if at >= fresh}, body.nonce: body.timestamp}
+    _use_up(tx, row, body.timestamp, body.nonce)
     row.version = body.version
     row.last_seen_at = tx.now
     return SignInResponse(access_token=secret, expires_in=int(seconds))
+
+
+def _check_fresh(tx: Read, row: AgentRow, timestamp: int, nonce: str) -> None:
+    if abs(int(tx.now.timestamp()) - timestamp) > _CLOCK_SKEW_SECONDS:
+        raise UnauthorizedError("the agent's clock differs from the server's by more than 5 minutes", remedy="Set the clock.")
+    if nonce in row.nonces:
+        raise UnauthorizedError("the signature was used already")
+
+
+def _use_up(tx: Write, row: AgentRow, timestamp: int, nonce: str) -> None:
+    fresh = tx.now.timestamp() - _CLOCK_SKEW_SECONDS
+    row.nonces = {**{used: at for used, at in row.nonces.items() if at >= fresh}, nonce: timestamp}
+
+
+def _signed(public_key: str, message: bytes, signature: str) -> bool:
+    try:
+        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key, validate=True))
+        key.verify(base64.b64decode(signature), message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def rotate_key(tx: Write, caller: AgentCaller, body: RotateKeyRequest) -> None:
+    """Replace an agent's key by one that both the old and the new key have signed for. The same again changes nothing.
+
+    The session goes on: it is the caller's own, and ends at its next sign-in, which needs the new key.
+    """
+    row = still_signed_in(tx, caller)
+    if row.public_key == body.public_key:
+        return
+    _check_fresh(tx, row, body.timestamp, body.nonce)
+    message = rotate_key_message(row.id, body.public_key, body.timestamp, body.nonce)
+    if not _signed(row.public_key, message, body.old_signature):
+        tx.note_refusal("agent.rotation_refused", row.id, {"reason": "wrong signature of the old key"})
+        raise UnauthorizedError("the old signature isn't that of the agent's key")
+    if not _signed(body.public_key, message, body.new_signature):
+        raise InvalidError.at("new_signature", "not made with `public_key`, or that isn't an Ed25519 key (32 bytes in base64)")
+    _use_up(tx, row, body.timestamp, body.nonce)
+    row.public_key = body.public_key
+    tx.emit("agent.key_rotated", row.id)
 
 
 def authenticate(tx: Read, secret: str) -> AgentCaller:

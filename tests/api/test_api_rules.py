@@ -24,6 +24,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/deploys"): {"install_id": "a"},
     ("POST", "/v1/agents/enrollments"): {"kind": "build"},
     ("POST", "/v1/tokens"): {"name": "a"},
+    ("POST", "/v1/agent/rotate-key"): {},
     ("POST", "/v1/agent/lease"): {"wait_seconds": 0},
     ("POST", "/v1/agent/jobs/{job}/heartbeat"): {"attempt": 1},
     ("POST", "/v1/agent/jobs/{job}/finish"): {"attempt": 1, "outcome": "cancelled"},

@@ -33,6 +33,7 @@ BODIES: dict[tuple[str, str], Body] = {
     ("POST", "/v1/deploys"): {"install_id": "{install}", "kind": "teardown"},
     ("POST", "/v1/agents/enrollments"): {"kind": "install", "install_id": "{install}"},
     ("POST", "/v1/tokens"): {"name": "new"},
+    ("POST", "/v1/agent/rotate-key"): {},
     ("POST", "/v1/agent/lease"): {"wait_seconds": 0},
     ("POST", "/v1/agent/jobs/{job}/heartbeat"): {"attempt": 1},
     ("POST", "/v1/agent/jobs/{job}/finish"): {"attempt": 1, "outcome": "cancelled"},
