@@ -20,6 +20,8 @@ from api.db.database import Database
 from api.db.scope import Scope
 from api.db.transaction import Read, Write
 from api.ims import Ims, get_ims
+from api.logins import service as logins
+from api.logins.cookies import check_same_origin, cookie
 from api.tokens import service as tokens
 
 P = ParamSpec("P")
@@ -73,21 +75,25 @@ class Caller:
 
         return within
 
-    def whoami(self) -> Whoami:
-        """What the caller may do, in the contract's words."""
-        one = self.identity
-        return Whoami(
-            name=one.name,
-            role=one.role,
-            permissions=[permission for permission, roles in PERMISSIONS.items() if one.role in roles],
-            scope=str(one.scope),
-            scope_name=one.scope_name,
-            expires_at=one.expires_at,
-        )
+
+def whoami(one: Identity) -> Whoami:
+    """What somebody may do, in the contract's words."""
+    return Whoami(
+        name=one.name,
+        role=one.role,
+        permissions=[permission for permission, roles in PERMISSIONS.items() if one.role in roles],
+        scope=str(one.scope),
+        scope_name=one.scope_name,
+        expires_at=one.expires_at,
+    )
 
 
 def identify(tx: Read, secret: str) -> tuple[Identity, bool]:
     """Whom a secret belongs to, and whether its use was noted lately. Raises UnauthorizedError."""
+    if secret.startswith(logins.PREFIX):
+        session = logins.authenticate(tx, secret)
+        scope, name = Scope(session.app_id, session.install_id), f"person:{session.name}"
+        return Identity(session.id, name, session.role, scope, session.scope_name, session.expires_at), True
     row = tokens.authenticate(tx, secret)
     scope = Scope(row.app_id, row.install_id)
     return Identity(row.id, f"token:{row.name}", row.role, scope, row.scope_name, row.expires_at), tokens.used_lately(row, tx)
@@ -100,11 +106,14 @@ class Needs:
     permission: Permission
     reach: Reach = "install"
 
-    async def __call__(self, ims: Annotated[Ims, Depends(get_ims)], credentials: _Credentials) -> Caller:
+    async def __call__(self, request: Request, ims: Annotated[Ims, Depends(get_ims)], credentials: _Credentials) -> Caller:
         """The caller. Raises UnauthorizedError, or ForbiddenError if its role or its scope isn't enough."""
-        if credentials is None:
+        secret = credentials.credentials if credentials else cookie(request, ims.settings, "session")
+        if not secret:
             raise UnauthorizedError("the request has no bearer token", remedy="Send `Authorization: Bearer <token>`.")
-        identity, fresh = await ims.db.read(identify, credentials.credentials)
+        if not credentials:
+            check_same_origin(request, ims.settings)
+        identity, fresh = await ims.db.read(identify, secret)
         self._check(identity)
         if not fresh:
             await ims.db.write("system", tokens.touch, identity.id)

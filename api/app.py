@@ -29,6 +29,8 @@ from api.installs.routes import router as install_routes
 from api.installs.vault import Vault
 from api.jobs import outcomes
 from api.jobs.routes import router as job_routes
+from api.logins.routes import browser as login_pages
+from api.logins.routes import programs as login_routes
 from api.rate_limits import Limiter
 from api.registry.app import create_registry, registry_routes
 from api.registry.errors import TooManyRequestsError
@@ -53,6 +55,8 @@ ROUTERS: list[APIRouter] = [
     job_routes,
     event_routes,
     token_routes,
+    login_routes,
+    login_pages,
 ]
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from api.contract.access import TokenRole
+
 
 class UnusableDataError(ValueError):
     """A file in the data folder can't be used. The text names it, and says what to do."""
@@ -50,6 +52,29 @@ class RateLimits:
 
 
 @dataclass(frozen=True)
+class LoginRule:
+    """Gives a role and a scope to people whose ID token has `value` in the claim `claim` (as its value, or one of a list)."""
+
+    claim: str
+    value: str
+    role: TokenRole
+    scope: str = "all"
+
+
+@dataclass(frozen=True)
+class Oidc:
+    """The OpenID provider with which people log in. The first rule that fits counts; whom none fits may not enter."""
+
+    issuer: str
+    client_id: str
+    client_secret: str | None = field(repr=False)
+    rules: tuple[LoginRule, ...]
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
+    name_claim: str = "email"
+    session_seconds: float = 8 * 3600
+
+
+@dataclass(frozen=True)
 class Settings:
     """Where an IMS keeps its data, and under which URL agents and registries' clients reach it."""
 
@@ -57,6 +82,7 @@ class Settings:
     public_url: str
     intervals: Intervals = field(default_factory=Intervals)
     rate_limits: RateLimits = field(default_factory=RateLimits)
+    oidc: Oidc | None = None
 
     @property
     def database(self) -> Path:

@@ -140,6 +140,24 @@ class RateLimitedError(ProblemError):
         self.retry_after = retry_after
 
 
+class AuthorizationPendingError(ProblemError):
+    """RFC 8628: the person hasn't confirmed yet. The program asks again after its interval."""
+
+    status, code, title, retryable = 400, "authorization_pending", "Not confirmed yet", True
+
+
+class AccessDeniedError(ProblemError):
+    """RFC 8628: the person said no. The program stops asking."""
+
+    status, code, title = 400, "access_denied", "Denied"
+
+
+class LoginOffError(ProblemError):
+    """The IMS has no OpenID provider in its settings: there are only tokens."""
+
+    status, code, title = 404, "login_off", "No login here"
+
+
 class PreconditionFailedError(ProblemError):
     """`If-Match` names another version than the current one: somebody changed the object meanwhile."""
 

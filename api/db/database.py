@@ -105,6 +105,10 @@ class Database:
         self._writer = threading.Thread(target=self._write_loop, name="db-writer", daemon=True)
         self._writer.start()
 
+    def now(self) -> datetime:
+        """The time, by the clock that transactions go by."""
+        return self._clock()
+
     async def read(self, query: Callable[Concatenate[Read, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `query(read, …)` on a reader's thread and give back what it returns."""
 

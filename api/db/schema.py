@@ -18,6 +18,7 @@ import api.deploys.models
 import api.events.models
 import api.installs.models
 import api.jobs.models
+import api.logins.models
 import api.releases.models
 import api.tickets.models
 import api.tokens.models  # noqa: F401  (each import registers its tables)

@@ -19,6 +19,13 @@ PUBLIC = {
     ("GET", "/v1"),
     ("POST", "/v1/agent/enroll"),
     ("POST", "/v1/agent/session"),
+    ("POST", "/v1/login/device"),
+    ("POST", "/v1/login/device/token"),
+    ("GET", "/login"),
+    ("GET", "/login/callback"),
+    ("GET", "/login/done"),
+    ("GET", "/login/device"),
+    ("POST", "/login/device"),
 }
 """Routes that need no token; each has a proof of its own, or nothing to hide."""
 
@@ -165,6 +172,8 @@ async def test_an_object_of_another_app_does_not_exist(
             assert (status, "forbidden" in text) == (403, True), (route, text)
         elif "{" in route[1]:
             assert (status, "not_found" in text) == (404, True), (route, text)
+        elif route == ("DELETE", "/v1/session"):
+            assert status == 204, "a token is no login: nothing happens"
         elif route in BODIES:
             assert status == 422, (route, text)
         else:
@@ -188,6 +197,8 @@ async def test_the_scope_of_an_install_shows_its_app_but_not_the_other_installs(
             assert status == 200, (route, text)
         elif "{" in route[1]:
             assert (status, "not_found" in text) == (404, True), (route, text)
+        elif route == ("DELETE", "/v1/session"):
+            assert status == 204
         elif route[0] == "GET":
             assert status == 200
             assert not [foreign[name] for name in ("install", "deploy", "job", "agent") if foreign[name] in text], route
