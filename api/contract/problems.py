@@ -135,8 +135,10 @@ class RateLimitedError(ProblemError):
 
     status, code, title, retryable = 429, "rate_limited", "Too many requests", True
 
-    def __init__(self, detail: str, *, retry_after: int, remedy: str = "") -> None:
-        super().__init__(detail, remedy=remedy)
+    def __init__(
+        self, detail: str, *, retry_after: int = 1, remedy: str = "", errors: list[FieldProblem] | None = None
+    ) -> None:
+        super().__init__(detail, remedy=remedy, errors=errors)
         self.retry_after = retry_after
 
 

@@ -32,6 +32,12 @@ def test_codes_are_stable_and_each_has_one_meaning() -> None:
         "stale_attempt": 409,
         "attempt_closed": 410,
         "precondition_failed": 412,
+        "forbidden": 403,
+        "agent_revoked": 401,
+        "rate_limited": 429,
+        "authorization_pending": 400,
+        "access_denied": 400,
+        "login_off": 404,
     }
 
 

@@ -1,5 +1,7 @@
-"""People log in with OpenID Connect; programs with the device flow. The provider here is a fake over real HTTP with real
-RS256 keys, written from OpenID Connect Core 1.0 and Discovery 1.0."""
+"""People log in with OpenID Connect; programs with the device flow.
+
+The provider here is a fake, over real HTTP with real RS256 keys, written from OpenID Connect Core 1.0 and Discovery 1.0.
+"""
 
 import asyncio
 import base64
