@@ -29,6 +29,7 @@ class Attempt:
         self._cancellation = Cancellation()
         self._agent_stops = False
         self._uploader = office.uploader(lease.job_id, lease.attempt, redactor)
+        self._uploader.pace(lease.log_seconds)
 
     def stop(self, *, force: bool) -> None:
         """Ask the work to end because the agent ends."""
@@ -42,7 +43,8 @@ class Attempt:
         self._say("begins" if not lease.resumed else "goes on")
         work = asyncio.create_task(self._work(), name=f"work {lease.job_id}")
         heartbeat = asyncio.create_task(
-            heartbeat_loop(office.session, lease, self._cancellation), name=f"heartbeat loop {lease.job_id}"
+            heartbeat_loop(office.session, lease, self._cancellation, self._uploader.pace),
+            name=f"heartbeat loop {lease.job_id}",
         )
         uploading = asyncio.create_task(self._uploader.run(), name=f"log loop {lease.job_id}")
         try:
@@ -62,7 +64,7 @@ class Attempt:
     async def _work(self) -> Finish | None:
         """How the work ended; None if the agent stops and a later process can begin it again."""
         attempt = self._lease.attempt
-        context = JobContext(self._lease.job_id, self._uploader.line, self._redactor, self._cancellation)
+        context = JobContext(self._lease.job_id, self._uploader.line, self._redactor, self._cancellation, attempt)
         try:
             result = await self._executor.run(self._lease.payload, context)
         except JobFailedError as error:

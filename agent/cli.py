@@ -6,7 +6,7 @@ What the agents are made of is imported when one is started, so that `exclave te
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, Unpack
+from typing import Literal, TypeVar, Unpack
 
 import click
 
@@ -20,11 +20,15 @@ def _agent_options(command: Command) -> Command:
     for option in reversed(
         [
             click.option("--url", required=True, envvar="EXCLAVE_URL", help="The IMS's address."),
-            click.option("--token", envvar="EXCLAVE_AGENT_TOKEN", help="The one-time enrolment token; for the first start."),
+            click.option(
+                "--token",
+                envvar="EXCLAVE_AGENT_TOKEN",
+                help="The one-time enrolment token, better as EXCLAVE_AGENT_TOKEN: arguments show in the process list.",
+            ),
             click.option(
                 "--token-file",
                 type=click.Path(dir_okay=False, path_type=Path),
-                help="A file with the token, which keeps it out of the process list.",
+                help="A file with the one-time enrolment token, for the first start; - reads it from standard input.",
             ),
             click.option(
                 "--home",
@@ -76,11 +80,56 @@ def build_command(**options: Unpack[AgentOptions]) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="The writer's file that `exclave registry` makes: url, username and password of the customer's registry.",
 )
-def install_command(registry_credentials: Path, **options: Unpack[AgentOptions]) -> None:
+@click.option(
+    "--secrets-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The only folder that `ref+file` references of the vendor may read; else `secrets` in --home.",
+)
+@click.option(
+    "--secrets-env-prefix",
+    default="EXCLAVE_SECRET_",
+    show_default=True,
+    help="The only environment variables that `ref+env` references may read begin so.",
+)
+@click.option(
+    "--approval",
+    type=click.Choice(["customer", "ims"]),
+    help="`customer`: apply nothing that wasn't approved on this machine, whatever the IMS says; `ims`: ask only where the "
+    "install's own setting does. Kept in the home folder for later starts.  [default: as before, at first ims]",
+)
+def install_command(
+    registry_credentials: Path,
+    secrets_dir: Path | None,
+    secrets_env_prefix: str,
+    approval: Literal["customer", "ims"] | None,
+    **options: Unpack[AgentOptions],
+) -> None:
     """Bring deploys into the customer's account that this machine is in."""
     from agent.start import start_install_agent
 
-    start_install_agent(options, registry_credentials)
+    start_install_agent(options, registry_credentials, approval, secrets_dir, secrets_env_prefix)
+
+
+@agent_command.command("approve")
+@click.argument("deploy", required=False)
+@click.option("--url", required=True, envvar="EXCLAVE_URL", help="The IMS's address.")
+@click.option(
+    "--home",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder of the install agent, which may be running.",
+)
+@click.option("--component", help="Only the plan of this component.")
+@click.option("--reject", is_flag=True, help="Say no instead.")
+@click.option("--note", default="", help="Why; the vendor sees it.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def approve_command(
+    deploy: str | None, url: str, home: Path, component: str | None, reject: bool, note: str, yes: bool
+) -> None:
+    """Approve the plans that wait for the customer, of DEPLOY or of all deploys, on the machine of the install agent."""
+    from agent.approve import approve
+
+    approve(url, home, deploy=deploy, component=component, reject=reject, note=note, yes=yes)
 
 
 @agent_command.command("rotate-key")

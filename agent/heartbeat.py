@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from agent.cancellation import Cancellation
 from agent.session import Session
@@ -14,8 +15,12 @@ _LOST = {404, 409, 410}
 _FASTEST_RETRY = 1.0
 
 
-async def heartbeat_loop(session: Session, lease: Lease, cancellation: Cancellation) -> None:
+async def heartbeat_loop(
+    session: Session, lease: Lease, cancellation: Cancellation, pace_log: Callable[[float], None] = lambda seconds: None
+) -> None:
     """Renew `lease` until it is lost; returns then, and ends otherwise only by being cancelled.
+
+    `pace_log` hears how long log lines may wait.
 
     While the IMS can't be reached the job goes on: its attempt stays the current one until the IMS gives out another.
     """
@@ -36,6 +41,7 @@ async def heartbeat_loop(session: Session, lease: Lease, cancellation: Cancellat
             log.warning("heartbeat of %s: %s", lease.job_id, error)
         else:
             wait = interval = answer.heartbeat_seconds
+            pace_log(answer.log_seconds)
             if answer.cancel != "none":
                 log.info("heartbeat of %s: asked to stop (%s)", lease.job_id, answer.cancel)
                 cancellation.request(answer.cancel)

@@ -3,13 +3,15 @@
 import base64
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -29,6 +31,7 @@ from api.contract.agents import (
     rotate_key_message,
     sign_in_message,
 )
+from api.contract.sealed_box import public_text
 
 VERSION = version("exclave")
 
@@ -47,16 +50,20 @@ class Identity:
 
     key: Ed25519PrivateKey
     enrolled: EnrollResponse
+    sealing_key: X25519PrivateKey
+    """Secrets on their way to this agent are sealed to it."""
 
     def sign_in(self, timestamp: int, nonce: str) -> SignInRequest:
         """Proof that this agent holds its key, at `timestamp` (Unix seconds)."""
-        signature = self.key.sign(sign_in_message(self.enrolled.agent_id, timestamp, nonce))
+        sealing_key = public_text(self.sealing_key)
+        signature = self.key.sign(sign_in_message(self.enrolled.agent_id, timestamp, nonce, sealing_key))
         return SignInRequest(
             agent_id=self.enrolled.agent_id,
             timestamp=timestamp,
             nonce=nonce,
             signature=base64.b64encode(signature).decode(),
             version=VERSION,
+            sealing_key=sealing_key,
         )
 
     def rotation(self, new: Ed25519PrivateKey, timestamp: int, nonce: str) -> RotateKeyRequest:
@@ -104,7 +111,7 @@ class Home:
         if not file.exists():
             return None
         try:
-            return Identity(self._key(), EnrollResponse.model_validate_json(file.read_bytes()))
+            return Identity(self._key(), EnrollResponse.model_validate_json(file.read_bytes()), self._sealing_key())
         except (OSError, ValueError) as error:
             raise IdentityError(
                 f"the identity in {self.folder} can't be read ({error}); remove the folder and enrol the agent anew"
@@ -116,6 +123,7 @@ class Home:
         `vendor_key` is the public key (PEM) with which a build agent signs. Raises ApiError, UnreachableError or IdentityError.
         """
         key = self._key()
+        sealing_key = self._sealing_key()
         platform = current_platform()
         request = EnrollRequest(
             token=token,
@@ -123,30 +131,36 @@ class Home:
             name=name,
             version=VERSION,
             platform=f"{platform.os}/{platform.architecture}",
+            sealing_key=public_text(sealing_key),
             vendor_key=vendor_key,
         )
         enrolled = await ims.call("POST", "/v1/agent/enroll", body=request, answer=EnrollResponse)
         write_durably(self.folder / "identity.json", enrolled.model_dump_json(indent=2).encode())
-        return Identity(key, enrolled)
+        return Identity(key, enrolled, sealing_key)
 
     def _key(self) -> Ed25519PrivateKey:
         """The agent's own key, made on first use. It never leaves the folder."""
-        file = self._key_file
-        if not file.exists():
-            _write_key(file, Ed25519PrivateKey.generate())
-        return _read_key(file)
+        return _ed25519(self._key_file, _load_or_make(self._key_file, Ed25519PrivateKey.generate))
+
+    def _sealing_key(self) -> X25519PrivateKey:
+        """The key that opens what is sealed to this agent; as `_key`. A new one is told with the next sign-in."""
+        file = self.folder / "sealing.key"
+        key = _load_or_make(file, X25519PrivateKey.generate)
+        if not isinstance(key, X25519PrivateKey):
+            raise IdentityError(f"{file} is not an X25519 key; remove it, and start the agent again")
+        return key
 
     # Changing the key: the next one lies beside the current one until the IMS has it, so that a kill at any point leaves the
     # key that the IMS knows among the two.
 
     def next_key(self) -> Ed25519PrivateKey | None:
         """The key of a rotation that didn't come to its end."""
-        return _read_key(self._next_file) if self._next_file.exists() else None
+        return _ed25519(self._next_file, _load(self._next_file)) if self._next_file.exists() else None
 
     def make_next_key(self) -> Ed25519PrivateKey:
         """A new key, on the disk before anybody hears of it."""
         made = Ed25519PrivateKey.generate()
-        _write_key(self._next_file, made)
+        _store(self._next_file, made)
         return made
 
     def take_next_key(self) -> None:
@@ -171,12 +185,21 @@ class Home:
         return self.folder / "agent.key.next"
 
 
-def _write_key(file: Path, key: Ed25519PrivateKey) -> None:
+def _load(file: Path) -> PrivateKeyTypes:
+    return load_pem_private_key(file.read_bytes(), password=None)
+
+
+def _store(file: Path, key: Ed25519PrivateKey | X25519PrivateKey) -> None:
     write_durably(file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
-def _read_key(file: Path) -> Ed25519PrivateKey:
-    key = load_pem_private_key(file.read_bytes(), password=None)
+def _load_or_make(file: Path, make: Callable[[], Ed25519PrivateKey | X25519PrivateKey]) -> PrivateKeyTypes:
+    if not file.exists():
+        _store(file, make())
+    return _load(file)
+
+
+def _ed25519(file: Path, key: PrivateKeyTypes) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise IdentityError(f"{file} is not an Ed25519 key; remove it and enrol the agent anew")
     return key

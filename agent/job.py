@@ -17,6 +17,7 @@ class JobContext:
     log: Callable[[str], None]
     redactor: Redactor
     cancellation: Cancellation
+    attempt: int = 1
 
 
 class Executor(Protocol):

@@ -15,13 +15,16 @@ from api.contract.problems import AgentRevokedError
 
 log = logging.getLogger(__name__)
 
-_FLUSH_SECONDS = 1.0
-_CLOSED = {404, 409, 410}
-"""No such job, another attempt is the current one, or this one has ended: no chunk will be taken any more."""
+_FASTEST_SECONDS, _SLOWEST_SECONDS = 0.05, 60.0
+_CLOSED = {404, 409, 410, 413}
+"""No such job, another attempt is the current one, this one has ended, or the log is full: no chunk will be taken any more."""
 
 
 class LogUploader:
-    """Takes the lines of one attempt, redacts them, and sends them in chunks: each second, or as soon as one is full."""
+    """Takes the lines of one attempt, redacts them, and sends them in chunks.
+
+    It sends as often as the IMS asks (`pace`), and as soon as a chunk is full.
+    """
 
     def __init__(
         self,
@@ -39,7 +42,8 @@ class LogUploader:
         self._attempt = attempt
         self._stream = redactor.stream()
         self._clock = clock
-        self._full = asyncio.Event()
+        self._every = 1.0
+        self._wake = asyncio.Event()
         self._sending = asyncio.Lock()
         self._backoff = Backoff()
         self._not_before = 0.0
@@ -49,17 +53,24 @@ class LogUploader:
         """Add a line."""
         self._spool.append(self._stream.feed(text + "\n"))
         if self._spool.waiting >= LOG_CHUNK_BYTES:
-            self._full.set()
+            self._wake.set()
+
+    def pace(self, seconds: float) -> None:
+        """How long lines may wait from now on: the IMS says so, because it knows whether somebody watches."""
+        seconds = min(max(seconds, _FASTEST_SECONDS), _SLOWEST_SECONDS)
+        if seconds < self._every:
+            self._wake.set()  # whoever has begun to watch doesn't wait for the end of the longer time
+        self._every = seconds
 
     async def run(self) -> None:
         """The log loop; ends only by being cancelled, or once the IMS takes no more."""
         while not self._closed:
             try:
-                async with asyncio.timeout(_FLUSH_SECONDS):
-                    await self._full.wait()
+                async with asyncio.timeout(self._every):
+                    await self._wake.wait()
             except TimeoutError:
                 pass
-            self._full.clear()
+            self._wake.clear()
             wait = self._not_before - self._clock()
             if wait > 0:
                 await asyncio.sleep(wait)

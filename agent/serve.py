@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from agent.backoff import Backoff
+from agent.health import HealthReports
 from agent.identity import Home, Identity
 from agent.job import Executor
 from agent.journal import Journal
@@ -78,7 +79,8 @@ async def serve(
                     f"start it with `exclave agent {identity.enrolled.kind}`, or give another folder"
                 )
             identity = await settle(home, identity, start.url, calls)
-            session = Session(start.url, identity, calls)
+            health = HealthReports(home.folder, lambda: worker.jobs)
+            session = Session(start.url, identity, calls, health=health.due)
             office = Office(session, Journal(home.folder / "journal"), spools=home.folder / "logs")
             worker = Worker(office, executor(Machine(home, identity, registries)), start.limits, own_log.watch, once=start.once)
             loop = asyncio.get_running_loop()

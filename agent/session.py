@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.identity import Identity
 from agent.spool import Chunk
 from api.client import ApiError, ImsClient, retry_after
+from api.contract.agent_approvals import AgentDecision, PendingApprovals
 from api.contract.agents import Finish, Heartbeat, HeartbeatAnswer, Lease, LeaseRequest, SignInResponse
+from api.contract.health import Health
 from api.contract.problems import AgentRevokedError
 
 T = TypeVar("T")
@@ -34,7 +36,8 @@ class Idle:
 class Session:
     """The agent protocol, `/v1/agent`, as one agent speaks it. Every method raises ApiError or UnreachableError.
 
-    `wall` gives Unix seconds, `clock` seconds that never jump.
+    `health` gives what is to be said of the machine with the next call, if anything; `wall` gives Unix seconds, `clock` seconds
+    that never jump.
     """
 
     def __init__(
@@ -43,10 +46,12 @@ class Session:
         identity: Identity,
         http: httpx.AsyncClient,
         *,
+        health: Callable[[], Health | None] = lambda: None,
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.identity = identity
+        self._health = health
         self._wall = wall
         self._clock = clock
         self._anonymous = ImsClient(url, None, http)
@@ -59,6 +64,7 @@ class Session:
 
     async def lease(self, request: LeaseRequest) -> Lease | Idle:
         """Ask for a job; answers after up to `request.wait_seconds`."""
+        request = request.model_copy(update={"health": self._health()})
 
         async def ask() -> Lease | Idle:
             response = await self._ims.send(
@@ -74,11 +80,12 @@ class Session:
 
     async def heartbeat(self, job_id: str, attempt: int, timeout: float) -> HeartbeatAnswer:
         """Renew a lease."""
+        body = Heartbeat(attempt=attempt, health=self._health())
         return await self._signed_in(
             lambda: self._ims.call(
                 "POST",
                 f"/v1/agent/jobs/{job_id}/heartbeat",
-                body=Heartbeat(attempt=attempt),
+                body=body,
                 answer=HeartbeatAnswer,
                 timeout=timeout,
             )
@@ -117,6 +124,17 @@ class Session:
     async def sign_in(self) -> None:
         """Check that the IMS takes this agent's key."""
         await self._token()
+
+    async def pending_approvals(self) -> PendingApprovals:
+        """What waits for the customer."""
+        return await self._signed_in(
+            lambda: self._ims.call("GET", "/v1/agent/approvals", answer=PendingApprovals, timeout=_CALL_SECONDS)
+        )
+
+    async def decide(self, deploy_id: str, step_id: str, decision: AgentDecision) -> None:
+        """Give the customer's answer to a plan. The same answer again is harmless."""
+        path = f"/v1/agent/deploys/{deploy_id}/steps/{step_id}/approval"
+        await self._signed_in(lambda: self._ims.call("POST", path, body=decision, timeout=_CALL_SECONDS))
 
     async def _signed_in(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make the call; if the token isn't accepted, sign in anew and make it once more."""

@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from agent.build_executor import BuildExecutor
 from agent.bundle.hcl import warm_up
 from agent.engine.find import EngineNotFoundError, find_engine
 from agent.failure import CodedError
 from agent.identity import Home, HomeInUseError, IdentityError
+from agent.install.approvals import Approvals, Mode
 from agent.install.executor import InstallExecutor
 from agent.install.site import RegistryWriter, Site
 from agent.install.workspace import Components
@@ -25,6 +27,7 @@ from agent.job import Executor
 from agent.oci.vendor_key import VendorKey
 from agent.options import AgentOptions
 from agent.own_log import log_to_stderr
+from agent.secrets.resolve import ENV_PREFIX, Resolver
 from agent.serve import Machine, Start, StartError, rotate_key, serve
 from agent.worker import Limits
 from api.client import ApiError, UnreachableError
@@ -45,8 +48,17 @@ def start_build_agent(options: AgentOptions) -> None:
     _run("build", options, lambda home: key(home).public_pem, executor)
 
 
-def start_install_agent(options: AgentOptions, registry_credentials: Path) -> None:
-    """Run an install agent until it is told to stop. Raises click.ClickException."""
+def start_install_agent(
+    options: AgentOptions,
+    registry_credentials: Path,
+    approval: Mode | None,
+    secrets_dir: Path | None = None,
+    secrets_env_prefix: str = ENV_PREFIX,
+) -> None:
+    """Run an install agent until it is told to stop. `approval` None keeps what an earlier start said.
+
+    Raises click.ClickException.
+    """
     try:
         registry = RegistryWriter.read(registry_credentials)
     except (OSError, ValueError) as error:
@@ -58,6 +70,9 @@ def start_install_agent(options: AgentOptions, registry_credentials: Path) -> No
 
     def executor(machine: Machine) -> Executor:
         enrolled = machine.identity.enrolled
+        approvals = Approvals(machine.home.folder)
+        if approval:
+            approvals.choose(approval)
         return InstallExecutor(
             Site(
                 install_id=enrolled.install_id or "",
@@ -67,6 +82,9 @@ def start_install_agent(options: AgentOptions, registry_credentials: Path) -> No
                 engine=options["engine"],
                 env=os.environ,
                 http=machine.registries,
+                approvals=approvals,
+                sealing_key=machine.identity.sealing_key,
+                resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
             )
         )
 
@@ -117,12 +135,18 @@ def _check_url(url: str) -> None:
 
 
 def _start(kind: AgentKind, options: AgentOptions) -> Start:
+    if click.get_current_context().get_parameter_source("token") is ParameterSource.COMMANDLINE:
+        click.echo("Warning: --token can be seen in the process list; use --token-file, or EXCLAVE_AGENT_TOKEN.", err=True)
+    if options["stop_with_stdin"] and str(options["token_file"]) == "-":
+        raise click.UsageError("--token-file - and --stop-with-stdin both read standard input; give a file")
     url, token, token_file = options["url"], options["token"], options["token_file"]
     _check_url(url)
 
     def read_token() -> str | None:
         if token or not token_file:
             return token
+        if str(token_file) == "-":
+            return sys.stdin.readline().strip()
         try:
             return token_file.read_text().strip()
         except OSError as error:

@@ -61,6 +61,11 @@ class Worker:
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
 
+    @property
+    def jobs(self) -> int:
+        """How many jobs are in work."""
+        return len(self._running)
+
     def stop(self) -> None:
         """Take no more jobs, and end those in progress; called once more, end them at once."""
         if self._stop.is_set():

@@ -22,13 +22,14 @@ from api.db.transaction import Read, Write
 from api.ims import Ims, get_ims
 from api.logins import service as logins
 from api.logins.cookies import check_same_origin, cookie
+from api.monitoring.log import note
 from api.tokens import service as tokens
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _bearer = HTTPBearer(auto_error=False, description="A token of this IMS, or an agent's access token.")
-_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 _WIDTH: dict[Reach, int] = {"install": 0, "app": 1, "all": 2}
 
 
@@ -68,6 +69,10 @@ class Caller:
         """See `Database.rehearse`."""
         return await self.db.rehearse(self.name, self._bound(change), *args, **kwargs)
 
+    def must(self, permission: Permission, reach: Reach = "install") -> None:
+        """For what only a part of a route's calls need beyond its declaration. Raises ForbiddenError."""
+        Needs(permission, reach).check(self.identity)
+
     def _bound(self, run: Callable[..., R]) -> Callable[..., R]:
         def within(tx: Read, *args: Any, **kwargs: Any) -> R:
             tx.scope = self.identity.scope
@@ -106,7 +111,7 @@ class Needs:
     permission: Permission
     reach: Reach = "install"
 
-    async def __call__(self, request: Request, ims: Annotated[Ims, Depends(get_ims)], credentials: _Credentials) -> Caller:
+    async def __call__(self, request: Request, ims: Annotated[Ims, Depends(get_ims)], credentials: Credentials) -> Caller:
         """The caller. Raises UnauthorizedError, or ForbiddenError if its role or its scope isn't enough."""
         secret = credentials.credentials if credentials else cookie(request, ims.settings, "session")
         if not secret:
@@ -114,12 +119,14 @@ class Needs:
         if not credentials:
             check_same_origin(request, ims.settings)
         identity, fresh = await ims.db.read(identify, secret)
-        self._check(identity)
+        self.check(identity)
+        note(actor=identity.name)
         if not fresh:
             await ims.db.write("system", tokens.touch, identity.id)
         return Caller(identity, ims.db)
 
-    def _check(self, identity: Identity) -> None:
+    def check(self, identity: Identity) -> None:
+        """Raises ForbiddenError if this isn't enough."""
         roles = PERMISSIONS[self.permission]
         if identity.role not in roles:
             raise ForbiddenError(
@@ -134,7 +141,7 @@ class Needs:
             )
 
 
-async def agent(ims: Annotated[Ims, Depends(get_ims)], credentials: _Credentials) -> AgentCaller:
+async def agent(ims: Annotated[Ims, Depends(get_ims)], credentials: Credentials) -> AgentCaller:
     """The agent that calls. Raises UnauthorizedError unless it has a current access token."""
     if credentials is None:
         raise UnauthorizedError("the request has no bearer token", remedy="Send `Authorization: Bearer <token>`.")
@@ -142,6 +149,7 @@ async def agent(ims: Annotated[Ims, Depends(get_ims)], credentials: _Credentials
     caller, fresh = await ims.db.read(lambda tx: (caller := agents.authenticate(tx, secret), agents.seen_lately(tx, caller.id)))
     if not fresh:
         await ims.db.write("system", agents.touch, caller.id)
+    note(agent_id=caller.id)
     return caller
 
 

@@ -10,36 +10,53 @@ from importlib.metadata import version
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRouter
 
+from api import housekeeping
 from api.agents.routes import people as agent_routes
 from api.agents.routes import protocol as agent_protocol
 from api.apps.routes import router as app_routes
+from api.body_limit import BodyLimit
 from api.builds.routes import router as build_routes
 from api.components.routes import router as component_routes
 from api.contract.problems import Problem, RateLimitedError
 from api.contract.resources import ServerInfo
 from api.db.database import Database
 from api.db.doorbell import Doorbell
-from api.db.schema import migrate
+from api.db.schema import open_database
+from api.deploys import due
+from api.deploys.action_routes import installs as install_action_routes
+from api.deploys.action_routes import protocol as approval_protocol
+from api.deploys.action_routes import router as deploy_action_routes
 from api.deploys.routes import router as deploy_routes
 from api.errors import install_handlers
-from api.events import service as events
+from api.events.chain import Chain
 from api.events.routes import router as event_routes
 from api.ims import Ims
 from api.installs.routes import router as install_routes
-from api.installs.vault import Vault
-from api.jobs import outcomes
+from api.jobs import log_files, outcomes
 from api.jobs.routes import router as job_routes
 from api.logins.routes import browser as login_pages
 from api.logins.routes import programs as login_routes
+from api.monitoring.metrics import Metrics
+from api.monitoring.middleware import Monitoring
+from api.monitoring.routes import router as monitoring_routes
 from api.rate_limits import Limiter
 from api.registry.app import create_registry, registry_routes
 from api.registry.errors import TooManyRequestsError
 from api.registry.storage import RegistryStorage
 from api.registry.tokens import TokenSigner
 from api.releases.routes import router as release_routes
-from api.settings import Settings
+from api.secrets.keyring import open_vault
+from api.secrets.keys import open_provider
+from api.secrets.routes import router as secret_routes
+from api.secrets.vault import Vault
+from api.settings import UNFINISHED_RESTORE, Settings, UnusableDataError
+from api.statistics.routes import router as statistics_routes
 from api.tickets.service import TicketCredentials
 from api.tokens.routes import router as token_routes
+from api.webhooks.guard import Guard
+from api.webhooks.post import Poster
+from api.webhooks.routes import router as webhook_routes
+from api.webhooks.sender import Sender
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +67,9 @@ ROUTERS: list[APIRouter] = [
     build_routes,
     release_routes,
     deploy_routes,
+    deploy_action_routes,
+    install_action_routes,
+    approval_protocol,
     agent_routes,
     agent_protocol,
     job_routes,
@@ -57,6 +77,10 @@ ROUTERS: list[APIRouter] = [
     token_routes,
     login_routes,
     login_pages,
+    monitoring_routes,
+    secret_routes,
+    webhook_routes,
+    statistics_routes,
 ]
 
 
@@ -71,23 +95,42 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     Whoever stops the server closes `doorbell` first, or its long polls hold the stop up.
     """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    vault = Vault.open(settings.secrets_key, make=not settings.database.exists())  # first, so that no database is without one
-    migrate(settings.database)
-    db = Database(settings.database, clock=clock, doorbell=doorbell or Doorbell(), record=events.record)
+    if (settings.data / UNFINISHED_RESTORE).exists():
+        raise UnusableDataError(f"a restore to {settings.data} was cut off: empty the folder, and restore again")
+    # First, so that no database is without a key. A file that was made in place of a lost one is refused by open_vault.
+    new = settings.database != "sqlite" or not settings.database_file.exists()
+    provider = open_provider(settings.secrets_provider, make=new)
+    driver = open_database(settings)
+    try:
+        vault = open_vault(driver, provider, clock)
+    except BaseException:
+        driver.close()
+        raise
+    db = Database(driver, clock=clock, doorbell=doorbell or Doorbell(), history=Chain())
     storage = RegistryStorage.open(settings.data / "registry")
+    sender = Sender(db, vault, Poster(Guard(settings.webhooks_allow_private)), pace=settings.intervals.webhooks)
+
+    at_end = contextlib.ExitStack()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        db.listen()
+        await log_files.take_over(db, settings.data / "logs")
         await db.write("system", outcomes.forgive_downtime, settings.intervals)
-        sweeper = asyncio.create_task(_sweep(db, settings), name="sweeper")
+        tasks = [
+            asyncio.create_task(_sweep(db, settings, vault), name="sweeper"),
+            asyncio.create_task(housekeeping.run(db, settings), name="housekeeping"),
+            asyncio.create_task(sender.run(), name="webhook-sender"),
+        ]
         try:
             yield
         finally:
-            sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeper
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await db.close()
             storage.close()
+            await asyncio.to_thread(at_end.close)
 
     app = FastAPI(
         title="Exclave IMS",
@@ -100,7 +143,14 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         },
     )
     limiter = Limiter(settings.rate_limits, clock)
-    app.state.ims = Ims(settings, db, vault, limiter)
+    app.state.ims = Ims(settings, db, vault, provider, limiter)
+    app.state.webhook_sender = sender
+    app.state.metrics = metrics = Metrics()
+    db.committed = metrics.committed
+    if settings.otel_endpoint:
+        at_end.callback(_tracing()(app, db, settings.otel_endpoint))
+    app.add_middleware(BodyLimit, largest=settings.body_limit)
+    app.add_middleware(Monitoring, metrics=metrics)  # the last one added is the outermost
     install_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -130,12 +180,24 @@ def _admit(limiter: Limiter, request: Request) -> None:
         raise TooManyRequestsError(error.detail, headers={"Retry-After": str(error.retry_after)}) from error
 
 
-async def _sweep(db: Database, settings: Settings) -> None:
-    """Look for expired leases and due retries, for as long as the server runs."""
+def _tracing() -> Callable[[FastAPI, Database, str], Callable[[], None]]:
+    try:
+        from api.monitoring.tracing import trace
+    except ImportError as error:
+        raise UnusableDataError(
+            f"otel_endpoint needs packages that aren't there ({error.name}): `pip install 'exclave[otel]'`"
+        ) from None
+    return trace
+
+
+async def _sweep(db: Database, settings: Settings, vault: Vault) -> None:
+    """Look for expired leases, due retries, expired approvals and due drift runs, for as long as the server runs."""
     while True:
         await asyncio.sleep(settings.intervals.sweep)
         try:
             if await db.read(outcomes.overdue, settings.intervals):
                 await db.write("system", outcomes.sweep, settings.intervals)
+            if await db.read(due.overdue):
+                await db.write("system", due.sweep, vault)
         except Exception:  # one bad sweep must not be the last: the next one tries again
             _log.exception("the sweep failed")

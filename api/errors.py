@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 _KINDS = get_args(ComponentKind)
 
 
-def _answer(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem_answer(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    """A problem as an answer."""
     return JSONResponse(
         problem.model_dump(mode="json"), status_code=problem.status, media_type=PROBLEM_MEDIA_TYPE, headers=headers
     )
@@ -61,40 +62,45 @@ def install_handlers(app: FastAPI) -> None:
         headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
         if isinstance(error, RateLimitedError):
             headers = {"Retry-After": str(error.retry_after)}
-        return _answer(error.problem(), headers)
+        return problem_answer(error.problem(), headers)
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         # Neither detail nor errors repeat the values: a body may hold secrets.
         errors = [_field_problem(one) for one in error.errors()]
         detail = "; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in errors)
-        return _answer(
+        return problem_answer(
             Problem(type=PROBLEM_TYPE_PREFIX + "invalid", title="Invalid value", status=422, detail=detail, errors=errors)
         )
 
     @app.exception_handler(UnicodeEncodeError)
     async def on_half_a_character(_: Request, __: UnicodeEncodeError) -> JSONResponse:
         # JSON can escape half of a surrogate pair, which neither UTF-8 nor the database has a place for.
-        return _answer(InvalidError("the request has an unpaired surrogate, which is no character").problem())
+        return problem_answer(InvalidError("the request has an unpaired surrogate, which is no character").problem())
 
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error.__cause__, ProblemError):
+            return problem_answer(error.__cause__.problem())
         title = str(error.detail)
         code = title.lower().replace(" ", "_")
-        return _answer(
+        return problem_answer(
             Problem(type=PROBLEM_TYPE_PREFIX + code, title=title, status=error.status_code), dict(error.headers or {})
         )
 
     @app.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> JSONResponse:
-        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return _answer(
+        facts = request.scope.get("exclave.request")
+        _log.error("%s %s failed", request.method, request.url.path, exc_info=error, extra={"request": facts})
+        name = facts.request_id if facts else "unknown"
+        return problem_answer(
             Problem(
                 type=PROBLEM_TYPE_PREFIX + "internal",
                 title="Internal error",
                 status=500,
                 detail="The server made a mistake; its log says more.",
-                remedy="Try again; if it stays, report it with the time of the request.",
+                remedy=f"Try again; if it stays, report it with the request id {name}.",
                 retryable=True,
-            )
+            ),
+            {"X-Request-Id": name},
         )

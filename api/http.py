@@ -18,6 +18,7 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="How many items at most.
 After = Annotated[str | None, Query(description="The `after` of the page before.")]
 Order = Annotated[str, Query(pattern="^(asc|desc)$", description="`desc` = newest first.")]
 Wait = Annotated[float, Query(ge=0, le=60, description="Hold the answer back for so many seconds, until something changes.")]
+Force = Annotated[bool, Query(description="Delete it although others use it; the history says what was left behind.")]
 DryRun = Annotated[bool, Query(description="Check everything, change nothing.")]
 
 

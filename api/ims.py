@@ -6,9 +6,10 @@ from pathlib import Path
 from starlette.requests import HTTPConnection
 
 from api.db.database import Database
-from api.installs.vault import Vault
 from api.jobs.payloads import Sources
 from api.rate_limits import Limiter
+from api.secrets.keys import KeyProvider
+from api.secrets.vault import Vault
 from api.settings import Settings
 
 
@@ -19,6 +20,7 @@ class Ims:
     settings: Settings
     db: Database
     vault: Vault
+    keys: KeyProvider
     limiter: Limiter
 
     @property
@@ -28,7 +30,7 @@ class Ims:
 
     @property
     def logs(self) -> Path:
-        """Where job logs are kept."""
+        """Where an earlier version kept job logs."""
         return self.settings.data / "logs"
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import fcntl
-import logging
 import os
 import socket
 from collections.abc import Callable, Coroutine, Iterator
@@ -31,14 +30,21 @@ class DataInUseError(Exception):
 
 
 def lock(data: Path) -> int:
-    """`sole-writer` across processes: hold the folder until the process ends, however it ends. Returns the descriptor."""
+    """`sole-writer` across processes: hold the folder until the process ends, however it ends. Returns the descriptor.
+
+    Raises DataInUseError, which names the process that holds it, and OSError.
+    """
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        holder = os.pread(handle, 20, 0).decode(errors="replace").strip()
         os.close(handle)
-        raise DataInUseError(f"another process serves {data}: stop it, or choose another folder with --data") from None
+        who = f"another process (pid {holder})" if holder.isdigit() else "another process"
+        raise DataInUseError(f"{who} serves {data}: stop it, or choose another folder with --data") from None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)  # for people: the lock itself is what counts
     return handle
 
 
@@ -128,8 +134,10 @@ async def serve(
     token = await ensure_admin_token(ims)
     config = uvicorn.Config(
         app,
-        log_level=logging.WARNING,
+        log_config=None,  # `configure_logging` has said where to, and what
         access_log=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
         timeout_keep_alive=75,  # longer than an agent is silent between two polls, or its connection breaks under it
         timeout_graceful_shutdown=STOP_SECONDS,
         backlog=4096,

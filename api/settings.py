@@ -1,98 +1,251 @@
-"""The settings of one IMS. The CLI builds them; nothing else reads the environment."""
+"""The settings of one IMS. `api.configuration` fills them from flags, environment and file; nothing else reads those."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import field
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from api.contract.access import TokenRole
+from pydantic import AfterValidator, ByteSize, ConfigDict, Field, SecretStr
+from pydantic.dataclasses import dataclass
+
+from api.contract.access import SCOPE_PATTERN, TokenRole
+
+_STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
+_Seconds = Annotated[float, Field(gt=0)]
+_Days = Annotated[float, Field(ge=0)]
+
+
+UNFINISHED_RESTORE = "restore-unfinished"
+"""While this file is in a data folder, a restore isn't done there."""
 
 
 class UnusableDataError(ValueError):
     """A file in the data folder can't be used. The text names it, and says what to do."""
 
 
-@dataclass(frozen=True)
+def _address(url: str) -> str:
+    if url and not re.match(r"https?://[^/\s]+", url):
+        raise ValueError("not an address; write it like https://ims.example.com")
+    return url.rstrip("/")
+
+
+def _database(value: str) -> str:
+    if value != "sqlite" and not re.match(r"postgresql(\+psycopg)?://", value):
+        raise ValueError("must be `sqlite` or an address like postgresql://user:password@host/name")
+    return value
+
+
+def _secrets_key(value: str) -> str:
+    if not re.match(r"(file|awskms|gcpkms):.", value):
+        raise ValueError("must be `file:PATH`, `awskms:KEY` or `gcpkms:KEY`")
+    return value
+
+
+def _issuer(url: str) -> str:
+    _address(url)
+    return url  # compared letter by letter: some providers' issuers end with a slash
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Intervals:
     """How long things may take, in seconds. The server tells agents theirs in every answer."""
 
-    lease: float = 120
-    heartbeat: float = 15
-    long_poll: float = 50
-    sweep: float = 1
-    """How often expired leases and due retries are looked for."""
-    unknown_before_requeue: float = 30
-    """After a lease expired: how long its own agent may still come back before a job that may run twice is offered again."""
-    unknown_before_failure: float = 3600
-    """The same for a job that must not run twice (apply, destroy), after which it has failed."""
-    ticket: float = 60
-    """How long a pull ticket is good until its first use."""
-    enrollment: float = 3600
-    access_token: float = 900
+    lease: Annotated[_Seconds, Field(ge=1, description="So long may a job go without a sign of its agent.")] = 120
+    heartbeat: Annotated[_Seconds, Field(description="How often an agent prolongs its lease; a quarter of it at most.")] = 15
+    long_poll: Annotated[_Seconds, Field(description="How long an agent's question for work is held back.")] = 50
+    sweep: Annotated[_Seconds, Field(description="How often expired leases and due retries are looked for.")] = 1
+    unknown_before_requeue: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="After a lease expired: how long its own agent may still come back before a job that may run twice "
+            "is offered again.",
+        ),
+    ] = 30
+    unknown_before_failure: Annotated[
+        float,
+        Field(ge=0, description="The same for a job that must not run twice (apply, destroy), after which it has failed."),
+    ] = 3600
+    ticket: Annotated[_Seconds, Field(description="How long a pull ticket is good until its first use.")] = 60
+    log_watched: Annotated[
+        _Seconds, Field(description="How long an agent lets log lines wait while somebody watches the log.")
+    ] = 1
+    log_unwatched: Annotated[_Seconds, Field(description="The same while nobody does.")] = 15
+    watch: Annotated[_Seconds, Field(description="How long somebody who asked for a log counts as watching it.")] = 45
+    offline: Annotated[
+        _Seconds, Field(description="An agent not heard of for so long is called offline: more than two long polls.")
+    ] = 120
+    webhooks: Annotated[_Seconds, Field(description="So long are changes gathered before webhooks are told of them.")] = 0.2
+    enrollment: Annotated[_Seconds, Field(description="How long an enrolment token is good.")] = 3600
+    access_token: Annotated[_Seconds, Field(description="How long an agent's access token is good.")] = 900
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class Rate:
     """So many calls at once, and so many in a minute from then on."""
 
-    burst: int
-    per_minute: float
+    burst: Annotated[int, Field(ge=1, description="How many at once.")]
+    per_minute: Annotated[float, Field(gt=0, description="How many in a minute from then on.")]
 
 
-@dataclass(frozen=True)
+def _rate(burst: int, per_minute: float) -> Any:
+    return field(default_factory=lambda: Rate(burst, per_minute))
+
+
+@dataclass(frozen=True, config=_STRICT)
 class RateLimits:
     """How often routes may be called that take a secret from somebody who isn't signed in yet.
 
     What one client address may do. Many agents can share one address, so each has a limit of its own beside it.
     """
 
-    enroll: Rate = Rate(20, 20)
-    sign_in: Rate = Rate(10_000, 10_000)
-    sign_in_of_agent: Rate = Rate(20, 10)
-    login: Rate = Rate(30, 30)
-    registry_token: Rate = Rate(1000, 1000)
+    enroll: Rate = _rate(20, 20)
+    sign_in: Rate = _rate(10_000, 10_000)
+    sign_in_of_agent: Rate = _rate(20, 10)
+    login: Rate = _rate(30, 30)
+    registry_token: Rate = _rate(1000, 1000)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class LoginRule:
     """Gives a role and a scope to people whose ID token has `value` in the claim `claim` (as its value, or one of a list)."""
 
-    claim: str
-    value: str
+    claim: Annotated[str, Field(min_length=1)]
+    value: Annotated[str, Field(min_length=1)]
     role: TokenRole
-    scope: str = "all"
+    scope: Annotated[str, Field(pattern=SCOPE_PATTERN)] = "all"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class Oidc:
     """The OpenID provider with which people log in. The first rule that fits counts; whom none fits may not enter."""
 
-    issuer: str
-    client_id: str
-    client_secret: str | None = field(repr=False)
-    rules: tuple[LoginRule, ...]
-    scopes: tuple[str, ...] = ("openid", "email", "profile")
-    name_claim: str = "email"
-    session_seconds: float = 8 * 3600
+    issuer: Annotated[
+        str,
+        Field(
+            min_length=1, description="The provider's address, exactly as it writes it; OpenID Connect discovery starts there."
+        ),
+        AfterValidator(_issuer),
+    ]
+    client_id: Annotated[str, Field(min_length=1, description="The client that the provider knows this IMS as.")]
+    rules: Annotated[
+        tuple[LoginRule, ...],
+        Field(
+            description="Who may do what: tables of `claim`, `value`, `role` and `scope`, of which the first that fits counts."
+        ),
+    ]
+    client_secret: Annotated[SecretStr | None, Field(description="The client's secret; better in a file.")] = None
+    client_secret_file: Annotated[Path | None, Field(description="A file with the client's secret.")] = None
+    scopes: Annotated[tuple[str, ...], Field(description="What the provider is asked for.")] = ("openid", "email", "profile")
+    name_claim: Annotated[str, Field(min_length=1, description="The claim of the ID token that names a person.")] = "email"
+    session_seconds: Annotated[_Seconds, Field(description="How long a login lasts, in seconds.")] = 8 * 3600
+
+    def __post_init__(self) -> None:
+        if self.client_secret and self.client_secret_file:
+            raise ValueError("oidc has client_secret and client_secret_file; leave one of them out")
+
+    def secret(self) -> str | None:
+        """The client's secret; a public client has none. A file is read anew at each login. Raises OSError."""
+        if self.client_secret_file:
+            return self.client_secret_file.expanduser().read_text().strip()
+        return self.client_secret.get_secret_value() if self.client_secret else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class Settings:
-    """Where an IMS keeps its data, and under which URL agents and registries' clients reach it."""
+    """Where an IMS keeps its data, under which URL it is reached, and everything else that its operator may choose."""
 
-    data: Path
-    public_url: str
+    data: Annotated[Path, Field(description="The folder for the database, the keys and the registry.")]
+    public_url: Annotated[Address, Field(description="The URL under which agents reach the IMS; else http://HOST:PORT.")]
     intervals: Intervals = field(default_factory=Intervals)
     rate_limits: RateLimits = field(default_factory=RateLimits)
-    oidc: Oidc | None = None
+    host: Annotated[str, Field(min_length=1, description="The address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="The port to listen on; 0 takes any free one.")] = 8420
+    build_agent: Annotated[bool, Field(description="Whether a build agent is started beside the IMS.")] = True
+    engine: Annotated[str | None, Field(description="The build agent's Terraform engine; found by itself if left out.")] = None
+    database: Annotated[
+        str,
+        AfterValidator(_database),
+        Field(description="`sqlite` (a file in the data folder), or `postgresql://user:password@host/name`."),
+    ] = "sqlite"
+    secrets_key: Annotated[
+        str,
+        AfterValidator(_secrets_key),
+        Field(description="The key that encrypts secrets: `file:PATH` (seen from the data folder), `awskms:…` or `gcpkms:…`."),
+    ] = "file:secrets.key"
+    oidc: Annotated[Oidc | None, Field(description="How people log in through an identity provider.")] = None
+    webhooks_allow_private: Annotated[
+        tuple[IPv4Network | IPv6Network, ...],
+        Field(description="Private networks (CIDR) that webhooks may call; none by default."),
+    ] = ()
+    retention_events_days: Annotated[_Days, Field(description="How long history is kept; 0 keeps it for ever.")] = 0
+    retention_jobs_days: Annotated[
+        _Days, Field(description="How long jobs are kept after they ended; 0 keeps them for ever.")
+    ] = 0
+    retention_logs_days: Annotated[
+        _Days, Field(description="How long a job's log is kept after the job has ended; 0 keeps it for ever.")
+    ] = 90
+    retention_health_days: Annotated[
+        _Days, Field(description="How long the history of agents' health is kept; 0 keeps it for ever.")
+    ] = 30
+    retention_webhooks_days: Annotated[
+        _Days, Field(description="How long delivered webhooks are kept; 0 keeps them for ever.")
+    ] = 30
+    log_format: Annotated[
+        Literal["text", "json"], Field(description="`text` for people, `json` for one JSON object a line.")
+    ] = "text"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(description="The least level that is logged; `info` has a line for each request of a person."),
+    ] = "warning"
+    otel_endpoint: Annotated[
+        Address, Field(description="An OTLP/HTTP collector, such as http://127.0.0.1:4318; needs the extra `otel`.")
+    ] = ""
+    metrics_public: Annotated[bool, Field(description="Whether /metrics answers without a token.")] = False
+    trusted_proxies: Annotated[
+        tuple[IPv4Network | IPv6Network, ...],
+        Field(description="Proxies (CIDR) whose X-Forwarded-For and X-Forwarded-Proto are believed."),
+    ] = ()
+    body_limit: Annotated[
+        ByteSize, Field(ge=1024, description="The largest request body outside the registry; bytes, or with a unit: `1MiB`.")
+    ] = ByteSize(1024 * 1024)
+    disk_reserve: Annotated[
+        ByteSize, Field(ge=0, description="With less free on the data folder's disk, the IMS says that it isn't ready.")
+    ] = ByteSize(256 * 1024 * 1024)
+
+    def __post_init__(self) -> None:
+        if self.intervals.heartbeat >= self.intervals.lease:
+            raise ValueError(
+                f"intervals.heartbeat is {self.intervals.heartbeat:g} s, and must be shorter than intervals.lease "
+                f"({self.intervals.lease:g} s)"
+            )
 
     @property
-    def database(self) -> Path:
+    def database_file(self) -> Path:
         """The SQLite file."""
         return self.data / "exclave.db"
 
     @property
-    def secrets_key(self) -> Path:
-        """The key that encrypts secret values: outside the database, mode 0600."""
-        return self.data / "secrets.key"
+    def database_name(self) -> str:
+        """The database as messages name it: without its password."""
+        if self.database == "sqlite":
+            return str(self.database_file)
+        return re.sub(r"(://[^/:@]*):[^@]*@", r"\1:***@", self.database)
+
+    @property
+    def secrets_key_file(self) -> Path | None:
+        """The key that wraps the keys of secret values: outside the database, mode 0600. None if it is in a KMS."""
+        scheme, _, rest = self.secrets_key.partition(":")
+        return self.data / Path(rest).expanduser() if scheme == "file" else None
+
+    @property
+    def secrets_provider(self) -> str:
+        """The key for `secrets.keys.open_provider`: a file's path is whole."""
+        return f"file:{self.secrets_key_file}" if self.secrets_key_file else self.secrets_key
 
     @property
     def admin_token(self) -> Path:

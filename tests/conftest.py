@@ -1,8 +1,10 @@
-"""Marks the tests that run real programs, which `scripts/test unit` leaves out."""
+"""Marks the tests that run real programs, which `scripts/test unit` leaves out; and chooses the database to test with."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgresql import PostgresServer, postgres_server, programs
 
 REAL_PROGRAMS = (
     "e2e",
@@ -28,3 +30,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path == file or file in item.path.parents for file in _FILES):
             item.add_marker(pytest.mark.e2e)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database", choices=("sqlite", "postgresql"), default="sqlite", help="what the IMS keeps its data in")
+    parser.addoption("--examples", type=int, default=10, help="how many lives of jobs and deploys are tried out")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this test process's own."""
+    if programs() is None:
+        pytest.skip("no PostgreSQL server is installed")
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_if_chosen(request: pytest.FixtureRequest) -> PostgresServer | None:
+    """The server with `--database postgresql`; else None."""
+    if request.config.getoption("--database") == "sqlite":
+        return None
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server
+
+
+@pytest.fixture
+def database_url(postgres_if_chosen: PostgresServer | None) -> Iterator[str | None]:
+    """A new, empty database; None is SQLite."""
+    if postgres_if_chosen is None:
+        yield None
+        return
+    url = postgres_if_chosen.new_database()
+    yield url
+    postgres_if_chosen.drop(url)

@@ -2,6 +2,7 @@
 
 from agent.cancellation import unless_cancelled
 from agent.failure import CodedError
+from agent.install.sealed import opened
 from agent.install.site import Site
 from agent.install.sync import sync
 from agent.install.terraform import apply, plan
@@ -23,6 +24,8 @@ class InstallExecutor:
 
     async def run(self, payload: JobPayload, context: JobContext) -> JobResult:
         """Sync, plan, apply or destroy."""
+        if isinstance(payload, TerraformJob):
+            payload = opened(payload, context, self._site)
         match payload:
             case SyncJob():
                 return await unless_cancelled(sync(payload, context, self._site), context.cancellation)

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pydantic import BaseModel, ConfigDict
 
 from agent.engine.find import Engine, EngineName, find_engine
+from agent.install.approvals import Approvals
 from agent.install.workspace import Components
 from agent.oci.client import RegistryClient
 from agent.oci.token import Credential
+from agent.secrets.resolve import Resolver
 
 
 class RegistryWriter(BaseModel):
@@ -39,6 +42,9 @@ class Site:
     engine: str | None
     env: Mapping[str, str]
     http: httpx.AsyncClient
+    approvals: Approvals
+    sealing_key: X25519PrivateKey | None = None
+    resolver: Resolver | None = None
     _engines: dict[EngineName, Engine] = field(default_factory=dict, init=False, repr=False)
 
     def customer_registry(self) -> RegistryClient:

@@ -8,19 +8,23 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from agent.cancellation import unless_cancelled
 from agent.engine.events import ChangeSummary, EngineEvent, parse
 from agent.engine.failures import failure_of, plan_is_stale
 from agent.engine.lock import WorkspaceBusyError, workspace_lock
 from agent.engine.run import Ended, capture, run
 from agent.failure import CodedError, JobFailedError
 from agent.install import errored_state
+from agent.install.inputs import resolve_inputs
 from agent.install.module import Module, prepare, prepared
 from agent.install.plan_summary import secrets, summarize
+from agent.install.sealed import learn_secrets
 from agent.install.site import Site
 from agent.install.variables import Scope, render_variables
 from agent.install.workspace import PlanRecord, SavedPlan, StoredOutput, StoredOutputs, Workspace
 from agent.job import JobContext
 from api.contract.agents import ApplyResult, PlanResult, TerraformJob
+from api.contract.base import Json
 from api.contract.components import TerraformModuleConfig
 from api.contract.resources import PlanSummary
 
@@ -92,15 +96,17 @@ async def plan(job: TerraformJob, context: JobContext, site: Site) -> PlanResult
         _recover_state(workspace, context)
         saved = workspace.begin_plan(context.job_id)
         if job.kind == "plan_destroy" and not errored_state.has_resources(workspace.state):
-            saved.save(PlanRecord(bundle=job.digest, destroy=True, plan_digest=None))
+            saved.save(PlanRecord(bundle=job.digest, destroy=True, plan_digest=None, summary=PlanSummary()))
             return PlanResult(summary=PlanSummary(), plan_digest=_NO_PLAN_DIGEST)
+        resolved = await unless_cancelled(resolve_inputs(job, config, context, site), context.cancellation)
         module = await prepare(job, context, site, workspace, lock)
-        return await _plan(job, config, context, site, saved, module, lock)
+        return await _plan(job, config, resolved, context, site, saved, module, lock)
 
 
 async def _plan(
     job: TerraformJob,
     config: TerraformModuleConfig,
+    resolved: dict[str, Json],
     context: JobContext,
     site: Site,
     saved: SavedPlan,
@@ -110,7 +116,8 @@ async def _plan(
     scope = Scope(
         install_id=job.install_id,
         install_name=job.install_name,
-        inputs={**job.inputs, **job.sensitive_inputs},
+        inputs={**job.inputs, **job.sensitive_inputs, **resolved},
+        secrets=job.secrets,
         outputs=site.components.outputs,
         digests=job.digests,
     )
@@ -131,13 +138,16 @@ async def _plan(
     if not shown.succeeded:
         raise JobFailedError(failure_of("plan", shown))
     document = json.loads(printed)
-    found = list(secrets(document))
+    # Also what only this plan was given: its apply runs without it, and must not show it either.
+    found = [*secrets(document), *resolved.values()]
     context.redactor.learn(found)
     saved.secrets.write_text(json.dumps(found))
     summary = summarize(document, outputs_known=site.components.outputs(job.component))
-    digest = saved.digest()
-    saved.save(PlanRecord(bundle=job.digest, destroy=destroy, plan_digest=digest))
-    return PlanResult(summary=summary, plan_digest=digest)
+    result = PlanResult(summary=summary, plan_digest=saved.digest())
+    said = context.redactor.result(result)
+    kept = said.summary if isinstance(said, PlanResult) else summary
+    saved.save(PlanRecord(bundle=job.digest, destroy=destroy, plan_digest=result.plan_digest, summary=kept))
+    return result
 
 
 async def apply(job: TerraformJob, context: JobContext, site: Site) -> ApplyResult:
@@ -153,6 +163,7 @@ async def apply(job: TerraformJob, context: JobContext, site: Site) -> ApplyResu
     async with _locked(workspace, context) as lock:
         _recover_state(workspace, context)
         saved, record = _approved(job, workspace)
+        site.approvals.check(job, record, record.plan_digest or _NO_PLAN_DIGEST)
         if record.plan_digest is not None:
             module = await prepared(job, context, site, workspace, lock)
             await _apply(job, context, workspace, saved, module, lock)
@@ -197,6 +208,8 @@ def _approved(job: TerraformJob, workspace: Workspace) -> tuple[SavedPlan, PlanR
         raise PlanChangedError(f"the plan of job {job.plan_job_id} is not for this {job.kind} of {job.component}")
     if record.plan_digest is not None and saved.digest() != record.plan_digest:
         raise PlanChangedError(f"the plan file of job {job.plan_job_id} for {job.component} was changed after it was saved")
+    if job.plan_digest is not None and job.plan_digest != (record.plan_digest or _NO_PLAN_DIGEST):
+        raise PlanChangedError(f"the plan of job {job.plan_job_id} for {job.component} is not the one that the IMS knows")
     return saved, record
 
 
@@ -258,7 +271,8 @@ async def _outputs(workspace: Workspace, module: Module, context: JobContext, lo
 
 def _begin(job: TerraformJob, context: JobContext, site: Site) -> tuple[TerraformModuleConfig, Workspace]:
     """Learn the install's secrets before anything is said, and find the workspace."""
-    for value in (*job.sensitive_inputs.values(), *site.components.secrets()):
+    learn_secrets(job.sensitive_inputs, job.secrets, context)
+    for value in site.components.secrets():
         context.redactor.learn(value)
     if not isinstance(job.config, TerraformModuleConfig):
         raise KindNotSupportedError(f"this agent can't run components of kind {job.config.kind}")

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.failure import CodedError
 from api.contract.base import Digest, Json
@@ -40,6 +40,7 @@ class Scope:
     inputs: Mapping[str, Json]
     outputs: Callable[[str], Mapping[str, Json] | None]
     digests: Mapping[str, Digest]
+    secrets: Mapping[str, Json] = field(default_factory=dict)
 
     def resolve(self, reference: Reference) -> Json:
         """The value of a reference. Raises InvalidReferenceError, which never repeats a value."""
@@ -48,6 +49,10 @@ class Scope:
                 if name not in self.inputs:
                     raise InvalidReferenceError(f"the install has no value for input {name!r}; it has: {_names(self.inputs)}")
                 return self.inputs[name]
+            case ("secrets", name):
+                if name not in self.secrets:
+                    raise InvalidReferenceError(f"the job has no secret {name!r}; it has: {_names(self.secrets)}")
+                return self.secrets[name]
             case ("install", "id"):
                 return self.install_id
             case ("install", "name"):

@@ -19,6 +19,7 @@ from pathlib import Path
 from agent.durable import flush_folder, write_durably
 from agent.failure import CodedError
 from api.contract.base import Digest, Json, Model
+from api.contract.resources import PlanSummary
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _REMOVED = ".removed-"
@@ -49,11 +50,12 @@ class StoredOutputs(Model):
 
 
 class PlanRecord(Model):
-    """What a plan was made of. `plan_digest` is None if there was nothing to destroy, and so no plan."""
+    """What a plan was made of, and what it would do. `plan_digest` is None if there was nothing to destroy, and so no plan."""
 
     bundle: Digest
     destroy: bool
     plan_digest: Digest | None
+    summary: PlanSummary | None = None
 
 
 @dataclass(frozen=True)
@@ -163,10 +165,11 @@ class Workspace:
 class Components:
     """All workspaces of one install."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, sweep: bool = True) -> None:
+        """With `sweep`, what an earlier process began to remove is removed: for the agent itself, not for who looks in."""
         self.folder = home / "components"
         self.folder.mkdir(parents=True, exist_ok=True)
-        for gone in self.folder.glob(_REMOVED + "*"):
+        for gone in self.folder.glob(_REMOVED + "*") if sweep else ():
             shutil.rmtree(gone)
 
     def of(self, component: str) -> Workspace:

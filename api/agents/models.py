@@ -2,20 +2,30 @@
 
 from datetime import datetime
 
-from sqlalchemy import Column, String
+from sqlalchemy import Column, Index, String, text
 from sqlmodel import Field, SQLModel
 
 from api.contract.base import AgentKind
+from api.contract.health import Health
 from api.db.columns import JsonOf, UtcDateTime
 
 
 class AgentRow(SQLModel, table=True):
     """An agent, known by its own public key. Its current access token is stored as a hash; a newer sign-in replaces it.
 
-    `nonces` has the sign-ins that could be replayed still: each nonce with its timestamp.
+    `nonces` has the sign-ins that could be replayed still: each nonce with its timestamp. `offline_since` is set once the
+    sweep has told the history that the agent is away; `health_at` names its newest `agent_health` row.
     """
 
     __tablename__ = "agent"
+    __table_args__ = (
+        Index(
+            "agent_online",
+            "last_seen_at",
+            sqlite_where=text("offline_since IS NULL AND revoked_at IS NULL"),
+            postgresql_where=text("offline_since IS NULL AND revoked_at IS NULL"),
+        ),
+    )
 
     id: str = Field(primary_key=True)
     name: str
@@ -23,6 +33,7 @@ class AgentRow(SQLModel, table=True):
     install_id: str | None = Field(default=None, foreign_key="install.id", index=True)
     public_key: str
     vendor_key: str | None = None
+    sealing_key: str | None = None
     version: str
     platform: str
     access_hash: str | None = Field(default=None, index=True)
@@ -31,6 +42,18 @@ class AgentRow(SQLModel, table=True):
     enrolled_at: datetime = Field(sa_type=UtcDateTime)
     last_seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    offline_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    health_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class AgentHealthRow(SQLModel, table=True):
+    """What an agent said of itself in one minute."""
+
+    __tablename__ = "agent_health"
+
+    agent_id: str = Field(foreign_key="agent.id", primary_key=True)
+    at: datetime = Field(sa_column=Column(UtcDateTime, primary_key=True, index=True))
+    health: Health = Field(sa_column=Column(JsonOf(Health), nullable=False))
 
 
 class EnrollmentRow(SQLModel, table=True):

@@ -4,9 +4,10 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import AwareDatetime
 
 from api.access import AdminOfInstall, AgentOf, State, Viewer
-from api.agents import service
+from api.agents import health, service
 from api.contract.agents import (
     LOG_CHUNK_BYTES,
     Agent,
@@ -24,7 +25,9 @@ from api.contract.agents import (
     SignInResponse,
 )
 from api.contract.base import Page
-from api.contract.problems import InvalidError
+from api.contract.health import HealthSample
+from api.contract.logs import JOB_LOG_BYTES
+from api.contract.problems import ContentTooLargeError, LogFullError
 from api.http import LARGEST, After, Limit
 from api.jobs import logs, outcomes, queue
 
@@ -42,15 +45,29 @@ async def create_enrollment(body: EnrollmentCreate, ims: State, caller: AdminOfI
 
 
 @people.get("")
-async def list_agents(caller: Viewer, limit: Limit = 100, after: After = None, install: str | None = None) -> Page[Agent]:
+async def list_agents(
+    ims: State, caller: Viewer, limit: Limit = 100, after: After = None, install: str | None = None
+) -> Page[Agent]:
     """Page through the agents, of one install or of all."""
-    return await caller.read(service.list_agents, limit=limit, after=after, install=install)
+    return await caller.read(service.list_agents, ims.settings.intervals, limit=limit, after=after, install=install)
 
 
 @people.get("/{agent}")
-async def get_agent(agent: str, caller: Viewer) -> Agent:
+async def get_agent(agent: str, ims: State, caller: Viewer) -> Agent:
     """One agent."""
-    return await caller.read(lambda tx: service.public(service.find(tx, agent)))
+    return await caller.read(service.get, agent, ims.settings.intervals)
+
+
+@people.get("/{agent}/health")
+async def get_health(
+    agent: str,
+    caller: Viewer,
+    since: Annotated[AwareDatetime | None, Query(description="Nothing older than this moment.")] = None,
+    limit: Limit = 100,
+    after: Annotated[AwareDatetime | None, Query(description="The `after` of the page before.")] = None,
+) -> Page[HealthSample]:
+    """What an agent said of its machine, at most once a minute, oldest first."""
+    return await caller.read(lambda tx: health.history(tx, service.find(tx, agent).id, since=since, after=after, limit=limit))
 
 
 @people.delete("/{agent}", status_code=204)
@@ -83,6 +100,8 @@ async def rotate_key(body: RotateKeyRequest, ims: State, agent: AgentOf) -> None
 async def lease(body: LeaseRequest, request: Request, ims: State, agent: AgentOf, response: Response) -> Lease | None:
     """Get a job, or the attempt that the agent held before it was restarted."""
     db, intervals, actor = ims.db, ims.settings.intervals, f"agent:{agent.id}"
+    if body.health:
+        await db.write(actor, health.record, agent.id, body.health)
     if body.resume:
         return await db.write(actor, outcomes.resume, agent, body.resume, ims.sources, intervals)
     holding = body.holding
@@ -108,6 +127,8 @@ async def lease(body: LeaseRequest, request: Request, ims: State, agent: AgentOf
 @protocol.post("/jobs/{job}/heartbeat")
 async def heartbeat(job: str, body: Heartbeat, ims: State, agent: AgentOf) -> HeartbeatAnswer:
     """Prolong a lease."""
+    if body.health:
+        await ims.db.write(f"agent:{agent.id}", health.record, agent.id, body.health)
     return await ims.db.write(f"agent:{agent.id}", outcomes.heartbeat, agent, job, body.attempt, ims.settings.intervals)
 
 
@@ -121,13 +142,16 @@ async def put_log(
     attempt: Annotated[int, Query(ge=1)],
     offset: Annotated[int, Query(ge=0, le=LARGEST - LOG_CHUNK_BYTES)],
 ) -> None:
-    """Store one gzip chunk of a job's log; the same chunk again is harmless."""
-    chunk = b""
+    """Store one gzip chunk of a job's log; the same chunk again is harmless. `log_full`: no more is kept of this job."""
+    data = b""
     async for part in request.stream():
-        chunk += part
-        if len(chunk) > _CHUNK_LIMIT:
-            raise InvalidError(f"a log chunk has at most {_CHUNK_LIMIT} bytes of gzip")
-    await ims.db.write(f"agent:{agent.id}", logs.add, ims.logs, agent, job, attempt, seq, offset, chunk)
+        data += part
+        if len(data) > _CHUNK_LIMIT:
+            raise ContentTooLargeError(f"a log chunk has at most {_CHUNK_LIMIT} bytes of gzip")
+    text = await asyncio.to_thread(logs.text_of, data)
+    taken = await ims.db.write(f"agent:{agent.id}", logs.add, agent, job, logs.Chunk(attempt, seq, offset, data, text))
+    if not taken:
+        raise LogFullError(f"the log of {job} has {JOB_LOG_BYTES >> 20} MiB; no more is kept", remedy="Stop sending.")
 
 
 @protocol.post("/jobs/{job}/finish", status_code=204)

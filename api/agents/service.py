@@ -10,8 +10,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from sqlmodel import col, select
 
+from api.agents import health
 from api.agents.models import AgentRow, EnrollmentRow
+from api.agents.versions import check_agent_version
 from api.apps.models import AppRow
+from api.contract import sealed_box
 from api.contract.agents import (
     Agent,
     EnrollmentCreate,
@@ -39,6 +42,7 @@ from api.db.transaction import Read, Write
 from api.installs import service as installs
 from api.installs.models import InstallRow
 from api.jobs import queue
+from api.settings import Intervals
 from api.tokens.secrets import hash_secret, new_secret
 
 _CLOCK_SKEW_SECONDS = 300
@@ -55,20 +59,32 @@ class AgentCaller:
     access_hash: str
 
 
-def public(row: AgentRow) -> Agent:
-    """A row as the API shows it: without keys and hashes."""
-    hidden = {"public_key", "vendor_key", "access_hash", "access_until", "nonces"}
-    return Agent.model_validate(row.model_dump(exclude=hidden))
+def public(tx: Read, rows: list[AgentRow], intervals: Intervals) -> list[Agent]:
+    """Rows as the API shows them: without keys and hashes."""
+    hidden = {"public_key", "vendor_key", "sealing_key", "access_hash", "access_until", "nonces", "offline_since", "health_at"}
+    loads = health.loads(tx, rows)
+    found = []
+    for row in rows:
+        status = health.status(row, tx.now, intervals)
+        since = (row.last_seen_at or row.enrolled_at) if status == "offline" else None
+        found.append(Agent(status=status, offline_since=since, load=loads.get(row.id), **row.model_dump(exclude=hidden)))
+    return found
 
 
-def list_agents(tx: Read, *, limit: int, after: str | None, install: str | None) -> Page[Agent]:
+def get(tx: Read, agent: str, intervals: Intervals) -> Agent:
+    """One agent. Raises NotFoundError."""
+    return public(tx, [find(tx, agent)], intervals)[0]
+
+
+def list_agents(tx: Read, intervals: Intervals, *, limit: int, after: str | None, install: str | None) -> Page[Agent]:
     """One page of agents."""
     # A build agent belongs to the IMS as a whole: only a scope of everything has it.
     app = select(InstallRow.app_id).where(InstallRow.id == AgentRow.install_id).scalar_subquery()
     query = tx.scope.narrow(select(AgentRow), app=app, install=AgentRow.install_id)
     if install:
         query = query.where(AgentRow.install_id == installs.find(tx, install).id)
-    return page(tx, query, col(AgentRow.id), public, limit=limit, after=after)
+    found = page(tx, query, col(AgentRow.id), lambda row: row, limit=limit, after=after)
+    return Page(items=public(tx, found.items, intervals), after=found.after)
 
 
 def find(tx: Read, agent: str) -> AgentRow:
@@ -94,7 +110,7 @@ def revoke(tx: Write, agent: str) -> None:
     row = find(tx, agent)
     if row.revoked_at is None:
         row.revoked_at = tx.now
-        tx.emit("agent.revoked", row.id)
+        tx.emit("agent.revoked", row.id, install_id=row.install_id)
         tx.ring(queue.topic(row.kind, row.install_id))
 
 
@@ -119,7 +135,8 @@ def create_enrollment(tx: Write, body: EnrollmentCreate, *, seconds: float) -> E
         created_at=tx.now,
     )
     tx.session.add(row)
-    tx.emit("enrollment.created", row.id, after={"kind": row.kind, "install": install.name if install else None})
+    after = {"kind": row.kind, "install": install.name if install else None}
+    tx.emit("enrollment.created", row.id, after=after, install_id=row.install_id)
     return EnrollmentCreated(id=row.id, kind=row.kind, install_id=row.install_id, secret=secret, expires_at=row.expires_at)
 
 
@@ -131,6 +148,7 @@ def vendor_keys(tx: Read) -> list[str]:
 
 def enroll(tx: Write, body: EnrollRequest) -> EnrollResponse:
     """Make the caller an agent. The same key with the same token gets the same answer, however often it asks."""
+    check_agent_version(body.version)
     enrollment = tx.first(select(EnrollmentRow).where(EnrollmentRow.secret_hash == hash_secret(body.token)))
     if enrollment is None:
         raise UnauthorizedError("the enrolment token isn't known", remedy="Ask the vendor for a new one.")
@@ -154,14 +172,17 @@ def enroll(tx: Write, body: EnrollRequest) -> EnrollResponse:
         install_id=enrollment.install_id,
         public_key=body.public_key,
         vendor_key=body.vendor_key,
+        sealing_key=body.sealing_key,
         version=body.version,
         platform=body.platform,
         enrolled_at=tx.now,
+        last_seen_at=tx.now,
     )
     tx.session.add(row)
     tx.session.flush()
     enrollment.agent_id = row.id
-    tx.emit("agent.enrolled", row.id, after={"name": row.name, "kind": row.kind, "install_id": row.install_id})
+    after = {"name": row.name, "kind": row.kind, "install_id": row.install_id}
+    tx.emit("agent.enrolled", row.id, after=after, install_id=row.install_id)
     return _answer(tx, row)
 
 
@@ -170,6 +191,7 @@ def _check_keys(tx: Read, enrollment: EnrollmentRow, body: EnrollRequest) -> Non
         Ed25519PublicKey.from_public_bytes(base64.b64decode(body.public_key, validate=True))
     except ValueError:
         raise InvalidError.at("public_key", "not an Ed25519 public key (32 bytes in base64)") from None
+    _check_sealing_key(body.sealing_key)
     if enrollment.kind == "build":
         try:
             key = load_pem_public_key((body.vendor_key or "").encode())
@@ -194,6 +216,14 @@ def _check_keys(tx: Read, enrollment: EnrollmentRow, body: EnrollRequest) -> Non
         )
 
 
+def _check_sealing_key(text: str | None) -> None:
+    try:
+        if text is not None:
+            sealed_box.public_key(text)
+    except ValueError:
+        raise InvalidError.at("sealing_key", "not an X25519 public key (32 bytes in base64)") from None
+
+
 def _answer(tx: Read, row: AgentRow) -> EnrollResponse:
     install = tx.session.get(InstallRow, row.install_id) if row.install_id else None
     app = tx.session.get(AppRow, install.app_id) if install else None
@@ -209,20 +239,25 @@ def _answer(tx: Read, row: AgentRow) -> EnrollResponse:
 
 def sign_in(tx: Write, body: SignInRequest, *, seconds: float) -> SignInResponse:
     """Give an agent that proves its key a fresh access token. An earlier one ends: two copies of one agent can't both work."""
+    check_agent_version(body.version)
     row = tx.session.get(AgentRow, body.agent_id)
     if row is None or row.revoked_at is not None:
         raise AgentRevokedError("the agent isn't known or was revoked", remedy="Enrol it anew, with an empty home folder.")
-    message = sign_in_message(row.id, body.timestamp, body.nonce)
+    message = sign_in_message(row.id, body.timestamp, body.nonce, body.sealing_key)
     _check_fresh(tx, row, body.timestamp, body.nonce)
     if not _signed(row.public_key, message, body.signature):
         tx.note_refusal("agent.sign_in_refused", row.id, {"reason": "wrong signature"})
         raise UnauthorizedError("the signature isn't that of the agent's key")
+    if body.sealing_key and body.sealing_key != row.sealing_key:
+        _check_sealing_key(body.sealing_key)
+        row.sealing_key = body.sealing_key
+        tx.emit("agent.sealing_key_set", row.id, install_id=row.install_id)
     secret = new_secret("exca")
     row.access_hash = hash_secret(secret)
     row.access_until = tx.now + timedelta(seconds=seconds)
     _use_up(tx, row, body.timestamp, body.nonce)
     row.version = body.version
-    row.last_seen_at = tx.now
+    health.seen(tx, row)
     return SignInResponse(access_token=secret, expires_in=int(seconds))
 
 
@@ -295,4 +330,4 @@ def seen_lately(tx: Read, agent_id: str) -> bool:
 
 def touch(tx: Write, agent_id: str) -> None:
     """Note that an agent was heard of."""
-    find(tx, agent_id).last_seen_at = tx.now
+    health.seen(tx, find(tx, agent_id))

@@ -8,7 +8,8 @@ from api.contract.base import Page
 from api.contract.resources import App, AppCreate, AppUpdate
 from api.db.idempotency import once
 from api.db.transaction import Write
-from api.http import After, DryRun, IfMatch, Limit, check_version, set_etag
+from api.deploys import forget
+from api.http import After, DryRun, Force, IfMatch, Limit, check_version, set_etag
 
 router = APIRouter(prefix="/v1/apps", tags=["apps"])
 
@@ -54,6 +55,8 @@ async def update_app(
 
 
 @router.delete("/{app}", status_code=204)
-async def delete_app(app: str, caller: EditorOfApp) -> None:
-    """Delete an app that nothing uses."""
-    await caller.write(service.delete, app)
+async def delete_app(app: str, caller: EditorOfApp, force: Force = False) -> None:
+    """Delete an app that nothing uses; with `force`, with its components, and its installs are forgotten."""
+    if force:
+        caller.must("administer", "app")
+    await (caller.write(forget.forget_app, app) if force else caller.write(service.delete, app))

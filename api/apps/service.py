@@ -50,7 +50,7 @@ def create(tx: Write, body: AppCreate) -> App:
         updated_at=tx.now,
     )
     tx.session.add(row)
-    tx.emit("app.created", row.id, after=body.model_dump(mode="json"))
+    tx.emit("app.created", row.id, after=body.model_dump(mode="json"), app_id=row.id)
     return public(row)
 
 
@@ -81,17 +81,24 @@ def update(tx: Write, app: str, body: AppUpdate) -> App:
     row.description, row.inputs = body.description, body.inputs
     row.version += 1
     row.updated_at = tx.now
-    tx.emit("app.updated", row.id, before=before.model_dump(mode="json"), after=body.model_dump(mode="json"))
+    was, now = before.model_dump(mode="json"), body.model_dump(mode="json")
+    tx.emit("app.updated", row.id, before=was, after=now, app_id=row.id)
     return public(row)
 
 
-def delete(tx: Write, app: str) -> None:
-    """Delete an app that has neither installs nor components. Raises InUseError with their names."""
+def delete(tx: Write, app: str, *, force: bool = False) -> None:
+    """Delete an app that has neither installs nor components. Raises InUseError with their names.
+
+    `force` says, for the history, that `deploys.forget` took them away first.
+    """
     row = find(tx, app)
     installs = tx.all(select(InstallRow.name).where(InstallRow.app_id == row.id, col(InstallRow.deleted_at).is_(None)))
     components = tx.all(select(ComponentRow.name).where(ComponentRow.app_id == row.id, col(ComponentRow.deleted_at).is_(None)))
     if installs or components:
         users = [f"install {name}" for name in installs] + [f"component {name}" for name in components]
-        raise InUseError(f"app {row.name!r} still has: {', '.join(users)}", remedy="Delete those first.")
+        raise InUseError(
+            f"app {row.name!r} still has: {', '.join(users)}",
+            remedy="Delete those first, or delete the app with `?force=true`.",
+        )
     row.deleted_at = tx.now
-    tx.emit("app.deleted", row.id, before={"name": row.name})
+    tx.emit("app.deleted", row.id, before={"name": row.name}, after={"force": True} if force else None, app_id=row.id)

@@ -2,12 +2,13 @@
 
 from fastapi import APIRouter
 
-from api.access import Viewer
+from api.access import EditorOfApp, Viewer
 from api.apps import service as apps
 from api.builds import service
 from api.contract.base import Page
 from api.contract.resources import Build
 from api.http import After, Limit, Order
+from api.jobs import outcomes
 
 router = APIRouter(prefix="/v1/builds", tags=["builds"])
 
@@ -22,6 +23,13 @@ async def list_builds(
             tx, limit=limit, after=after, app_id=apps.find(tx, app).id if app else None, newest_first=order == "desc"
         )
     )
+
+
+@router.post("/{build}/cancel")
+async def cancel_build(build: str, caller: EditorOfApp) -> Build:
+    """Stop a build. Every release that waits for it fails."""
+    await caller.write(outcomes.cancel_build, build)
+    return await caller.read(service.get, build)
 
 
 @router.get("/{build}")

@@ -1,5 +1,7 @@
 """What a build's life means."""
 
+from collections.abc import Sequence
+
 from sqlmodel import col, select
 
 from api.apps.models import AppRow
@@ -31,29 +33,41 @@ def names(tx: Read, row: BuildRow) -> tuple[str, str, ComponentConfigRow]:
     return app.name, component.name, config
 
 
-def job_of(tx: Read, build_id: str) -> JobRow | None:
-    """The build's newest job."""
-    return tx.first(select(JobRow).where(JobRow.build_id == build_id).order_by(col(JobRow.id).desc()))
+def jobs_of(tx: Read, build_ids: Sequence[str]) -> dict[str, JobRow]:
+    """The newest job of each build, in one query."""
+    query = select(JobRow).where(col(JobRow.build_id).in_(build_ids)).order_by(col(JobRow.id))
+    return {job.build_id: job for job in tx.all(query) if job.build_id}
 
 
-def public(tx: Read, row: BuildRow) -> Build:
-    """A row as the API shows it."""
-    _, component, config = names(tx, row)
-    job = job_of(tx, row.id)
-    return Build(
-        component=component,
-        component_version=config.version,
-        waiting_for=waiting.reason(tx, job) if job else "",
-        **row.model_dump(exclude={"component_id", "config_id"}),
-    )
+def publics(tx: Read, rows: list[BuildRow]) -> list[Build]:
+    """Rows as the API shows them."""
+    jobs = jobs_of(tx, [row.id for row in rows])
+    why = waiting.reasons(tx, jobs.values())
+    found = []
+    for row in rows:
+        _, component, config = names(tx, row)
+        found.append(
+            Build(
+                component=component,
+                component_version=config.version,
+                waiting_for=why[jobs[row.id].id] if row.id in jobs else "",
+                **row.model_dump(exclude={"component_id", "config_id"}),
+            )
+        )
+    return found
+
+
+def find(tx: Read, build: str) -> BuildRow:
+    """The build with this id. Raises NotFoundError."""
+    row = tx.session.get(BuildRow, build)
+    if row is None or not tx.scope.holds(app_id=row.app_id, install_id=None):
+        raise NotFoundError(f"there is no build {build!r}")
+    return row
 
 
 def get(tx: Read, build: str) -> Build:
     """One build."""
-    row = tx.session.get(BuildRow, build)
-    if row is None or not tx.scope.holds(app_id=row.app_id, install_id=None):
-        raise NotFoundError(f"there is no build {build!r}")
-    return public(tx, row)
+    return publics(tx, [find(tx, build)])[0]
 
 
 def list_builds(tx: Read, *, limit: int, after: str | None, app_id: str | None, newest_first: bool) -> Page[Build]:
@@ -61,7 +75,8 @@ def list_builds(tx: Read, *, limit: int, after: str | None, app_id: str | None, 
     query = tx.scope.narrow(select(BuildRow), app=BuildRow.app_id)
     if app_id:
         query = query.where(BuildRow.app_id == app_id)
-    return page(tx, query, col(BuildRow.id), lambda r: public(tx, r), limit=limit, after=after, newest_first=newest_first)
+    found = page(tx, query, col(BuildRow.id), lambda row: row, limit=limit, after=after, newest_first=newest_first)
+    return Page(items=publics(tx, found.items), after=found.after)
 
 
 def _repeatable(config: ComponentConfigRow) -> bool:
@@ -95,7 +110,8 @@ def build_for(tx: Write, component: ComponentRow, config: ComponentConfigRow) ->
     )
     tx.session.add(row)
     tx.session.flush()
-    tx.emit("build.created", row.id, after={"component": component.name, "version": config.version})
+    after = {"component": component.name, "version": config.version}
+    tx.emit("build.created", row.id, after=after, app_id=row.app_id)
     queue.enqueue(tx, "build", build_id=row.id)
     return row, False
 
@@ -124,4 +140,5 @@ def ended(tx: Write, row: BuildRow, outcome: str, result: BuildResult | None, fa
             "source_revision": result.source_revision if result else None,
             "failure": failure.model_dump(mode="json") if failure else None,
         },
+        app_id=row.app_id,
     )

@@ -1,15 +1,13 @@
 """`exclave agents`."""
 
-import os
+from datetime import timedelta
 from pathlib import Path
-from typing import IO
 
 import click
 
-from api.cli.session import ims_options, run, segment, show_json, show_table
+from api.cli.session import collect, ims_options, limit_option, open_private, run, segment, show_json, show_table
 from api.client import ImsClient
 from api.contract.agents import Agent, EnrollmentCreate, EnrollmentCreated
-from api.contract.base import Page
 
 
 @click.group("agents")
@@ -27,7 +25,7 @@ def enroll(install: str | None, build: bool, output: Path | None, url: str, as_j
     if build == bool(install):
         raise click.UsageError("give either --install NAME or --build")
     # Opened first: a token that can't be written down would be lost.
-    file = _open_private(output) if output else None
+    file = open_private(output) if output else None
     body = EnrollmentCreate(kind="build" if build else "install", install_id=install)
     made = run(url, lambda ims: ims.call("POST", "/v1/agents/enrollments", body=body, answer=EnrollmentCreated))
     if file:
@@ -40,15 +38,18 @@ def enroll(install: str | None, build: bool, output: Path | None, url: str, as_j
     click.echo(f"Token, shown only now, good once until {made.expires_at:%Y-%m-%d %H:%M:%SZ}: {made.secret}")
     kind = "build" if build else "install"
     extra = "" if build else " --registry-credentials WRITER.JSON"
-    token = f"--token-file {output}" if output else "--token TOKEN"
+    token = f"--token-file {output}" if output else "--token-file -"
     click.echo(f"Start the agent with: exclave agent {kind} --url {url} {token} --home FOLDER{extra}")
+    if not output:
+        click.echo("It then reads the token from standard input. (A file, from --output, or EXCLAVE_AGENT_TOKEN do, too.)")
 
 
 @agents_command.command("list")
+@limit_option(None)
 @ims_options
-def list_agents(url: str, as_json: bool) -> None:
-    """List the agents."""
-    found = run(url, lambda ims: ims.call("GET", "/v1/agents", answer=Page[Agent], params={"limit": 1000}))
+def list_agents(limit: int | None, url: str, as_json: bool) -> None:
+    """List the agents, and whether they are there."""
+    found = run(url, lambda ims: collect(ims, "/v1/agents", Agent, limit))
     if as_json:
         show_json(found)
         return
@@ -59,7 +60,7 @@ def list_agents(url: str, as_json: bool) -> None:
             agent.name,
             agent.install_id or "-",
             agent.version,
-            "revoked" if agent.revoked_at else f"seen {agent.last_seen_at:%Y-%m-%d %H:%M:%SZ}" if agent.last_seen_at else "-",
+            f"offline since {agent.offline_since:%Y-%m-%d %H:%M:%SZ}" if agent.offline_since else agent.status,
         ]
         for agent in found.items
     ]
@@ -68,6 +69,28 @@ def list_agents(url: str, as_json: bool) -> None:
         rows,
         empty="No agents yet. Enrol one with `exclave agents enroll`.",
     )
+
+
+@agents_command.command("show")
+@click.argument("agent")
+@ims_options
+def show_agent(agent: str, url: str, as_json: bool) -> None:
+    """Show one agent: whether it is there, and how its machine is."""
+    found = run(url, lambda ims: ims.call("GET", f"/v1/agents/{segment(agent)}", answer=Agent))
+    if as_json:
+        show_json(found)
+        return
+    away = f" since {found.offline_since:%Y-%m-%d %H:%M:%SZ}" if found.offline_since else ""
+    click.echo(f"{found.name} ({found.id}): {found.status}{away}")
+    click.echo(f"  {found.kind} agent of Exclave {found.version} on {found.platform}, install {found.install_id or '-'}")
+    seen = f"{found.last_seen_at:%Y-%m-%d %H:%M:%SZ}" if found.last_seen_at else "never"
+    click.echo(f"  enrolled {found.enrolled_at:%Y-%m-%d %H:%M:%SZ}, last heard of {seen}")
+    if load := found.load:
+        click.echo(f"  at {load.at:%Y-%m-%d %H:%MZ}: {load.jobs} jobs, up {timedelta(seconds=load.uptime_seconds)}")
+        memory = f"{load.memory_used_mb} of {load.memory_total_mb} MB" if load.memory_total_mb else "unknown"
+        disk = f"{load.disk_free_mb} MB" if load.disk_free_mb is not None else "unknown"
+        busy = f"{load.load:.2f} on {load.cpus} CPUs" if load.load is not None else "unknown"
+        click.echo(f"  load {busy}, memory in use {memory}, free on disk {disk}")
 
 
 @agents_command.command("revoke")
@@ -85,13 +108,3 @@ def revoke(agent: str, url: str, as_json: bool) -> None:
         show_json(found)
     else:
         click.echo(f"Agent {found.id} is revoked.")
-
-
-def _open_private(file: Path) -> IO[str]:
-    """A file that only its owner reads, also if it was there before with another mode."""
-    try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    except OSError as error:
-        raise click.ClickException(f"can't write --output {file}: {error.strerror}.") from None
-    os.fchmod(handle, 0o600)
-    return os.fdopen(handle, "w")

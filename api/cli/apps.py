@@ -2,8 +2,7 @@
 
 import click
 
-from api.cli.session import ims_options, run, segment, show_json, show_table
-from api.contract.base import Page
+from api.cli.session import collect, ims_options, run, segment, show_json, show_table
 from api.contract.components import Component
 from api.contract.resources import App
 
@@ -17,7 +16,7 @@ def apps_command() -> None:
 @ims_options
 def list_apps(url: str, as_json: bool) -> None:
     """List the apps."""
-    found = run(url, lambda ims: ims.call("GET", "/v1/apps", answer=Page[App], params={"limit": 1000}))
+    found = run(url, lambda ims: collect(ims, "/v1/apps", App))
     if as_json:
         show_json(found)
         return
@@ -31,7 +30,7 @@ def list_apps(url: str, as_json: bool) -> None:
 def list_components(app: str, url: str, as_json: bool) -> None:
     """List the components of APP."""
     path = f"/v1/apps/{segment(app)}/components"
-    found = run(url, lambda ims: ims.call("GET", path, answer=Page[Component], params={"limit": 1000}))
+    found = run(url, lambda ims: collect(ims, path, Component))
     if as_json:
         show_json(found)
         return

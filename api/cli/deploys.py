@@ -1,12 +1,14 @@
 """`exclave deploys`."""
 
+import json
 import sys
 
 import click
 
-from api.cli.session import ims_options, run, segment, show_json, show_table
+from api.cli.deploy_actions import approve, reject, retry, rollback, show_plan, skip
+from api.cli.follow import follow_deploy, read_deploy
+from api.cli.session import collect, ims_options, limit_option, run, segment, show_json, show_table
 from api.client import ImsClient
-from api.contract.base import Page
 from api.contract.resources import Deploy, DeployCreate, Step
 
 _WAIT_SECONDS = 20
@@ -14,16 +16,24 @@ _WAIT_SECONDS = 20
 
 @click.group("deploys")
 def deploys_command() -> None:
-    """Follow, cancel and tear down deploys. They are made with Terraform."""
+    """Follow, approve, retry, cancel and tear down deploys. They are made with Terraform."""
+
+
+for _command in (approve, reject, retry, skip, rollback):
+    deploys_command.add_command(_command)
 
 
 @deploys_command.command("list")
 @click.option("--install", help="Only of this install.")
+@limit_option(50)
+@click.option("--selector", help="Only of installs with these labels, such as region=eu,tier!=free.")
+@click.option("--drift", is_flag=True, help="List the drift runs instead.")
 @ims_options
-def list_deploys(install: str | None, url: str, as_json: bool) -> None:
+def list_deploys(install: str | None, limit: int, selector: str | None, drift: bool, url: str, as_json: bool) -> None:
     """List the deploys, newest first."""
-    params: dict[str, str | int] = {"limit": 50, "order": "desc", **({"install": install} if install else {})}
-    found = run(url, lambda ims: ims.call("GET", "/v1/deploys", answer=Page[Deploy], params=params))
+    given = {"order": "desc", "install": install, "selector": selector, "kind": "drift" if drift else None}
+    params = {name: value for name, value in given.items() if value}
+    found = run(url, lambda ims: collect(ims, "/v1/deploys", Deploy, limit, params))
     if as_json:
         show_json(found)
         return
@@ -55,18 +65,41 @@ def show_deploy(deploy: str, follow: bool, url: str, as_json: bool) -> None:
     elif not follow:
         for step in found.steps:
             _show_step(step, err=False)
+            if step.plan and step.plan.resources:
+                show_plan(step.component, step.plan)
     if not as_json:
         _show_end(found)
     if follow and found.status != "succeeded":
         sys.exit(1)
 
 
+@deploys_command.command("logs")
+@click.argument("deploy")
+@click.option("--component", help="Only of this component.")
+@click.option("--follow", is_flag=True, help="Print lines as they come, until the deploy has ended.")
+@ims_options
+def deploy_logs(deploy: str, component: str | None, follow: bool, url: str, as_json: bool) -> None:
+    """Print the logs of a deploy's steps, each line with its step. With --follow, exit code 1 says that it did not succeed."""
+
+    def out(line: str) -> None:
+        prefix, _, text = line.partition(" | ")
+        click.echo(json.dumps({"step": prefix, "line": text}) if as_json else line)
+
+    read = follow_deploy if follow else read_deploy
+    found = run(url, lambda ims: read(ims, deploy, component, out))
+    if follow:
+        click.echo(f"{found.kind.capitalize()} {found.id}: {found.status}", err=True)
+        sys.exit(found.status != "succeeded")
+
+
 @deploys_command.command("cancel")
 @click.argument("deploy")
+@click.option("--force", is_flag=True, help="Stop now: what an apply was making may be left in no state.")
 @ims_options
-def cancel_deploy(deploy: str, url: str, as_json: bool) -> None:
+def cancel_deploy(deploy: str, force: bool, url: str, as_json: bool) -> None:
     """Stop a deploy as soon as it is safe."""
-    found = run(url, lambda ims: ims.call("POST", f"/v1/deploys/{segment(deploy)}/cancel", answer=Deploy))
+    path, params = f"/v1/deploys/{segment(deploy)}/cancel", {"force": "true"} if force else {}
+    found = run(url, lambda ims: ims.call("POST", path, answer=Deploy, params=params))
     if as_json:
         show_json(found)
     else:
@@ -122,6 +155,8 @@ def _show_step(step: Step, *, err: bool) -> None:
 
 def _show_end(deploy: Deploy) -> None:
     click.echo(f"{deploy.kind.capitalize()} {deploy.id}: {deploy.status}")
+    if deploy.left_out:
+        click.echo(f"Left out: {', '.join(deploy.left_out)}. The next deploy plans them again.")
     if deploy.failure:
         click.echo(f"{deploy.failure.message}\n{deploy.failure.remedy}".rstrip())
     for component, outputs in deploy.outputs.items():

@@ -1,10 +1,14 @@
 """`exclave installs`."""
 
+import sys
+
 import click
 
-from api.cli.session import ims_options, run, segment, show_json, show_table
-from api.contract.base import Page
-from api.contract.resources import Install
+from api.cli.deploy_actions import show_plan
+from api.cli.session import collect, ims_options, run, segment, show_json, show_table
+from api.client import ImsClient
+from api.contract.resources import Deploy, Install
+from api.contract.statistics import Durations, InstallStats
 
 
 @click.group("installs")
@@ -13,10 +17,12 @@ def installs_command() -> None:
 
 
 @installs_command.command("list")
+@click.option("--selector", help="Only those with these labels, such as region=eu,tier!=free,env in (a,b),!old.")
 @ims_options
-def list_installs(url: str, as_json: bool) -> None:
+def list_installs(selector: str | None, url: str, as_json: bool) -> None:
     """List the installs with what runs on them."""
-    found = run(url, lambda ims: ims.call("GET", "/v1/installs", answer=Page[Install], params={"limit": 1000}))
+    params = {"selector": selector} if selector else {}
+    found = run(url, lambda ims: collect(ims, "/v1/installs", Install, params=params))
     if as_json:
         show_json(found)
         return
@@ -34,12 +40,69 @@ def show_install(install: str, url: str, as_json: bool) -> None:
         show_json(found)
         return
     click.echo(f"Install {found.name} ({found.id}), agent: {_agent(found)}")
+    if found.labels:
+        click.echo("  labels: " + ", ".join(f"{key}={value}" for key, value in sorted(found.labels.items())))
     for component in found.components:
         click.echo(f"  {component.name}: {component.status}, release {component.release_number}, {component.digest}")
+        if component.drift and component.drifted:
+            click.echo(f"    has drifted, seen {component.drift_checked_at:%Y-%m-%d %H:%M:%SZ}:")
+            show_plan("    to mend it", component.drift)
         for name, value in component.outputs.items():
             click.echo(f"    {name} = {value}")
         for name in component.sensitive_outputs:
             click.echo(f"    {name} = (sensitive: it stays with the install's agent)")
+
+
+@installs_command.command("stats")
+@click.argument("install")
+@click.option("--last", default=20, show_default=True, type=click.IntRange(1, 200), help="Of how many deploys.")
+@ims_options
+def install_stats(install: str, last: int, url: str, as_json: bool) -> None:
+    """Show how INSTALL's newest deploys ended, and how long they took."""
+    path = f"/v1/installs/{segment(install)}/stats"
+    found = run(url, lambda ims: ims.call("GET", path, answer=InstallStats, params={"last": last}))
+    if as_json:
+        show_json(found)
+        return
+    rows = [_stats("(whole deploy)", found.deploys), *(_stats(one.component, one) for one in found.components)]
+    headings = ["COMPONENT", "DEPLOYS", "SUCCEEDED", "FAILED", "CANCELLED", "RATE", "P50", "P95", "LAST"]
+    show_table(headings, rows if found.deploys.total else [], empty="No deploy has ended yet.")
+
+
+def _stats(name: str, of: Durations) -> list[str]:
+    rate = "-" if of.success_rate is None else f"{of.success_rate:.0%}"
+    times = ["-" if seconds is None else f"{seconds:.1f} s" for seconds in (of.p50_seconds, of.p95_seconds)]
+    return [name, str(of.total), str(of.succeeded), str(of.failed), str(of.cancelled), rate, *times, of.last_outcome or "-"]
+
+
+@installs_command.command("drift")
+@click.argument("install")
+@ims_options
+def find_drift(install: str, url: str, as_json: bool) -> None:
+    """Look whether what is deployed on INSTALL has drifted. Exit code 1 if it has, or if that can't be told."""
+
+    async def work(ims: ImsClient) -> tuple[Deploy, Install]:
+        made = await ims.call("POST", f"/v1/installs/{segment(install)}/drift", answer=Deploy)
+        while made.ended_at is None:
+            params = {"wait": 20, "seen": made.version}
+            made = await ims.call("GET", f"/v1/deploys/{made.id}", answer=Deploy, params=params, timeout=30)
+        return made, await ims.call("GET", f"/v1/installs/{made.install_id}", answer=Install)
+
+    made, found = run(url, work)
+    drifted = [component for component in found.components if component.drifted]
+    if as_json:
+        show_json(found)
+    else:
+        for component in drifted:
+            show_plan(component.name, component.drift)
+        for step in made.steps:
+            if step.failure:
+                click.echo(f"{step.component}: {step.failure.message}\n{step.failure.remedy}".rstrip())
+        if made.status == "succeeded":
+            click.echo(f"{len(drifted)} of {len(found.components)} components have drifted.")
+        else:
+            click.echo(f"The drift run {made.id} is {made.status}: not everything was looked at.")
+    sys.exit(1 if drifted or made.status != "succeeded" else 0)
 
 
 def _agent(install: Install) -> str:

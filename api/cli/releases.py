@@ -2,8 +2,7 @@
 
 import click
 
-from api.cli.session import ims_options, run, segment, show_json, show_table
-from api.contract.base import Page
+from api.cli.session import collect, ims_options, limit_option, run, segment, show_json, show_table
 from api.contract.resources import Release
 
 
@@ -14,11 +13,12 @@ def releases_command() -> None:
 
 @releases_command.command("list")
 @click.option("--app", help="Only of this app.")
+@limit_option(100)
 @ims_options
-def list_releases(app: str | None, url: str, as_json: bool) -> None:
+def list_releases(app: str | None, limit: int, url: str, as_json: bool) -> None:
     """List the releases, newest first."""
-    params: dict[str, str | int] = {"limit": 100, "order": "desc", **({"app": app} if app else {})}
-    found = run(url, lambda ims: ims.call("GET", "/v1/releases", answer=Page[Release], params=params))
+    params = {"order": "desc", **({"app": app} if app else {})}
+    found = run(url, lambda ims: collect(ims, "/v1/releases", Release, limit, params))
     if as_json:
         show_json(found)
         return

@@ -4,9 +4,9 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import quote
 
 import click
@@ -14,11 +14,14 @@ from pydantic import BaseModel
 
 from api.cli.stored_logins import stored_login
 from api.client import ApiError, ImsClient, UnreachableError
+from api.contract.base import Page
 
 DEFAULT_URL = "http://127.0.0.1:8420"
 _EXIT_CODES = {401: 5, 403: 5, 404: 4}
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T", bound=BaseModel)
+_PAGE = 1000
 
 
 class _NoTokenError(click.ClickException):
@@ -80,6 +83,28 @@ def run(url: str, work: Callable[[ImsClient], Awaitable[R]], *, token: Callable[
         sys.exit(1)
 
 
+def limit_option(default: int | None) -> Callable[[F], F]:
+    """Add --limit to a command that lists."""
+    told = str(default) if default else "all"
+    return click.option("--limit", type=click.IntRange(1), default=default, help=f"At most so many.  [default: {told}]")
+
+
+async def collect(
+    ims: ImsClient, path: str, of: type[T], limit: int | None = None, params: Mapping[str, str | int] | None = None
+) -> Page[T]:
+    """The items of a collection, page after page, up to `limit`. `after` says where there would be more."""
+    items: list[T] = []
+    after: str | None = None
+    while True:
+        size = min(_PAGE, limit - len(items)) if limit else _PAGE
+        sent = {**(params or {}), "limit": size, **({"after": after} if after else {})}
+        found = await ims.call("GET", path, answer=Page[of], params=sent)  # type: ignore[valid-type]
+        items += found.items
+        after = found.after
+        if after is None or len(items) == limit:
+            return Page[of](items=items, after=after)  # type: ignore[valid-type]
+
+
 def show_json(model: BaseModel) -> None:
     """Print a model as JSON."""
     click.echo(model.model_dump_json(indent=2))
@@ -93,3 +118,13 @@ def show_table(headings: list[str], rows: list[list[str]], *, empty: str) -> Non
     widths = [max(len(row[at]) for row in [headings, *rows]) for at in range(len(headings))]
     for row in [headings, *rows]:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def open_private(file: Path) -> IO[str]:
+    """A file that only its owner reads, also if it was there before with another mode."""
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise click.ClickException(f"can't write --output {file}: {error.strerror}.") from None
+    os.fchmod(handle, 0o600)
+    return os.fdopen(handle, "w")

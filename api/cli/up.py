@@ -3,18 +3,21 @@
 import asyncio
 import contextlib
 import os
-import re
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from api.agents import service as agents
+from api.cli.settings_options import effective_settings, settings_options
 from api.contract.access import TokenCreated
 from api.contract.agents import EnrollmentCreate
 from api.ims import Ims
+from api.monitoring.log import configure_logging
 from api.server import DataInUseError, listen, lock, serve
-from api.settings import Intervals, Settings, UnusableDataError
+from api.settings import UnusableDataError
 
 _RESTART_SECONDS = 5.0
 _AGENT_STOP_SECONDS = 20.0
@@ -22,73 +25,95 @@ _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
 
 @click.command("up")
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="EXCLAVE_DATA",
-    default=Path("~/.exclave"),
-    show_default=True,
-    help="The folder for the database, the keys and the registry.",
-)
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=8420, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free port.")
+@settings_options
+@click.option("--host", help="The address to listen on. [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="0 takes any free port. [default: 8420]")
 @click.option("--public-url", help="Under which URL agents reach the IMS, if it isn't http://HOST:PORT (a proxy, TLS).")
 @click.option("--url-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the URL here once it answers.")
-@click.option("--build-agent/--no-build-agent", default=True, show_default=True, help="Start a build agent beside the IMS.")
-@click.option("--engine", envvar="EXCLAVE_ENGINE", help="The build agent's Terraform engine; found by itself if left out.")
+@click.option("--build-agent/--no-build-agent", default=None, help="Start a build agent beside the IMS. [default: do]")
+@click.option("--engine", help="The build agent's Terraform engine; found by itself if left out.")
 @click.option(
-    "--lease-seconds",
-    default=Intervals.lease,
-    show_default=True,
-    type=click.FloatRange(1),
-    help="So long may a job go without a sign of its agent.",
+    "--secrets-key",
+    help="What encrypts the keys of secret values: file:PATH, awskms:KEY or gcpkms:KEY. [default: file:secrets.key in --data]",
+)
+@click.option(
+    "--lease-seconds", type=click.FloatRange(1), help="So long may a job go without a sign of its agent. [default: 120]"
+)
+@click.option(
+    "--webhooks-allow-private",
+    multiple=True,
+    metavar="CIDR",
+    help="A network that isn't public, such as 10.1.0.0/16, to which webhooks may be sent all the same; also by plain http.",
+)
+@click.option(
+    "--retention-jobs-days",
+    type=click.IntRange(1),
+    help="Forget jobs so many days after they ended; kept for ever if left out.",
 )
 def up_command(
-    data: Path,
-    host: str,
-    port: int,
+    data: Path | None,
+    config: Path | None,
+    host: str | None,
+    port: int | None,
     public_url: str | None,
     url_file: Path | None,
-    build_agent: bool,
+    build_agent: bool | None,
     engine: str | None,
-    lease_seconds: float,
+    secrets_key: str | None,
+    lease_seconds: float | None,
+    webhooks_allow_private: tuple[str, ...],
+    retention_jobs_days: int | None,
 ) -> None:
     """Start an IMS, with everything that it needs in one folder (--data).
 
-    The first start makes an admin token, shows it once, and writes it to admin.token in that folder.
+    What isn't given here is taken from the environment (EXCLAVE_…), then from the settings file: see `exclave config`. The
+    first start makes an admin token and writes it to admin.token in the data folder; a terminal is shown it, once.
     """
     os.umask(0o077)
-    if public_url is None and host in _EVERY_ADDRESS:
-        raise click.UsageError(f"--host {host} listens on every address: say with --public-url which one agents use.")
-    if public_url is not None and not re.match(r"https?://[^/\s]+", public_url):
-        raise click.UsageError(f"--public-url {public_url!r} is not an address; write it like https://ims.example.com")
-    data = data.expanduser().absolute()
+    settings = effective_settings(
+        config,
+        data=data,
+        host=host,
+        port=port,
+        public_url=public_url,
+        build_agent=build_agent,
+        engine=engine,
+        secrets_key=secrets_key,
+        webhooks_allow_private=webhooks_allow_private or None,
+        retention_jobs_days=retention_jobs_days,
+        intervals__lease=lease_seconds,
+    )
+    if not settings.public_url and settings.host in _EVERY_ADDRESS:
+        raise click.UsageError(f"--host {settings.host} listens on every address: say with --public-url which one agents use.")
+    if settings.build_agent and settings.engine:
+        _check_engine(settings.engine)
     try:
-        lock(data)
+        lock(settings.data)
     except DataInUseError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
-        raise click.ClickException(f"can't use {data}: {error.strerror}. Choose another folder with --data.") from None
+        raise click.ClickException(f"can't use {settings.data}: {error.strerror}. Choose another folder with --data.") from None
     try:
-        listener = listen(host, port)
+        listener = listen(settings.host, settings.port)
     except OSError as error:
         raise click.ClickException(
-            f"can't listen on {host}:{port}: {error.strerror}. Choose another --host or --port."
+            f"can't listen on {settings.host}:{settings.port}: {error.strerror}. Choose another --host or --port."
         ) from None
-    url = public_url or f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-    heartbeat = min(Intervals.heartbeat, lease_seconds / 4)
-    intervals = Intervals(lease=lease_seconds, heartbeat=heartbeat, unknown_before_requeue=min(30, lease_seconds))
-    settings = Settings(data=data, public_url=url, intervals=intervals)
+    named = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = settings.public_url or f"http://{named}:{listener.getsockname()[1]}"
+    settings = replace(settings, public_url=url)
+
+    configure_logging(settings)
 
     async def ready(ims: Ims, token: TokenCreated | None) -> None:
         click.echo(f"The IMS answers at {url}")
-        if token:
+        if token and sys.stdout.isatty():  # what isn't a terminal may be a log, which others read
             click.echo(f"Admin token, shown only now: {token.secret}")
         click.echo(f"Token file: {settings.admin_token}")
         if url_file:
             _write_url(url_file, url)
-        if build_agent:
-            await _run_build_agent(ims, url, engine)
+        if settings.build_agent:
+            await _run_build_agent(ims, url, settings.engine)
 
     if url_file:
         url_file.unlink(missing_ok=True)  # an earlier server's URL
@@ -107,6 +132,16 @@ def _write_url(file: Path, url: str) -> None:
         aside.replace(file)  # whoever waits for the file must not read half of it
     except OSError as error:
         raise click.ClickException(f"can't write --url-file {file}: {error.strerror}.") from None
+
+
+def _check_engine(engine: str) -> None:
+    """Ask the engine that the build agent is going to use for its version. Raises click.ClickException."""
+    command = [sys.executable, "-P", "-m", "api.cli", "terraform", "version"]
+    environment = os.environ | {"EXCLAVE_ENGINE": engine}
+    asked = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if asked.returncode:
+        said = asked.stderr.strip().removeprefix("Error: ")
+        raise click.ClickException(f"--engine {engine} can't be used: {said}")
 
 
 async def _run_build_agent(ims: Ims, url: str, engine: str | None) -> None:

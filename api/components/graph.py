@@ -2,7 +2,7 @@
 
 import difflib
 
-from api.contract.components import ComponentConfig, template_texts
+from api.contract.components import ComponentConfig, ContainerImageConfig, template_texts
 from api.contract.inputs import InputSpec
 from api.contract.problems import FieldProblem
 from api.contract.references import InvalidReferenceError, Reference, find
@@ -21,6 +21,34 @@ def needs(config: ComponentConfig) -> set[str]:
 def input_names(config: ComponentConfig) -> set[str]:
     """The inputs that a checked config refers to."""
     return {ref.input for refs in references(config).values() for ref in refs if ref.input}
+
+
+def secret_fields(config: ComponentConfig) -> dict[str, list[str]]:
+    """The named secrets that a checked config refers to, by field."""
+    found = {field: [ref.secret for ref in refs if ref.secret] for field, refs in references(config).items()}
+    if isinstance(config, ContainerImageConfig) and config.registry and config.registry.password_secret:
+        found["registry.password_secret"] = [config.registry.password_secret]
+    return {field: names for field, names in found.items() if names}
+
+
+def secret_names(config: ComponentConfig) -> set[str]:
+    """The named secrets that a checked config refers to."""
+    return {name for names in secret_fields(config).values() for name in names}
+
+
+def check_secrets(configs: dict[str, ComponentConfig], known: set[str]) -> list[FieldProblem]:
+    """References to secrets that don't exist. Fields begin with `components.<name>.`."""
+    return [
+        FieldProblem(
+            field=f"components.{component}.{field}",
+            message=f"there is no secret {name!r} that may be used here; there are: {', '.join(sorted(known)) or 'none'}",
+            remedy=suggestion(name, sorted(known)) or f"Set it with `exclave secrets set {name}`, or correct the name.",
+        )
+        for component, config in configs.items()
+        for field, names in secret_fields(config).items()
+        for name in names
+        if name not in known
+    ]
 
 
 def suggestion(name: str, known: list[str]) -> str:

@@ -106,7 +106,7 @@ def create(tx: Write, app: AppRow, body: ComponentCreate) -> Component:
     tx.session.add(row)
     tx.session.flush()
     _add_config(tx, row, body.config)
-    tx.emit("component.created", row.id, after=body.model_dump(mode="json"))
+    tx.emit("component.created", row.id, after=body.model_dump(mode="json"), app_id=row.app_id)
     return public(tx, row)
 
 
@@ -152,6 +152,7 @@ def update(tx: Write, app: AppRow, component: str, body: ComponentUpdate) -> Com
         row.id,
         before={"version": newest.version, "config": newest.config.model_dump(mode="json")},
         after={"version": row.version, "config": body.config.model_dump(mode="json")},
+        app_id=row.app_id,
     )
     return public(tx, row)
 
@@ -171,4 +172,4 @@ def delete(tx: Write, app: AppRow, component: str) -> None:
     """
     row = find(tx, app, component)
     row.deleted_at = tx.now
-    tx.emit("component.deleted", row.id, before={"name": row.name, "version": row.version})
+    tx.emit("component.deleted", row.id, before={"name": row.name, "version": row.version}, app_id=row.app_id)

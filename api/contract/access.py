@@ -17,8 +17,8 @@ AgentRole = Literal["agent:build", "agent:install"]
 """Roles of agents. Only enrolment gives them."""
 
 Permission = Literal["read", "define", "deploy", "administer", "work"]
-"""`read`: everything but secrets. `define`: apps, components, installs, releases. `deploy`: bring releases to installs,
-approve, cancel, tear down. `administer`: tokens, agents, settings. `work`: the agent protocol."""
+"""`read`: everything but secrets' values and webhooks. `define`: apps, components, installs, releases, secrets. `deploy`: bring
+releases to installs, approve, cancel, tear down. `administer`: force, webhooks, tokens, agents. `work`: the agent protocol."""
 
 PERMISSIONS: dict[Permission, tuple[TokenRole | AgentRole, ...]] = {
     "read": ("viewer", "editor", "deployer", "admin"),

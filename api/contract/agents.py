@@ -10,7 +10,8 @@ from pydantic import Field
 
 from api.contract.base import AgentKind, Digest, Failure, Json, Model, Name, Timestamp
 from api.contract.components import ComponentConfig
-from api.contract.resources import Artifact, ModuleOutput, ModuleVariable, PlanSummary
+from api.contract.health import AgentStatus, Health, HealthSample
+from api.contract.resources import Approval, Artifact, ModuleOutput, ModuleVariable, PlanSummary
 
 JobKind = Literal["build", "sync", "plan", "apply", "plan_destroy", "destroy"]
 JobState = Literal["queued", "leased", "unknown", "succeeded", "failed", "cancelled"]
@@ -45,6 +46,10 @@ class EnrollRequest(Model):
     name: Name
     version: str
     platform: str = Field(description="`os/arch` as OCI writes it, such as `linux/amd64`.")
+    sealing_key: str | None = Field(
+        default=None,
+        description="The X25519 public key to which secrets are sealed on their way to this agent, raw 32 bytes in base64.",
+    )
     vendor_key: str | None = Field(
         default=None, description="Build agents only: the public key (PEM, ECDSA P-256) with which they sign artifacts."
     )
@@ -69,11 +74,15 @@ class SignInRequest(Model):
     nonce: str = Field(min_length=16, max_length=64)
     signature: str
     version: str
+    sealing_key: str | None = Field(
+        default=None, description="As in EnrollRequest. Where it is given, it is signed too, and replaces the one before."
+    )
 
 
-def sign_in_message(agent_id: str, timestamp: int, nonce: str) -> bytes:
-    """The bytes that an agent signs to sign in."""
-    return f"exclave-agent-sign-in\n{agent_id}\n{timestamp}\n{nonce}".encode()
+def sign_in_message(agent_id: str, timestamp: int, nonce: str, sealing_key: str | None = None) -> bytes:
+    """The bytes that an agent signs to sign in; without a sealing key, those of earlier agents."""
+    parts = ["exclave-agent-sign-in", agent_id, str(timestamp), nonce, *([sealing_key] if sealing_key else [])]
+    return "\n".join(parts).encode()
 
 
 class SignInResponse(Model):
@@ -149,11 +158,22 @@ class TerraformJob(Model):
     install_id: str
     install_name: str
     inputs: dict[str, Json]
-    sensitive_inputs: dict[str, Json] = Field(default_factory=dict)
+    sensitive_inputs: dict[str, Json] = Field(
+        default_factory=dict, description="Only for an agent without a sealing key; else they are in `sealed`.", repr=False
+    )
+    secrets: dict[str, Json] = Field(
+        default_factory=dict, description="The named secrets that the component refers to; as `sensitive_inputs`.", repr=False
+    )
+    sealed: str | None = Field(
+        default=None,
+        description="A sealed box (see docs/reference/secrets.md) with `sensitive_inputs` and `secrets`, in base64.",
+    )
     digests: dict[str, Digest] = Field(
         default_factory=dict, description="The artifact of each component of the release, for image references."
     )
     plan_job_id: str | None = None
+    plan_digest: Digest | None = Field(default=None, description="Of the plan to apply, as it was approved.")
+    approval: Approval = Field(default="auto", description="Who had to approve. `customer`: the agent checks its own record.")
 
 
 JobPayload = Annotated[BuildJob | SyncJob | TerraformJob, Field(discriminator="kind")]
@@ -173,6 +193,7 @@ class LeaseRequest(Model):
         description="Every job that the agent has now. One that it was leased and doesn't name never reached it: the "
         "answer with the lease was lost. That one is offered again.",
     )
+    health: Health | None = Field(default=None, description="At most once a minute.")
 
 
 class HeldJob(Model):
@@ -190,6 +211,7 @@ class Lease(Model):
     resumed: bool = False
     lease_seconds: float
     heartbeat_seconds: float
+    log_seconds: float = Field(default=1, description="How long log lines may wait to be sent: less while somebody watches.")
     payload: JobPayload
 
 
@@ -197,6 +219,7 @@ class Heartbeat(Model):
     """Still at work on this attempt."""
 
     attempt: int
+    health: Health | None = Field(default=None, description="At most once a minute.")
 
 
 class HeartbeatAnswer(Model):
@@ -205,6 +228,7 @@ class HeartbeatAnswer(Model):
     cancel: Cancel
     lease_seconds: float
     heartbeat_seconds: float
+    log_seconds: float = 1
 
 
 class BuildResult(Model):
@@ -266,10 +290,13 @@ class Agent(Model):
     enrolled_at: Timestamp
     last_seen_at: Timestamp | None
     revoked_at: Timestamp | None
+    status: AgentStatus = Field(description="`offline`: not heard of for longer than two of its requests may be apart.")
+    offline_since: Timestamp | None = Field(description="When it was last heard of, if it is offline.")
+    load: HealthSample | None = Field(description="The newest that it said of its machine.")
 
 
 class Job(Model):
-    """A job, as the REST API shows it."""
+    """A job, as the REST API shows it. While it is queued again, `failure` says why its last attempt failed."""
 
     id: str
     kind: JobKind

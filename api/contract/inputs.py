@@ -7,6 +7,7 @@ from pydantic import Field
 
 from api.contract.base import Json, Model, Name
 from api.contract.problems import FieldProblem
+from api.contract.secret_references import complaint, scheme_of
 
 InputType = Literal["string", "number", "bool", "list", "map"]
 
@@ -17,6 +18,7 @@ class InputSpec(Model):
     name: Name = Field(description="The input's name: `{{ inputs.NAME }}` refers to it.")
     type: InputType = Field(default="string", description="string, number, bool, list or map.")
     description: str = Field(default="", description="What it is for; shown to whoever sets it.")
+    group: str = Field(default="", max_length=63, description="The heading under which it is shown, such as `Network`.")
     default: Json = Field(default=None, description="Used where an install gives no value. Not allowed with `sensitive`.")
     required: bool = Field(default=True, description="Refuse an install that gives no value and has no default.")
     sensitive: bool = Field(default=False, description="Never shown, logged or stored in the clear.")
@@ -93,6 +95,22 @@ def check_specs(specs: list[InputSpec]) -> list[FieldProblem]:
     return problems
 
 
+def _check_reference(spec: InputSpec, at: str, value: Json) -> FieldProblem | None:
+    """A `ref+…` text stands for a value of any type: the agent resolves it, and the engine converts it."""
+    wrong = complaint(value)
+    if spec.sensitive:
+        return (
+            FieldProblem(field=at, message=f"input {spec.name!r}: {wrong}", remedy="Correct the reference.") if wrong else None
+        )
+    if wrong:  # some other text that happens to begin so
+        return FieldProblem(field=at, message=f"input {spec.name!r} begins like a reference, but {wrong}")
+    return FieldProblem(
+        field=at,
+        message=f"input {spec.name!r} isn't sensitive; only a sensitive input may be a reference (ref+…) for the agent",
+        remedy="Declare the input `sensitive`, and give the reference in `sensitive_inputs`.",
+    )
+
+
 def check_values(
     specs: list[InputSpec], plain: dict[str, Json], sensitive: dict[str, Json]
 ) -> tuple[dict[str, Json], dict[str, Json], list[FieldProblem]]:
@@ -127,6 +145,13 @@ def check_values(
                         remedy=f"Give it in `{right}`.",
                     )
                 )
+                continue
+            if scheme_of(value) is not None:
+                problem = _check_reference(spec, at, value)
+                if problem:
+                    problems.append(problem)
+                else:
+                    checked[where][name] = value
                 continue
             try:
                 checked[where][name] = coerce(spec.type, value)

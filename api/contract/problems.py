@@ -118,6 +118,12 @@ class ConflictError(ProblemError):
     status, code, title = 409, "conflict", "Conflict"
 
 
+class NotTheApproverError(ProblemError):
+    """The plan waits for the approval of somebody else: the vendor's yes doesn't count where the customer decides."""
+
+    status, code, title = 403, "not_the_approver", "Not yours to approve"
+
+
 class StaleAttemptError(ProblemError):
     """`fencing`: the report comes from a lease that is no longer the current one. The agent must drop the job."""
 
@@ -160,7 +166,37 @@ class LoginOffError(ProblemError):
     status, code, title = 404, "login_off", "No login here"
 
 
+class ContentTooLargeError(ProblemError):
+    """The body of the request is larger than the server takes. Nothing was changed."""
+
+    status, code, title = 413, "content_too_large", "Content too large"
+
+
 class PreconditionFailedError(ProblemError):
     """`If-Match` names another version than the current one: somebody changed the object meanwhile."""
 
     status, code, title = 412, "precondition_failed", "Changed meanwhile"
+
+
+class ChunkConflictError(ProblemError):
+    """The IMS has a chunk of a log under this number already, with another text. The log uploader stops."""
+
+    status, code, title = 409, "chunk_conflict", "Another chunk"
+
+
+class LogPrunedError(ProblemError):
+    """The log was there, and was removed by the vendor's policy."""
+
+    status, code, title = 410, "log_pruned", "Log removed"
+
+
+class LogFullError(ProblemError):
+    """The job's log has as many bytes as are kept of one. The log uploader stops; the job goes on."""
+
+    status, code, title = 413, "log_full", "Log full"
+
+
+class UpgradeRequiredError(ProblemError):
+    """The agent is of a version that this IMS no longer speaks with; the detail names the oldest one that it does."""
+
+    status, code, title = 426, "upgrade_required", "Upgrade required"

@@ -42,6 +42,11 @@ class Reference:
         """The input that it refers to, if it refers to one."""
         return self.path[1] if self.path[0] == "inputs" else None
 
+    @property
+    def secret(self) -> str | None:
+        """The named secret that it refers to, if it refers to one."""
+        return self.path[1] if self.path[0] == "secrets" else None
+
 
 def _parse(inner: str) -> Reference:
     text = inner.strip()
@@ -49,14 +54,14 @@ def _parse(inner: str) -> Reference:
         raise InvalidReferenceError(f"{{{{{inner}}}}} is not a reference: write dotted names, such as {{{{ inputs.domain }}}}")
     path = tuple(text.split("."))
     match path:
-        case ("inputs", _) | ("components", _, "outputs", _):
+        case ("inputs", _) | ("secrets", _) | ("components", _, "outputs", _):
             return Reference(path)
         case ("install", field) if field in INSTALL_FIELDS:
             return Reference(path)
         case ("components", _, "image", field) if field in IMAGE_FIELDS:
             return Reference(path)
     raise InvalidReferenceError(
-        f"{{{{ {text} }}}} is not known; allowed are inputs.NAME, install.{{{','.join(INSTALL_FIELDS)}}}, "
+        f"{{{{ {text} }}}} is not known; allowed are inputs.NAME, secrets.NAME, install.{{{','.join(INSTALL_FIELDS)}}}, "
         f"components.NAME.outputs.NAME and components.NAME.image.{{{','.join(IMAGE_FIELDS)}}}"
     )
 

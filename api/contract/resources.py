@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from api.contract.approvals import StepApproval
 from api.contract.base import Digest, Failure, Json, Model, Name, Timestamp
 from api.contract.components import ComponentKind
 from api.contract.inputs import InputSpec
@@ -54,6 +55,15 @@ class InstallCreate(Model):
         description="Values for the app's sensitive inputs. Stored encrypted; never given back.",
     )
     approval: Approval = Field(default="auto", description="Who approves a plan: `auto` (nobody), `vendor` or `customer`.")
+    approval_timeout_hours: int | None = Field(
+        default=None, ge=1, le=8760, description="How long a plan waits for its approval before its step fails; null = forever."
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="What the vendor says about the install, to choose it by: `?selector=region=eu`."
+    )
+    drift_check_hours: int | None = Field(
+        default=None, ge=1, le=8760, description="How often to look whether what is deployed has drifted; null = never."
+    )
 
 
 class InstallUpdate(Model):
@@ -62,6 +72,9 @@ class InstallUpdate(Model):
     inputs: dict[str, Json] = Field(default_factory=dict)
     sensitive_inputs: dict[str, Json] | None = None
     approval: Approval = "auto"
+    approval_timeout_hours: int | None = Field(default=None, ge=1, le=8760)
+    labels: dict[str, str] = Field(default_factory=dict)
+    drift_check_hours: int | None = Field(default=None, ge=1, le=8760)
 
 
 ComponentStatus = Literal["pending", "deploying", "deployed", "failed", "removing"]
@@ -76,6 +89,9 @@ class InstalledComponent(Model):
     release_number: int | None = None
     outputs: dict[str, Json] = Field(default_factory=dict)
     sensitive_outputs: list[str] = Field(default_factory=list)
+    drift_checked_at: Timestamp | None = Field(default=None, description="When a drift run last looked at it.")
+    drifted: bool | None = Field(default=None, description="What it found; None = not looked at since it was deployed.")
+    drift: "PlanSummary | None" = Field(default=None, description="What would have to be done to mend the drift.")
 
 
 class Install(Model):
@@ -91,6 +107,10 @@ class Install(Model):
     inputs: dict[str, Json]
     sensitive_fingerprints: dict[str, str]
     approval: Approval
+    approval_timeout_hours: int | None
+    labels: dict[str, str]
+    drift_check_hours: int | None
+    drift_due_at: Timestamp | None = Field(description="When drift is looked for next; a deploy under way delays it.")
     inputs_version: int
     version: int
     agent_id: str | None
@@ -184,14 +204,21 @@ class Release(Model):
     status: ReleaseStatus
     builds: list[ReleaseBuild]
     failure: Failure | None
+    waiting_for: str = Field(default="", description="In plain words, why it isn't ready yet; empty when it is, or failed.")
     created_at: Timestamp
     ended_at: Timestamp | None
 
 
-DeployKind = Literal["deploy", "teardown"]
+DeployKind = Literal["deploy", "teardown", "drift"]
 DeployStatus = Literal["running", "succeeded", "failed", "cancelling", "cancelled"]
-StepKind = Literal["sync", "plan", "apply", "plan_destroy", "destroy"]
+StepKind = Literal["sync", "plan", "approve", "apply", "plan_destroy", "destroy"]
 StepStatus = Literal["waiting", "ready", "running", "unknown", "succeeded", "failed", "cancelled", "skipped"]
+
+
+class RollbackCreate(Model):
+    """Back to an earlier release: the newest one before the current one that was deployed well, or the one named."""
+
+    release_id: str | None = Field(default=None, description="The release's id; left out, the one before.")
 
 
 class DeployCreate(Model):
@@ -199,7 +226,7 @@ class DeployCreate(Model):
 
     install_id: str = Field(description="The install's id or name.")
     release_id: str | None = Field(default=None, description="The release's id; None only for a teardown.")
-    kind: DeployKind = "deploy"
+    kind: Literal["deploy", "teardown"] = "deploy"
     inputs_version: int | None = Field(
         default=None, description="The install's inputs version that the caller expects; another one is refused."
     )
@@ -239,6 +266,7 @@ class Step(Model):
     attempt: int
     needs: list[str] = Field(description="Ids of the steps that must end well before this one begins.")
     plan: PlanSummary | None
+    approval: StepApproval | None = Field(description="On a step `approve` that has asked: what it asks for, and the answer.")
     failure: Failure | None
     waiting_for: str = Field(description="In plain words, why it isn't done yet; empty when it is.")
     started_at: Timestamp | None
@@ -255,24 +283,31 @@ class Deploy(Model):
     release_number: int | None
     kind: DeployKind
     status: DeployStatus
+    approval: Approval = Field(description="Who approves its plans: the install's `approval` when it was made.")
+    retry_of: str | None = Field(description="The deploy that this one tries again.")
+    rollback_of: str | None = Field(description="The deploy whose release this one takes back.")
     inputs_version: int
     steps: list[Step]
+    left_out: list[str] = Field(description="Components that somebody skipped; the next deploy plans them again.")
     outputs: dict[str, dict[str, Json]] = Field(description="Outputs by component, without sensitive values.")
     sensitive_outputs: dict[str, list[str]] = Field(description="Names of sensitive outputs by component.")
     failure: Failure | None
+    waiting_for: str = Field(default="", description="In plain words, why it isn't done yet; empty when it is.")
     version: int
     created_at: Timestamp
     ended_at: Timestamp | None
 
 
 class Event(Model):
-    """One line of the audit history. `hash` = sha256(previous hash ‖ canonical JSON of the rest)."""
+    """One line of the audit history. `hash` = sha256(previous hash ‖ canonical JSON of the rest): docs/reference/events.md."""
 
     seq: int
     at: Timestamp
     actor: str = Field(description="`token:<name>`, `agent:<id>` or `system`.")
     action: str = Field(description="`<object>.<what happened>`, such as `deploy.created` or `ticket.refused`.")
     object_id: str
+    app_id: str | None = Field(default=None, description="The app whose history it is part of.")
+    install_id: str | None = Field(default=None, description="The install whose history it is part of.")
     before: Json = None
     after: Json = None
     previous_hash: str

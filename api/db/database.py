@@ -1,54 +1,35 @@
-"""The embedded database: SQLite with one writer and many readers.
+"""The database, whichever it is: one writer, many readers, commits that are shared.
 
 `sole-writer`: every write runs on one thread, in the order in which it was asked for. What queued up meanwhile shares one
-commit (group commit), each write in a savepoint of its own, so that one that fails takes nothing else with it.
+commit (group commit), each write in a savepoint of its own, so that one that fails takes nothing else with it. Where several
+processes share a database, their batches take turns (`driver.Driver.take_turn`).
 """
 
 import asyncio
 import contextlib
 import queue
-import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple
 
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import Connection
 from sqlmodel import Session
 
-from api.contract.base import Json
 from api.db.doorbell import Doorbell
+from api.db.driver import Driver
 from api.db.ids import IdMaker
-from api.db.transaction import Read, Write
+from api.db.transaction import History, Read, Write
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 
-_BATCH = 64
+_BATCH = 256
 _READERS = 4
-
-
-def open_engine(path: Path, *, read_only: bool = False) -> Engine:
-    """An SQLAlchemy engine on one SQLite file, with the settings that everything else relies on."""
-    url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30})
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves: the driver's own habit breaks savepoints
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        if read_only:
-            connection.execute("PRAGMA query_only=ON")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-    return engine
 
 
 class _RehearsedError(Exception):
@@ -65,41 +46,35 @@ class _Job:
     actor: str
     done: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
+    load: Callable[[Write, list[Any]], None] | None = None
+    arguments: tuple[Any, ...] = ()
+    topics: set[str] = field(default_factory=set)
     result: Any = None
     error: BaseException | None = None
 
-    def resolve(self) -> None:
+    def tell(self) -> None:
         """Tell the caller, on the caller's loop. A caller that gave up meanwhile isn't told."""
-
-        def tell() -> None:
-            if self.done.cancelled():
-                return
-            if self.error is not None:
-                self.done.set_exception(self.error)
-            else:
-                self.done.set_result(self.result)
-
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.loop.call_soon_threadsafe(tell)
+        if self.done.cancelled():
+            return
+        if self.error is not None:
+            self.done.set_exception(self.error)
+        else:
+            self.done.set_result(self.result)
 
 
 class Database:
-    """Open with `await Database.open(...)`, end with `await close()`."""
+    """End it with `await close()`."""
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        clock: Callable[[], datetime],
-        doorbell: Doorbell,
-        record: Callable[[Write, str, str, Json, Json], None],
-    ) -> None:
-        self._writer_engine = open_engine(path)
-        self._reader_engine = open_engine(path, read_only=True)
+    def __init__(self, driver: Driver, *, clock: Callable[[], datetime], doorbell: Doorbell, history: History) -> None:
+        self._driver = driver
         self._clock = clock
-        self._record = record
+        self._history = history
         self._ids = IdMaker()
         self.doorbell = doorbell
+        self.committed: Callable[[int, float], None] = lambda _writes, _seconds: None
+        """Told on the writer's thread, after each commit, how many writes shared it and how many seconds it took."""
+        self.around: Callable[[str], contextlib.AbstractContextManager[object]] = lambda _name: contextlib.nullcontext()
+        """A context around each write, for traces; gets the name of the change."""
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="db-reader")
         self._writer = threading.Thread(target=self._write_loop, name="db-writer", daemon=True)
@@ -109,11 +84,21 @@ class Database:
         """The time, by the clock that transactions go by."""
         return self._clock()
 
+    def listen(self) -> None:
+        """Begin to ring the doorbell for what other processes change. Call it on the doorbell's own event loop."""
+        loop = asyncio.get_running_loop()
+
+        def ring(topics: set[str] | None) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(self.doorbell.ring_all if topics is None else lambda: self.doorbell.ring(topics))
+
+        self._driver.listen(ring)
+
     async def read(self, query: Callable[Concatenate[Read, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `query(read, …)` on a reader's thread and give back what it returns."""
 
         def run() -> R:
-            with Session(self._reader_engine, expire_on_commit=False) as session:
+            with Session(self._driver.reader, expire_on_commit=False) as session:
                 return query(Read(session, self._clock()), *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
@@ -124,11 +109,33 @@ class Database:
         An exception undoes everything that this one change did, and is raised here. Once queued it runs, even if the caller
         is cancelled.
         """
-        loop = asyncio.get_running_loop()
-        job = _Job(lambda tx: change(tx, *args, **kwargs), actor, loop.create_future(), loop)
-        self._jobs.put(job)
-        result: R = await job.done
+        with self.around(getattr(change, "__qualname__", "write")):
+            result: R = await self._queue(lambda tx: change(tx, *args, **kwargs), actor)
         return result
+
+    async def write_together(
+        self, load: Callable[[Write, list[tuple[*Ts]]], None], actor: str, change: Callable[[Write, *Ts], R], *args: *Ts
+    ) -> R:
+        """As `write`, for what many callers ask for at once: those of one commit share a session and a savepoint.
+
+        `load` is called first, once for all of them and with the arguments of each, so that their changes find what they need
+        without a query of their own. If one of them raises, all are undone and run again, each by itself: the outcome is the
+        same as with `write`.
+        """
+        result: R = await self._queue(lambda tx: change(tx, *args), actor, load, args)
+        return result
+
+    async def _queue(
+        self,
+        run: Callable[[Write], Any],
+        actor: str,
+        load: Callable[[Write, list[Any]], None] | None = None,
+        arguments: tuple[Any, ...] = (),
+    ) -> Any:
+        loop = asyncio.get_running_loop()
+        job = _Job(run, actor, loop.create_future(), loop, load, arguments)
+        self._jobs.put(job)
+        return await job.done
 
     async def rehearse(self, actor: str, change: Callable[Concatenate[Write, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a change, undo it, and give back what it would have returned. Raises what it would have raised."""
@@ -142,13 +149,22 @@ class Database:
             result: R = rehearsed.result
             return result
 
+    @property
+    def queued(self) -> int:
+        """How many writes wait for their turn."""
+        return self._jobs.qsize()
+
+    @property
+    def writes(self) -> bool:
+        """Whether the writer's thread lives."""
+        return self._writer.is_alive()
+
     async def close(self) -> None:
-        """Finish what is queued, then let go of the file."""
+        """Finish what is queued, then let go of the database."""
         self._jobs.put(None)
         await asyncio.to_thread(self._writer.join)
         self._readers.shutdown()
-        self._writer_engine.dispose()
-        self._reader_engine.dispose()
+        await asyncio.to_thread(self._driver.close)
 
     def _write_loop(self) -> None:
         while (first := self._jobs.get()) is not None:
@@ -162,39 +178,95 @@ class Database:
                     last = True
                     break
                 batch.append(job)
+            begun = time.perf_counter()
             self._commit(batch)
+            self.committed(len(batch), time.perf_counter() - begun)
             if last:
                 return
 
     def _commit(self, batch: list[_Job]) -> None:
-        topics: set[str] = set()
+        committed = False
         try:
-            with self._writer_engine.connect() as connection, connection.begin():
-                for job in batch:
-                    tx = self._run(job, connection)
-                    topics |= tx.topics if job.error is None else set()
+            with self._driver.writer.connect() as connection, connection.begin():
+                self._driver.take_turn(connection)
+                self._history.begin(connection, shared=self._driver.shared)
+                for group in _groups(batch):
+                    self._run_group(group, connection)
+                self._history.write(connection)
+                topics = {topic for job in batch for topic in job.topics}
+                if topics:
+                    self._driver.announce(connection, topics)
+            committed = True
         except Exception as error:  # the commit itself failed (disk full, …): nothing of the batch happened
+            topics = set()
             for job in batch:
                 job.error = job.error or error
-        if topics:
-            with contextlib.suppress(RuntimeError):
-                batch[0].loop.call_soon_threadsafe(self.doorbell.ring, topics)
-        for job in batch:
-            job.resolve()
+        self._history.ended(committed=committed)
+        self._tell(batch, topics)
 
-    def _run(self, job: _Job, connection: Any) -> Write:
-        session = Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
+    def _tell(self, batch: list[_Job], topics: set[str]) -> None:
+        """Ring, then answer, all in one call: each call wakes the event loop up, which costs more than the answers."""
+
+        def tell() -> None:
+            self.doorbell.ring(topics)
+            for job in batch:
+                job.tell()
+
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            batch[0].loop.call_soon_threadsafe(tell)
+
+    def _run_group(self, group: list[_Job], connection: Connection) -> None:
+        """One write in a savepoint; or several of a kind in one, and each in its own if that fails."""
+        if len(group) > 1 and self._all_well(group, connection):
+            return
+        for job in group:
+            job.topics, job.result = set(), None
+            mark = self._history.mark()
+            session = Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
+            tx = self._transaction(session, job.actor)
+            try:
+                if job.load:
+                    job.load(tx, [job.arguments])
+                job.result = job.run(tx)
+                session.commit()
+                job.topics = tx.topics
+            except BaseException as error:
+                session.rollback()
+                self._history.undo(mark)
+                job.error = error
+                tx.topics.clear()
+                for action, object_id, after in tx.refusals:
+                    tx.emit(action, object_id, after=after)
+                job.topics = tx.topics
+            finally:
+                session.close()
+
+    def _all_well(self, group: list[_Job], connection: Connection) -> bool:
+        """Whether a group went through as one."""
+        mark = self._history.mark()
+        with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
+            try:
+                txs = [self._transaction(session, job.actor) for job in group]
+                if group[0].load:
+                    group[0].load(txs[0], [job.arguments for job in group])
+                for job, tx in zip(group, txs, strict=True):
+                    job.result = job.run(tx)
+                    job.topics = tx.topics
+                session.commit()
+            except Exception:
+                session.rollback()
+                self._history.undo(mark)
+                return False
+        return True
+
+    def _transaction(self, session: Session, actor: str) -> Write:
         now = self._clock()
-        tx = Write(session, now, job.actor, lambda prefix: self._ids.new(prefix, now), self._record)
-        try:
-            job.result = job.run(tx)
-            session.commit()
-        except BaseException as error:
-            session.rollback()
-            job.error = error
-            for action, object_id, after in tx.refusals:
-                tx.emit(action, object_id, after=after)
-            session.commit()
-        finally:
-            session.close()
-        return tx
+        return Write(session, now, actor, lambda prefix: self._ids.new(prefix, now), self._history)
+
+
+def _groups(batch: list[_Job]) -> list[list[_Job]]:
+    """The jobs of a batch in order; those that are loaded together stand at the place of the first."""
+    groups: dict[object, list[_Job]] = {}
+    for at, job in enumerate(batch):
+        groups.setdefault(job.load or at, []).append(job)
+    return list(groups.values())

@@ -21,10 +21,19 @@ class Doorbell:
             for waiter in self._waiters.get(topic, ()):
                 waiter.set()
 
+    def ring_all(self) -> None:
+        """Wake everyone: something has changed, and nobody knows what."""
+        self.ring(list(self._waiters))
+
     def close(self) -> None:
         """Wake everyone, now and from now on: the server stops."""
         self.closed = True
-        self.ring(list(self._waiters))
+        self.ring_all()
+
+    @property
+    def waiting(self) -> int:
+        """How many listen now."""
+        return len({id(waiter) for waiters in self._waiters.values() for waiter in waiters})
 
     def listen(self, *topics: str) -> "Listener":
         """Begin to listen. Do so before you read, or a change between reading and waiting is missed."""

@@ -1,11 +1,14 @@
-"""Every table, and bringing a database file to the newest schema."""
+"""Every table, and bringing a database to the newest schema."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import SQLModel
 
@@ -20,10 +23,13 @@ import api.installs.models
 import api.jobs.models
 import api.logins.models
 import api.releases.models
+import api.secrets.models
 import api.tickets.models
-import api.tokens.models  # noqa: F401  (each import registers its tables)
-from api.db.database import open_engine
-from api.settings import UnusableDataError
+import api.tokens.models
+import api.webhooks.models  # noqa: F401  (each import registers its tables)
+from api.db.driver import Driver
+from api.db.sqlite import SqliteDriver
+from api.settings import Settings, UnusableDataError
 
 metadata = SQLModel.metadata
 
@@ -38,21 +44,55 @@ def alembic_config(connection: Connection) -> Config:
     return config
 
 
-def migrate(database: Path) -> None:
-    """Bring a database file to the newest schema; make it if it isn't there.
+@cache
+def newest_version() -> str:
+    """The newest migration that this version of Exclave has."""
+    newest = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
+    assert newest
+    return newest
 
-    Raises UnusableDataError if a newer Exclave wrote it, or it isn't a database of Exclave's.
+
+def current_version(engine: Engine, where: str) -> str | None:
+    """The migration that a database is at. Raises UnusableDataError, in which `where` names the database."""
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except DatabaseError as error:
+        raise UnusableDataError(f"{where} can't be used: {error.orig}. Restore it, or use another database") from error
+
+
+def open_database(settings: Settings) -> Driver:
+    """The database of the settings, brought to the newest schema; a new SQLite file is made.
+
+    Raises UnusableDataError if a newer Exclave wrote it, or it can't be reached, or isn't a database of Exclave's.
     """
-    database.touch(mode=0o600)
-    engine = open_engine(database)
+    driver = driver_of(settings)
+    try:
+        migrate(driver.writer, settings.database_name)
+    except BaseException:
+        driver.close()
+        raise
+    return driver
+
+
+def driver_of(settings: Settings) -> Driver:
+    """The database of the settings as it is; a new SQLite file is made."""
+    if settings.database == "sqlite":
+        settings.database_file.touch(mode=0o600)
+        return SqliteDriver(settings.database_file)
+    try:
+        from api.db.postgresql import PostgresqlDriver  # only where it is used: psycopg is an extra
+    except ImportError as error:
+        raise UnusableDataError(f"PostgreSQL needs the extra: pip install 'exclave[postgresql]' ({error})") from error
+    return PostgresqlDriver(settings.database)
+
+
+def migrate(engine: Engine, where: str) -> None:
+    """Bring a database to the newest schema. Raises UnusableDataError, in which `where` names the database."""
     try:
         with engine.connect() as connection:
             command.upgrade(alembic_config(connection), "head")
     except CommandError as error:
-        raise UnusableDataError(
-            f"{database} is of a newer Exclave: {error}. Upgrade Exclave, or choose another folder"
-        ) from error
+        raise UnusableDataError(f"{where} is of a newer Exclave: {error}. Upgrade Exclave, or use another database") from error
     except DatabaseError as error:
-        raise UnusableDataError(f"{database} can't be used: {error.orig}. Restore it, or choose another folder") from error
-    finally:
-        engine.dispose()
+        raise UnusableDataError(f"{where} can't be used: {error.orig}. Restore it, or use another database") from error

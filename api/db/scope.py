@@ -26,6 +26,15 @@ class Scope:
         """How wide it is."""
         return "install" if self.install_id else "app" if self.app_id else "all"
 
+    def covers(self, *, app_id: str | None, install_id: str | None) -> bool:
+        """Whether something that is about an install, an app with all its installs, or (neither) the whole IMS lies in it.
+
+        Unlike `holds`, the scope of an install doesn't cover its app.
+        """
+        if self.install_id is not None:
+            return install_id == self.install_id
+        return self.app_id is None or install_id is not None or app_id == self.app_id
+
     def __str__(self) -> str:
         """As the contract writes it, with the object's id."""
         return f"install:{self.install_id}" if self.install_id else f"app:{self.app_id}" if self.app_id else "all"

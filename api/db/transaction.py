@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from sqlalchemy import Connection
 from sqlmodel import Session
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -37,13 +38,26 @@ class Write(Read):
 
     actor: str
     new_id: Callable[[str], str]
-    record: Callable[["Write", str, str, Json, Json], None]
+    history: "History"
     topics: set[str] = field(default_factory=set)
     refusals: list[tuple[str, str, Json]] = field(default_factory=list)
 
-    def emit(self, action: str, object_id: str, *, before: Json = None, after: Json = None) -> None:
-        """Add one line to the audit history. Never give it a secret value."""
-        self.record(self, action, object_id, before, after)
+    def emit(
+        self,
+        action: str,
+        object_id: str,
+        *,
+        before: Json = None,
+        after: Json = None,
+        app_id: str | None = None,
+        install_id: str | None = None,
+    ) -> None:
+        """Add one line to the audit history. Never give it a secret value.
+
+        `app_id` and `install_id` say whose history it is part of; an install's events are its app's, too, without being told.
+        """
+        self.history.add(self, action, object_id, before, after, app_id, install_id)
+        self.topics.add("events")
 
     def ring(self, *topics: str) -> None:
         """Wake whoever waits on the topics, once this transaction is committed."""
@@ -52,3 +66,27 @@ class Write(Read):
     def note_refusal(self, action: str, object_id: str, after: Json) -> None:
         """Record an event even though this change is about to be refused (and undone) by an exception."""
         self.refusals.append((action, object_id, after))
+
+
+class History(Protocol):
+    """The audit history as the one writer keeps it (`api.events.chain`): a batch's lines are written together, at its end."""
+
+    def begin(self, connection: Connection, *, shared: bool) -> None:
+        """A batch begins. `shared`: another process may have added lines since the last one."""
+
+    def add(
+        self, tx: Write, action: str, object_id: str, before: Json, after: Json, app_id: str | None, install_id: str | None
+    ) -> None:
+        """One more line."""
+
+    def mark(self) -> int:
+        """How many lines the batch has so far."""
+
+    def undo(self, mark: int) -> None:
+        """Forget the lines since a mark: their change was undone."""
+
+    def write(self, connection: Connection) -> None:
+        """Write the batch's lines, in the transaction of the changes that they tell of."""
+
+    def ended(self, *, committed: bool) -> None:
+        """The batch is over; if it wasn't committed, its lines don't count."""

@@ -6,15 +6,25 @@ from typing import Literal
 from api.contract.resources import StepKind
 
 StepPhase = Literal["waiting", "active", "succeeded", "failed", "cancelled", "skipped"]
-"""`active` = has a job that isn't done. `cancelled` = not run, or stopped, because of a cancel or of a failure before it."""
+"""`active` = has a job that isn't done, or waits for an approval.
+
+`cancelled` = not run, or stopped, because of a cancel or of a failure before it.
+"""
 
 MAX_REPLANS = 2
 _PLAN_OF: dict[StepKind, StepKind] = {"apply": "plan", "destroy": "plan_destroy"}
+_PLANS: tuple[StepKind, ...] = ("plan", "plan_destroy")
+_DONE = ("succeeded", "failed", "cancelled", "skipped")
 
 
 @dataclass(frozen=True)
 class StepState:
-    """What counts about a step. `conditional` = runs only if the outputs of a component that it needs have changed."""
+    """What counts about a step.
+
+    `conditional` = runs only if the outputs of a component that it needs have changed. `plan_empty` = of a plan that leaves
+    nothing to apply; `plan_harmless` = of one that changes nothing, though it may have to be applied for its outputs.
+    `running` = an agent has its job. `left_out` = somebody wants it not to be run.
+    """
 
     id: str
     component: str
@@ -23,8 +33,11 @@ class StepState:
     needs: tuple[str, ...]
     conditional: bool = False
     plan_empty: bool = False
+    plan_harmless: bool = False
     outputs_changed: bool = False
     replans: int = 0
+    running: bool = False
+    left_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,11 +55,15 @@ class Started:
 
 @dataclass(frozen=True)
 class StepEnded:
-    """A step's job has ended. `interrupted` = the agent was stopped while it applied, and the saved plan is stale now."""
+    """A step's job has ended, or its approval was decided or has expired.
+
+    `interrupted` = the agent was stopped while it applied, and the saved plan is stale now.
+    """
 
     step_id: str
     outcome: Literal["succeeded", "failed", "cancelled"]
     plan_empty: bool = False
+    plan_harmless: bool = False
     outputs_changed: bool = False
     interrupted: bool = False
 
@@ -56,21 +73,46 @@ class CancelRequested:
     """Somebody wants the deploy to stop."""
 
 
-Event = Started | StepEnded | CancelRequested
+@dataclass(frozen=True)
+class RetryRequested:
+    """A step that failed shall be tried again, while others still run. See `why_no_retry`."""
+
+    step_id: str
+
+
+@dataclass(frozen=True)
+class SkipRequested:
+    """The component of a step shall be left out, with all that needs it. See `why_no_skip`."""
+
+    step_id: str
+
+
+Event = Started | StepEnded | CancelRequested | RetryRequested | SkipRequested
 
 
 @dataclass(frozen=True)
 class SetPhase:
-    """A step is in another phase now; `because` names the component that held it up."""
+    """A step is in another phase now; `because` names the component that held it up.
+
+    `left_out` = it is skipped because somebody wants it so, not because there is nothing to do.
+    """
 
     step_id: str
     phase: StepPhase
     because: str = ""
+    left_out: bool = False
 
 
 @dataclass(frozen=True)
 class Enqueue:
     """Make a job for a step."""
+
+    step_id: str
+
+
+@dataclass(frozen=True)
+class AskApproval:
+    """Wait for a person's answer to the plan before this step."""
 
     step_id: str
 
@@ -90,13 +132,20 @@ class CancelJob:
 
 
 @dataclass(frozen=True)
+class DropJob:
+    """Take back a step's job, which no agent has yet."""
+
+    step_id: str
+
+
+@dataclass(frozen=True)
 class End:
     """The deploy has ended."""
 
     status: Literal["succeeded", "failed", "cancelled"]
 
 
-Change = SetPhase | Enqueue | Replan | CancelJob | End
+Change = SetPhase | Enqueue | AskApproval | Replan | CancelJob | DropJob | End
 
 
 def decide(state: DeployState, event: Event) -> list[Change]:
@@ -105,23 +154,41 @@ def decide(state: DeployState, event: Event) -> list[Change]:
     changes: list[Change] = []
     cancelling = state.cancelling
 
-    def become(step: StepState, phase: StepPhase, because: str = "") -> None:
-        steps[step.id] = replace(step, phase=phase)
-        changes.append(SetPhase(step.id, phase, because))
+    def become(step: StepState, phase: StepPhase, because: str = "", *, left_out: bool = False) -> None:
+        steps[step.id] = replace(step, phase=phase, left_out=left_out)
+        changes.append(SetPhase(step.id, phase, because, left_out))
 
     match event:
         case StepEnded():
-            step = replace(steps[event.step_id], plan_empty=event.plan_empty, outputs_changed=event.outputs_changed)
-            plan = _plan_of(step, steps)
-            if event.interrupted and plan and step.replans < MAX_REPLANS and not cancelling:
+            step = replace(
+                steps[event.step_id],
+                plan_empty=event.plan_empty,
+                plan_harmless=event.plan_harmless,
+                outputs_changed=event.outputs_changed,
+            )
+            steps[step.id] = step
+            if event.interrupted and step.kind in _PLAN_OF and step.replans < MAX_REPLANS and not cancelling:
                 changes.append(Replan(step.id))
-                become(step, "waiting")
-                become(plan, "waiting")
+                for each in _from_plan_on(step, steps):
+                    become(each, "waiting")
             else:
                 become(step, event.outcome)
         case CancelRequested():
             cancelling = True
-            changes += [CancelJob(step.id) for step in state.steps if step.phase == "active"]
+            for step in state.steps:
+                if step.phase == "active" and step.kind == "approve":
+                    become(step, "cancelled")
+                elif step.phase == "active":
+                    changes.append(CancelJob(step.id))
+        case RetryRequested():
+            for step in _retried(steps[event.step_id], steps):
+                become(step, "waiting")
+        case SkipRequested():
+            component = steps[event.step_id].component
+            for step in [each for each in steps.values() if each.component == component and each.phase not in _DONE]:
+                if step.phase == "active" and step.kind != "approve":
+                    changes.append(DropJob(step.id))
+                become(step, "skipped", left_out=True)
         case Started():
             pass
 
@@ -135,13 +202,15 @@ def decide(state: DeployState, event: Event) -> list[Change]:
             blocker = next((need for need in needed if need.phase in ("failed", "cancelled")), None)
             if cancelling or blocker:
                 become(step, "cancelled", blocker.component if blocker else "")
+            elif any(need.left_out for need in needed):
+                become(step, "skipped", left_out=True)
             elif any(need.phase in ("waiting", "active") for need in needed):
                 continue
             elif _has_nothing_to_do(step, steps, needed):
                 become(step, "skipped")
             else:
                 become(step, "active")
-                changes.append(Enqueue(step.id))
+                changes.append(AskApproval(step.id) if step.kind == "approve" else Enqueue(step.id))
             moved = True
 
     phases = {step.phase for step in steps.values()}
@@ -150,13 +219,57 @@ def decide(state: DeployState, event: Event) -> list[Change]:
     return changes
 
 
+def with_running(state: DeployState, running: set[str]) -> DeployState:
+    """The same state, with the steps whose jobs agents have now."""
+    return replace(state, steps=tuple(replace(step, running=step.id in running) for step in state.steps))
+
+
+def why_no_retry(state: DeployState, step_id: str) -> str:
+    """Why a step can't be tried again, in words; empty if it can."""
+    step = next(step for step in state.steps if step.id == step_id)
+    if state.cancelling:
+        return "the deploy is being cancelled"
+    if step.phase == "cancelled":
+        return "it was not run because of another step: retry the one that failed"
+    return "" if step.phase == "failed" else f"it has not failed: it is {step.phase}"
+
+
+def why_no_skip(state: DeployState, step_id: str) -> str:
+    """Why the component of a step can't be left out, in words; empty if it can."""
+    component = next(step.component for step in state.steps if step.id == step_id)
+    mine = [step for step in state.steps if step.component == component]
+    if state.cancelling:
+        return "the deploy is being cancelled"
+    if running := next((step for step in mine if step.running), None):
+        return f"its {running.kind} is running; wait until it has ended, or cancel the deploy"
+    return "" if any(step.phase in ("waiting", "active") for step in mine) else f"nothing of {component} is left to be done"
+
+
 def _plan_of(step: StepState, steps: dict[str, StepState]) -> StepState | None:
+    if step.kind == "approve":
+        return next((steps[need] for need in step.needs if steps[need].kind in _PLANS), None)
     kind = _PLAN_OF.get(step.kind)
     return next((other for other in steps.values() if other.component == step.component and other.kind == kind), None)
 
 
+def _from_plan_on(step: StepState, steps: dict[str, StepState]) -> list[StepState]:
+    """The plan, the approval and the apply of a component: a new plan makes an earlier approval void (`saved-plan`)."""
+    return [other for other in steps.values() if other.component == step.component and other.kind != "sync"]
+
+
+def _retried(step: StepState, steps: dict[str, StepState]) -> list[StepState]:
+    """What waits again when a failed step is tried again: it, the plan that it was to apply, and what was not run for it."""
+    again = {step.id} if step.kind == "sync" else {each.id for each in _from_plan_on(step, steps)}
+    not_run = [each for each in steps.values() if each.phase == "cancelled"]
+    while more := {each.id for each in not_run if each.id not in again and again & set(each.needs)}:
+        again |= more
+    return [each for each in steps.values() if each.id in again]
+
+
 def _has_nothing_to_do(step: StepState, steps: dict[str, StepState], needed: list[StepState]) -> bool:
+    plan = _plan_of(step, steps)
+    if step.kind == "approve":
+        return plan is not None and (plan.phase == "skipped" or plan.plan_empty or plan.plan_harmless)
     if step.kind == "apply":
-        plan = _plan_of(step, steps)
         return plan is not None and (plan.phase == "skipped" or plan.plan_empty)
     return step.conditional and not any(need.outputs_changed for need in needed if need.component != step.component)

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from api.components.graph import input_names, needs
+from api.components.graph import input_names, needs, secret_names
 from api.contract.base import Json
 from api.contract.components import ComponentConfig
 from api.contract.resources import StepKind
@@ -34,19 +36,31 @@ class PlannedStep:
     conditional: bool = False
 
 
-def fingerprint(config: ComponentConfig, digest: str, *, inputs: dict[str, Json], install_id: str) -> str:
+def fingerprint(
+    config: ComponentConfig,
+    digest: str,
+    *,
+    inputs: dict[str, Json],
+    install_id: str,
+    secrets: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """A hash of all that goes into a component but other components' outputs.
 
-    `inputs` has every input of the install: the value, or the keyed fingerprint of a sensitive one.
+    `inputs` has every input of the install: the value, or the keyed fingerprint of a sensitive one; `secrets` has
+    the keyed fingerprint of every named secret that it may use.
     """
     used = {name: inputs.get(name) for name in sorted(input_names(config))}
     settings = config.model_dump(mode="json", exclude={"source"})
-    body = [digest, settings, used, install_id]
+    used_secrets = {name: secrets.get(name) for name in sorted(secret_names(config))}
+    # A component without named secrets keeps the fingerprint that it had before there were any.
+    body = [digest, settings, used, install_id, *([used_secrets] if used_secrets else [])]
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def plan_deploy(wanted: dict[str, Piece], current: dict[str, Piece]) -> list[PlannedStep]:
+def plan_deploy(wanted: dict[str, Piece], current: dict[str, Piece], *, approve: bool = False) -> list[PlannedStep]:
     """The steps that bring an install from `current` to `wanted`; none if nothing differs.
+
+    With `approve`, each plan waits for a person before it is applied.
 
     A component whose own fingerprint is the same, but which needs one that is touched, gets conditional steps. Not conditional
     are those of one that needs a component without a fingerprint: that one's outputs may have changed when its last deploy did
@@ -67,27 +81,40 @@ def plan_deploy(wanted: dict[str, Piece], current: dict[str, Piece]) -> list[Pla
             steps.append(PlannedStep((name, "sync"), piece, ()))
             before.append((name, "sync"))
         steps.append(PlannedStep((name, "plan"), piece, tuple(before), conditional=name not in touched))
-        steps.append(PlannedStep((name, "apply"), piece, ((name, "plan"),)))
+        steps += _carry_out(piece, "plan", "apply", approve=approve)
     removed = {name: piece for name, piece in current.items() if name not in wanted}
     changed_users: dict[str, list[StepKey]] = {
         name: [(user, "apply") for user in sorted(reached) if user in current and name in needs(current[user].config)]
         for name in removed
     }
-    return steps + _destroy(removed, changed_users)
+    return steps + _destroy(removed, changed_users, approve=approve)
 
 
-def plan_teardown(current: dict[str, Piece]) -> list[PlannedStep]:
+def plan_teardown(current: dict[str, Piece], *, approve: bool = False) -> list[PlannedStep]:
     """The steps that remove everything, users first."""
-    return _destroy(current, {})
+    return _destroy(current, {}, approve=approve)
 
 
-def _destroy(pieces: dict[str, Piece], after: dict[str, list[StepKey]]) -> list[PlannedStep]:
+def plan_drift(clean: list[Piece]) -> list[PlannedStep]:
+    """The steps that look at what is cleanly there, and change nothing: plans side by side, which nobody applies."""
+    return [PlannedStep((piece.name, "plan"), piece, ()) for piece in clean]
+
+
+def _carry_out(piece: Piece, plan: StepKind, act: StepKind, *, approve: bool) -> list[PlannedStep]:
+    """What follows a plan: its approval, if one is asked for, and what it was made for."""
+    name = piece.name
+    if not approve:
+        return [PlannedStep((name, act), piece, ((name, plan),))]
+    return [PlannedStep((name, "approve"), piece, ((name, plan),)), PlannedStep((name, act), piece, ((name, "approve"),))]
+
+
+def _destroy(pieces: dict[str, Piece], after: dict[str, list[StepKey]], *, approve: bool) -> list[PlannedStep]:
     users = {name: {user for user, piece in pieces.items() if name in needs(piece.config)} for name in pieces}
     steps = []
     for name in _in_order(users):
         before: list[StepKey] = [(user, "destroy") for user in sorted(users[name])] + after.get(name, [])
         steps.append(PlannedStep((name, "plan_destroy"), pieces[name], tuple(before)))
-        steps.append(PlannedStep((name, "destroy"), pieces[name], ((name, "plan_destroy"),)))
+        steps += _carry_out(pieces[name], "plan_destroy", "destroy", approve=approve)
     return steps
 
 

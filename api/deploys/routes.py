@@ -1,13 +1,16 @@
 """`/v1/deploys`."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from api.access import Deployer, Key, State, Viewer
 from api.contract.base import Page
-from api.contract.resources import Deploy, DeployCreate
+from api.contract.resources import Deploy, DeployCreate, DeployKind
 from api.db.idempotency import once
 from api.deploys import service, view
 from api.http import After, Limit, Order, Wait, long_poll
+from api.installs.labels import Selector
 
 router = APIRouter(prefix="/v1/deploys", tags=["deploys"])
 
@@ -22,10 +25,24 @@ async def create_deploy(body: DeployCreate, ims: State, caller: Deployer, key: K
 
 @router.get("")
 async def list_deploys(
-    caller: Viewer, limit: Limit = 100, after: After = None, install: str | None = None, order: Order = "asc"
+    caller: Viewer,
+    limit: Limit = 100,
+    after: After = None,
+    install: str | None = None,
+    kind: DeployKind | None = None,
+    selector: Selector = None,
+    order: Order = "asc",
 ) -> Page[Deploy]:
-    """Page through the deploys, of one install or of all."""
-    return await caller.read(view.list_deploys, limit=limit, after=after, install=install, newest_first=order == "desc")
+    """Page through the deploys, of one install or of all. Drift runs come only with `kind=drift`."""
+    return await caller.read(
+        view.list_deploys,
+        limit=limit,
+        after=after,
+        install=install,
+        kind=kind,
+        selector=selector,
+        newest_first=order == "desc",
+    )
 
 
 @router.get("/{deploy}")
@@ -41,6 +58,10 @@ async def get_deploy(deploy: str, ims: State, caller: Viewer, wait: Wait = 0, se
 
 
 @router.post("/{deploy}/cancel")
-async def cancel_deploy(deploy: str, caller: Deployer) -> Deploy:
-    """Stop a deploy as soon as it is safe."""
-    return await caller.write(lambda tx: view.public(tx, service.cancel(tx, deploy)))
+async def cancel_deploy(
+    deploy: str, caller: Deployer, force: Annotated[bool, Query(description="Stop now, not when it is safe.")] = False
+) -> Deploy:
+    """Stop a deploy as soon as it is safe; with `force`, now."""
+    if force:
+        caller.must("administer")
+    return await caller.write(lambda tx: view.public(tx, service.cancel(tx, deploy, force=force)))

@@ -1,25 +1,28 @@
 """What a deploy's life means: loads what `decide` and `planning` want to know, and carries out what they say."""
 
+from datetime import timedelta
+
 from sqlmodel import col, select
 
 from api.apps import service as apps
-from api.components.graph import check_config
+from api.components.graph import secret_names
 from api.contract.agents import ApplyResult, JobResult, PlanResult
 from api.contract.base import Failure, Json
+from api.contract.components import ComponentConfig
 from api.contract.inputs import check_values
 from api.contract.problems import ConflictError, InvalidError, NotFoundError
 from api.contract.resources import DeployCreate
 from api.db.transaction import Read, Write
 from api.deploys import decide as engine
+from api.deploys import drift, targets
 from api.deploys.models import DeployRow, StepRow
-from api.deploys.planning import Piece, PlannedStep, StepKey, fingerprint, plan_deploy, plan_teardown
+from api.deploys.planning import PlannedStep, StepKey, plan_deploy, plan_teardown
 from api.installs import service as installs
 from api.installs.models import InstalledComponentRow, InstallRow
-from api.installs.vault import Vault
 from api.jobs import queue
 from api.jobs.models import JobRow
-from api.releases import service as releases
-from api.releases.models import ReleaseRow
+from api.secrets import values as named_secrets
+from api.secrets.vault import Vault
 
 
 def topic(deploy_id: str) -> str:
@@ -36,8 +39,9 @@ def find(tx: Read, deploy: str) -> DeployRow:
 
 
 def under_way(tx: Read, install_id: str) -> DeployRow | None:
-    """The deploy that is under way on an install."""
-    return tx.first(select(DeployRow).where(DeployRow.install_id == install_id, col(DeployRow.ended_at).is_(None)))
+    """The deploy or teardown that is under way on an install. A drift run gives way to it."""
+    open_ones = select(DeployRow).where(DeployRow.install_id == install_id, col(DeployRow.ended_at).is_(None))
+    return tx.first(open_ones.where(DeployRow.kind != "drift"))
 
 
 def steps_of(tx: Read, deploy_id: str) -> list[StepRow]:
@@ -45,8 +49,13 @@ def steps_of(tx: Read, deploy_id: str) -> list[StepRow]:
     return tx.all(select(StepRow).where(StepRow.deploy_id == deploy_id).order_by(col(StepRow.position)))
 
 
-def create(tx: Write, vault: Vault, body: DeployCreate) -> DeployRow:
-    """Plan the steps and set the first ones going. A deploy that finds nothing to do has succeeded at once."""
+def create(
+    tx: Write, vault: Vault, body: DeployCreate, *, retry_of: str | None = None, rollback_of: str | None = None
+) -> DeployRow:
+    """Plan the steps and set the first ones going. A deploy that finds nothing to do has succeeded at once.
+
+    A drift run that is under way is cancelled.
+    """
     install = installs.find(tx, body.install_id, field="install_id")
     running = under_way(tx, install.id)
     if running:
@@ -60,9 +69,15 @@ def create(tx: Write, vault: Vault, body: DeployCreate) -> DeployRow:
             f"install {install.name!r} has inputs version {install.inputs_version}, not {body.inputs_version}",
             "Use the install's `inputs_version`.",
         )
-    current = {row.name: _there(row) for row in installs.components_of(tx, install.id)}
-    release = _release(tx, install, body)
-    planned = plan_deploy(_wanted(tx, vault, install, release), current) if release else plan_teardown(current)
+    current = {row.name: targets.there(row) for row in installs.components_of(tx, install.id)}
+    release = targets.release_of(tx, install, body)
+    approve = install.approval != "auto"
+    if release:
+        planned = plan_deploy(targets.wanted_pieces(tx, vault, install, release), current, approve=approve)
+    else:
+        planned = plan_teardown(current, approve=approve)
+    if looking := drift.under_way(tx, install.id):
+        cancel(tx, looking.id)
     deploy_id = tx.new_id("dep")
     row = DeployRow(
         id=deploy_id,
@@ -71,13 +86,16 @@ def create(tx: Write, vault: Vault, body: DeployCreate) -> DeployRow:
         release_id=release.id if release else None,
         kind=body.kind,
         status="running",
+        approval=install.approval,
+        retry_of=retry_of,
+        rollback_of=rollback_of,
         inputs_version=install.inputs_version,
         sealed_inputs=vault.seal(_inputs(tx, vault, install), owner=deploy_id),
         created_at=tx.now,
     )
     tx.session.add(row)
     tx.session.flush()
-    _add_steps(tx, row, planned)
+    add_steps(tx, row, planned)
     tx.emit(
         "deploy.created",
         row.id,
@@ -85,8 +103,13 @@ def create(tx: Write, vault: Vault, body: DeployCreate) -> DeployRow:
             "install": install.name,
             "kind": row.kind,
             "release": release.number if release else None,
+            "approval": row.approval,
+            "retry_of": retry_of,
+            "rollback_of": rollback_of,
             "steps": [" ".join(step.key) for step in planned],
         },
+        app_id=row.app_id,
+        install_id=row.install_id,
     )
     if release:
         in_work = {step.piece.name for step in planned}
@@ -101,7 +124,11 @@ def _inputs(tx: Read, vault: Vault, install: InstallRow) -> dict[str, Json]:
     """All inputs of an install now. One that the app no longer declares stays: what is to be destroyed may still use it."""
     sensitive = installs.sensitive_inputs(vault, install)
     checked, checked_sensitive, _ = check_values(apps.find(tx, install.app_id).inputs, install.inputs, sensitive)
-    return {"inputs": install.inputs | checked, "sensitive_inputs": sensitive | checked_sensitive}
+    return {
+        "inputs": install.inputs | checked,
+        "sensitive_inputs": sensitive | checked_sensitive,
+        "secrets": named_secrets.values_for(tx, vault, install),
+    }
 
 
 def inputs_of(vault: Vault, deploy: DeployRow) -> tuple[dict[str, Json], dict[str, Json]]:
@@ -110,49 +137,14 @@ def inputs_of(vault: Vault, deploy: DeployRow) -> tuple[dict[str, Json], dict[st
     return opened["inputs"], opened["sensitive_inputs"]
 
 
-def _release(tx: Read, install: InstallRow, body: DeployCreate) -> ReleaseRow | None:
-    if body.kind == "teardown":
-        if body.release_id:
-            raise InvalidError.at("release_id", "a teardown takes no release", "Leave it out.")
-        return None
-    if not body.release_id:
-        raise InvalidError.at("release_id", "a deploy needs a release", "Give the id of a release of the install's app.")
-    release = releases.find(tx, body.release_id, field="release_id")
-    if release.app_id != install.app_id:
-        raise InvalidError.at("release_id", f"release {release.id} is of another app than install {install.name!r}")
-    if release.status != "ready":
-        raise ConflictError(
-            f"release {release.number} is {release.status}, not ready",
-            remedy="Wait until it is ready." if release.status == "building" else "Mend what its failure says; release again.",
-        )
-    return release
+def secrets_of(vault: Vault, deploy: DeployRow, config: ComponentConfig) -> dict[str, Json]:
+    """The named secrets that one component of a deploy refers to, as they were when it was made."""
+    known = vault.open_sealed(deploy.sealed_inputs, owner=deploy.id).get("secrets", {})
+    return {name: known[name] for name in sorted(secret_names(config)) if name in known}
 
 
-def _there(row: InstalledComponentRow) -> Piece:
-    return Piece(row.name, row.config, row.build_id, row.digest, row.repository, row.fingerprint)
-
-
-def _wanted(tx: Read, vault: Vault, install: InstallRow, release: ReleaseRow) -> dict[str, Piece]:
-    inputs = apps.find(tx, install.app_id).inputs
-    plain, _, problems = check_values(inputs, install.inputs, installs.sensitive_inputs(vault, install))
-    if problems:
-        raise InvalidError(f"the inputs of install {install.name!r} don't fit its app", errors=problems)
-    configs = releases.configs_of(tx, release.id)
-    problems = [problem for name, config in configs.items() for problem in check_config(name, config, inputs)]
-    if problems:  # the app has changed since: an input that this release uses is gone
-        raise InvalidError(f"release {release.number} no longer fits its app: release anew", errors=problems)
-    values: dict[str, Json] = {**plain, **install.sensitive_fingerprints}
-    wanted = {}
-    for link, build in releases.builds_of(tx, release.id):
-        if build.artifact is None:
-            raise LookupError(f"build {build.id} of a ready release has no artifact")
-        config, digest = configs[link.component], build.artifact.digest
-        mark = fingerprint(config, digest, inputs=values, install_id=install.id)
-        wanted[link.component] = Piece(link.component, config, build.id, digest, build.artifact.repository, mark)
-    return wanted
-
-
-def _add_steps(tx: Write, deploy: DeployRow, planned: list[PlannedStep]) -> None:
+def add_steps(tx: Write, deploy: DeployRow, planned: list[PlannedStep]) -> None:
+    """Store the steps of a new deploy."""
     ids: dict[StepKey, str] = {step.key: tx.new_id("stp") for step in planned}
     for position, step in enumerate(planned):
         tx.session.add(
@@ -178,22 +170,30 @@ def _add_steps(tx: Write, deploy: DeployRow, planned: list[PlannedStep]) -> None
 def advance(tx: Write, deploy: DeployRow, event: engine.Event) -> None:
     """Decide what follows from an event, and do it."""
     steps = {step.id: step for step in steps_of(tx, deploy.id)}
-    states = tuple(_state(tx, deploy, step) for step in steps.values())
-    state = engine.DeployState(states, cancelling=deploy.status == "cancelling")
-    for change in engine.decide(state, event):
+    for change in engine.decide(state_of(tx, deploy, list(steps.values())), event):
         match change:
-            case engine.SetPhase(step_id, phase, because):
-                _set_phase(tx, deploy, steps[step_id], phase, because)
+            case engine.SetPhase():
+                _set_phase(tx, deploy, steps[change.step_id], change)
             case engine.Enqueue(step_id):
                 _enqueue(tx, deploy, steps[step_id])
+            case engine.AskApproval(step_id):
+                _ask_approval(tx, deploy, steps[step_id])
             case engine.Replan(step_id):
                 steps[step_id].replans += 1
-                tx.emit("step.replanned", step_id, after={"component": steps[step_id].component})
+                after = {"component": steps[step_id].component}
+                tx.emit("step.replanned", step_id, after=after, app_id=deploy.app_id, install_id=deploy.install_id)
             case engine.CancelJob(step_id):
                 _cancel_job(tx, steps[step_id])
+            case engine.DropJob(step_id):
+                _drop_job(tx, steps[step_id])
             case engine.End(status):
                 _end(tx, deploy, status, list(steps.values()))
     moved(tx, deploy)
+
+
+def state_of(tx: Read, deploy: DeployRow, steps: list[StepRow]) -> engine.DeployState:
+    """A deploy as `decide` sees it."""
+    return engine.DeployState(tuple(_state(tx, deploy, step) for step in steps), cancelling=deploy.status == "cancelling")
 
 
 def _state(tx: Read, deploy: DeployRow, row: StepRow) -> engine.StepState:
@@ -205,8 +205,10 @@ def _state(tx: Read, deploy: DeployRow, row: StepRow) -> engine.StepState:
         needs=tuple(row.needs),
         conditional=row.conditional,
         plan_empty=_nothing_to_apply(tx, deploy, row),
+        plan_harmless=row.plan is not None and row.plan.empty,
         outputs_changed=row.outputs_changed,
         replans=row.replans,
+        left_out=row.left_out,
     )
 
 
@@ -222,28 +224,19 @@ def moved(tx: Write, deploy: DeployRow) -> None:
     tx.ring(topic(deploy.id))
 
 
-def _set_phase(tx: Write, deploy: DeployRow, step: StepRow, phase: engine.StepPhase, because: str) -> None:
-    step.phase = phase
+def _set_phase(tx: Write, deploy: DeployRow, step: StepRow, change: engine.SetPhase) -> None:
+    phase, because = change.phase, change.because
+    step.phase, step.left_out, step.due_at = phase, change.left_out, None
     if phase == "waiting":
-        step.started_at = step.ended_at = step.failure = None
+        step.started_at = step.ended_at = step.failure = step.plan = step.plan_digest = None
     elif phase != "active":
         step.ended_at = tx.now
     if because:
         step.failure = Failure(code="dependency_failed", message=f"not run, because {because} did not end well")
-    if step.kind == "apply" and phase == "skipped":
-        _mark_in_work(tx, deploy, step)  # a plan without changes still brings the component to this release
-    installed = tx.session.get(InstalledComponentRow, (deploy.install_id, step.component))
-    if step.kind == "apply" and phase in ("succeeded", "skipped") and installed and deploy.release_id:
-        installed.status = "deployed"
-        installed.fingerprint = step.fingerprint
-        installed.release_id = deploy.release_id
-        installed.updated_at = tx.now
-    elif phase in ("failed", "cancelled") and installed:
-        installed.fingerprint = None  # whatever it was meant to get, it hasn't: the next deploy plans it again
-        if installed.status in ("deploying", "removing"):
-            installed.status = "failed"
-    elif step.kind == "destroy" and phase == "succeeded" and installed:
-        tx.session.delete(installed)
+    elif change.left_out:
+        step.failure = Failure(code="left_out", message=f"not run: left out by {tx.actor}", remedy="The next deploy plans it.")
+    if deploy.kind != "drift":
+        _note_phase(tx, deploy, step, phase)
     tx.emit(
         f"step.{phase}",
         step.id,
@@ -253,14 +246,54 @@ def _set_phase(tx: Write, deploy: DeployRow, step: StepRow, phase: engine.StepPh
             "kind": step.kind,
             "failure": step.failure.model_dump(mode="json") if step.failure else None,
         },
+        app_id=deploy.app_id,
+        install_id=deploy.install_id,
     )
 
 
+def _note_phase(tx: Write, deploy: DeployRow, step: StepRow, phase: engine.StepPhase) -> None:
+    """What a step's new phase says about the component in the customer's account."""
+    if step.kind == "apply" and phase == "skipped" and not step.left_out:
+        _mark_in_work(tx, deploy, step)  # a plan without changes still brings the component to this release
+    installed = tx.session.get(InstalledComponentRow, (deploy.install_id, step.component))
+    if installed is None:
+        return
+    if phase in ("failed", "cancelled") or step.left_out:
+        installed.fingerprint = None  # whatever it was meant to get, it hasn't: the next deploy plans it again
+        if installed.status in ("deploying", "removing"):
+            installed.status = "failed"
+    elif step.kind == "apply" and phase in ("succeeded", "skipped") and deploy.release_id:
+        installed.status = "deployed"
+        installed.fingerprint = step.fingerprint
+        installed.release_id = deploy.release_id
+        installed.drift_checked_at = installed.drift = None
+        installed.updated_at = tx.now
+    elif step.kind == "destroy" and phase == "succeeded":
+        tx.session.delete(installed)
+
+
 def _enqueue(tx: Write, deploy: DeployRow, step: StepRow) -> None:
+    if step.kind == "approve":
+        raise LookupError(f"step {step.id} waits for a person and has no job")
     job = queue.enqueue(tx, step.kind, step_id=step.id, install_id=deploy.install_id)
     step.job_id = job.id
     step.started_at = tx.now
     _mark_in_work(tx, deploy, step)
+
+
+def _ask_approval(tx: Write, deploy: DeployRow, step: StepRow) -> None:
+    """From here on nothing runs and nothing polls: the row waits, until an answer or `due_at`."""
+    install = tx.session.get(InstallRow, deploy.install_id)
+    step.started_at = tx.now
+    if install and install.approval_timeout_hours:
+        step.due_at = tx.now + timedelta(hours=install.approval_timeout_hours)
+    tx.emit(
+        "approval.requested",
+        step.id,
+        after={"deploy": deploy.id, "component": step.component, "approver": deploy.approval},
+        app_id=deploy.app_id,
+        install_id=deploy.install_id,
+    )
 
 
 def _mark_in_work(tx: Write, deploy: DeployRow, step: StepRow) -> None:
@@ -297,6 +330,12 @@ def _cancel_job(tx: Write, step: StepRow) -> None:
         queue.request_cancel(tx, job)
 
 
+def _drop_job(tx: Write, step: StepRow) -> None:
+    job = tx.session.get(JobRow, step.job_id) if step.job_id else None
+    if job and job.state == "queued":
+        queue.close(tx, job, "cancelled", None)
+
+
 def _end(tx: Write, deploy: DeployRow, status: str, steps: list[StepRow]) -> None:
     deploy.status = status  # type: ignore[assignment]
     deploy.ended_at = tx.now
@@ -305,6 +344,8 @@ def _end(tx: Write, deploy: DeployRow, status: str, steps: list[StepRow]) -> Non
         f"deploy.{status}",
         deploy.id,
         after={"failure": deploy.failure.model_dump(mode="json") if deploy.failure else None},
+        app_id=deploy.app_id,
+        install_id=deploy.install_id,
     )
 
 
@@ -316,7 +357,9 @@ def step_ended(tx: Write, job: JobRow, outcome: str, result: JobResult | None, f
     deploy = find(tx, step.deploy_id)
     step.failure = failure
     if isinstance(result, PlanResult):
-        step.plan = result.summary
+        step.plan, step.plan_digest = result.summary, result.plan_digest
+        if deploy.kind == "drift":
+            drift.note(tx, deploy, step.component, result.summary)
     if isinstance(result, ApplyResult):
         outputs = (result.outputs, sorted(result.sensitive_outputs))
         installed = tx.session.get(InstalledComponentRow, (deploy.install_id, step.component))
@@ -329,23 +372,32 @@ def step_ended(tx: Write, job: JobRow, outcome: str, result: JobResult | None, f
         step.id,
         outcome,  # type: ignore[arg-type]
         plan_empty=_nothing_to_apply(tx, deploy, step),
+        plan_harmless=step.plan is not None and step.plan.empty,
         outputs_changed=step.outputs_changed,
         interrupted=failure is not None and failure.code == "apply_interrupted",
     )
     advance(tx, deploy, event)
 
 
-def cancel(tx: Write, deploy: str) -> DeployRow:
-    """Stop a deploy: what waits is not run, what runs is asked to end as soon as it is safe."""
+def cancel(tx: Write, deploy: str, *, force: bool = False) -> DeployRow:
+    """Stop a deploy: what waits is not run, what runs is asked to end as soon as it is safe.
+
+    With `force`, what runs is told to end now: an engine that is cut off in an apply may leave things that no state knows.
+    """
     row = find(tx, deploy)
     if row.ended_at is not None:
         raise ConflictError(f"deploy {row.id} has ended already: {row.status}")
     if row.status != "cancelling":
-        tx.emit("deploy.cancel_requested", row.id)
+        tx.emit("deploy.cancel_requested", row.id, app_id=row.app_id, install_id=row.install_id)
         advance(tx, row, engine.CancelRequested())
         if row.ended_at is None:
             row.status = "cancelling"
         _end_queued(tx, row)
+    if force and row.ended_at is None:
+        for step in steps_of(tx, row.id):
+            job = tx.session.get(JobRow, step.job_id) if step.phase == "active" and step.job_id else None
+            if job and job.cancel != "force":
+                queue.request_cancel(tx, job, "force")
     return row
 
 

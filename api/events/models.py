@@ -2,23 +2,31 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, Column
+from sqlalchemy import JSON, Column, Index, text
 from sqlmodel import Field, SQLModel
 
 from api.contract.base import Json
 from api.db.columns import UtcDateTime
 
 
+def _where(column: str) -> Index:
+    some = text(f"{column} IS NOT NULL")
+    return Index(f"event_{column}", column, sqlite_where=some, postgresql_where=some)
+
+
 class EventRow(SQLModel, table=True):
     """One line of the history. Rows are only ever added."""
 
     __tablename__ = "event"
+    __table_args__ = (_where("app_id"), _where("install_id"))
 
     seq: int = Field(primary_key=True)
     at: datetime = Field(sa_type=UtcDateTime)
     actor: str
     action: str = Field(index=True)
     object_id: str = Field(index=True)
+    app_id: str | None = None
+    install_id: str | None = None
     before: Json = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     after: Json = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     previous_hash: str

@@ -1,33 +1,80 @@
 """`/v1/events`."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import StreamingResponse
 
-from api.access import ViewerOfAll
+from api.access import State, Viewer, ViewerOfAll
 from api.contract.base import Page
+from api.contract.problems import InvalidError
 from api.contract.resources import Event
 from api.events import service
+from api.events.filters import Wanted
 from api.events.schemas import Verification
 from api.http import Limit
+from api.sse import EventSourceResponse, LastEventId, ServerSentEvent, stream
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
+_SEQ = "^[0-9]{1,18}$"
+AfterSeq = Annotated[str | None, Query(pattern=_SEQ, description="Only what comes after the line of this number.")]
+_STREAM_PAGE = 200
+
 
 @router.get("")
-async def list_events(
-    caller: ViewerOfAll,
-    limit: Limit = 100,
-    after: Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="The `after` of the page before.")] = None,
-    object_id: str | None = None,
-    action: str | None = None,
-) -> Page[Event]:
-    """Page through the history, of one object, one action or all."""
-    return await caller.read(service.page, limit=limit, after=after, object_id=object_id, action=action)
+async def list_events(caller: Viewer, wanted: Wanted, limit: Limit = 100, after: AfterSeq = None) -> Page[Event]:
+    """Page through the history, oldest first."""
+    return await caller.read(service.page, wanted, limit=limit, after=after)
 
 
 @router.get("/verify")
-async def verify_events(caller: ViewerOfAll) -> Verification:
+async def verify_events(ims: State, _: ViewerOfAll) -> Verification:
     """Check the hash chain from its beginning."""
-    broken = await caller.read(service.verify)
-    return Verification(whole=broken is None, broken_at=broken)
+    end, broken = await service.verify(ims.db)
+    return Verification(whole=broken is None, broken_at=broken, lines=end.seq, last_hash=end.hash)
+
+
+@router.get("/export", response_class=StreamingResponse)
+async def export_events(ims: State, wanted: Wanted, after: AfterSeq = None) -> StreamingResponse:
+    """The history as JSONL, one event a line, up to the newest one when the export begins.
+
+    What is exported with the scope `all` and without a filter can be verified without a server: `exclave events verify FILE`.
+    """
+    return StreamingResponse(
+        service.export(ims.db, wanted, after=int(after or 0)),
+        media_type="application/jsonl",
+        headers={"Content-Disposition": 'attachment; filename="events.jsonl"'},
+    )
+
+
+async def _begin(ims: State, last_event_id: LastEventId = None, after: AfterSeq = None) -> int:
+    """After which line a stream begins: where the reader was, or where it asks for, or now."""
+    if last_event_id:
+        if not last_event_id.isdecimal() or len(last_event_id) > 18:
+            raise InvalidError.at("Last-Event-ID", "not the number of an event", "Send back the `id` of the last one you had.")
+        return int(last_event_id)
+    return int(after) if after is not None else await ims.db.read(service.head)
+
+
+@router.get("/stream", response_class=EventSourceResponse)
+async def stream_events(ims: State, wanted: Wanted, begin: Annotated[int, Depends(_begin)]) -> AsyncIterator[ServerSentEvent]:
+    """Events as they happen (Server-Sent Events): `id` is the number, `event` the action, `data` the event as JSON.
+
+    Begins with the next event; after the one that `Last-Event-ID` or `after` names, if one does.
+    """
+    at = begin
+
+    async def read() -> list[ServerSentEvent]:
+        nonlocal at
+        end = await ims.db.read(service.head)
+        rows = await ims.db.read(service.read, wanted, after=at, limit=_STREAM_PAGE, upto=end)
+        # Lines that nobody wants are passed over once, not at every ring.
+        at = rows[-1].seq if len(rows) == _STREAM_PAGE else max(at, end)
+        return [
+            ServerSentEvent(id=str(row.seq), event=row.action, raw_data=service.public(row).model_dump_json()) for row in rows
+        ]
+
+    async for event in stream(ims.db.doorbell, "events", read):
+        yield event

@@ -1,5 +1,7 @@
 """What only the history's routes give. Apart from them, so that the command line doesn't load a web framework for it."""
 
+from pydantic import Field
+
 from api.contract.base import Model
 
 
@@ -8,3 +10,5 @@ class Verification(Model):
 
     whole: bool
     broken_at: int | None
+    lines: int = Field(description="How many lines follow from each other, from the first one on.")
+    last_hash: str = Field(description="The hash of the last of those: compare it with one that you kept.")

@@ -1,43 +1,26 @@
-"""Adding to the history, reading it, and checking that nobody has changed it."""
+"""Reading the history, and checking that nobody has changed it."""
 
-import hashlib
-import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator
 
+from sqlalchemy import func
 from sqlmodel import col, select
 
-from api.contract.base import Json, Page
+from api.contract.base import Page
 from api.contract.resources import Event
-from api.db.transaction import Read, Write
+from api.db.database import Database
+from api.db.transaction import Read
+from api.events.filters import EventFilter
+from api.events.lines import START, End, Line, follow
 from api.events.models import EventRow
 
-GENESIS = "0" * 64
+_PAGE = 1000
+_VERIFY_PAGE = 5000
+_LINE = [getattr(EventRow, name) for name in Line._fields]
 
 
-def _hash(row: EventRow) -> str:
-    body = [row.seq, row.at.isoformat(), row.actor, row.action, row.object_id, row.before, row.after]
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(f"{row.previous_hash}\n{text}".encode()).hexdigest()
-
-
-def record(tx: Write, action: str, object_id: str, before: Json, after: Json) -> None:
-    """Add one line, chained to the last one, in the transaction of the change that it tells of."""
-    last = tx.first(select(EventRow).order_by(col(EventRow.seq).desc()).limit(1))
-    row = EventRow(
-        seq=last.seq + 1 if last else 1,
-        at=tx.now,
-        actor=tx.actor,
-        action=action,
-        object_id=object_id,
-        before=before,
-        after=after,
-        previous_hash=last.hash if last else GENESIS,
-        hash="",
-    )
-    row.hash = _hash(row)
-    tx.session.add(row)
-    tx.session.flush()
-    tx.ring("events")
+def line_of(event: EventRow | Event) -> Line:
+    """An event as a link of the chain."""
+    return Line(*(getattr(event, name) for name in Line._fields))
 
 
 def public(row: EventRow) -> Event:
@@ -45,29 +28,50 @@ def public(row: EventRow) -> Event:
     return Event.model_validate(row.model_dump())
 
 
-def page(tx: Read, *, limit: int, after: str | None, object_id: str | None, action: str | None) -> Page[Event]:
+def head(tx: Read) -> int:
+    """The number of the newest line, 0 if there is none."""
+    return tx.session.exec(select(func.max(EventRow.seq))).one() or 0
+
+
+def read(tx: Read, wanted: EventFilter, *, after: int, limit: int, upto: int | None = None) -> list[EventRow]:
+    """The first lines after a number that a reader wants."""
+    query = wanted.narrow(select(EventRow).where(EventRow.seq > after))
+    if upto is not None:
+        query = query.where(EventRow.seq <= upto)
+    return tx.all(query.order_by(col(EventRow.seq)).limit(limit))
+
+
+def page(tx: Read, wanted: EventFilter, *, limit: int, after: str | None) -> Page[Event]:
     """One page of the history, oldest first; the cursor is the last line's number."""
-    query = select(EventRow).order_by(col(EventRow.seq)).limit(limit + 1)
-    if after:
-        query = query.where(EventRow.seq > int(after))
-    if object_id:
-        query = query.where(EventRow.object_id == object_id)
-    if action:
-        query = query.where(EventRow.action == action)
-    rows = tx.all(query)
+    rows = read(tx, wanted, after=int(after or 0), limit=limit + 1)
     return Page(items=[public(row) for row in rows[:limit]], after=str(rows[limit - 1].seq) if len(rows) > limit else None)
 
 
-def first_broken(rows: Iterable[EventRow]) -> int | None:
-    """The number of the first line that doesn't follow from the one before it, or None if the chain is whole."""
-    previous, expected = GENESIS, 1
-    for row in rows:
-        if row.seq != expected or row.previous_hash != previous or row.hash != _hash(row):
-            return row.seq
-        previous, expected = row.hash, expected + 1
-    return None
+async def export(db: Database, wanted: EventFilter, *, after: int) -> AsyncIterator[bytes]:
+    """The history as JSONL, a page in memory at a time, up to the line that is the newest when it begins."""
+    end = await db.read(head)
+    while after < end:
+        text, last = await db.read(_export_page, wanted, after=after, upto=end)
+        if last is None:
+            return
+        after = last
+        yield text
 
 
-def verify(tx: Read) -> int | None:
-    """Check the whole chain. See `first_broken`."""
-    return first_broken(tx.session.exec(select(EventRow).order_by(col(EventRow.seq))))
+def _export_page(tx: Read, wanted: EventFilter, *, after: int, upto: int) -> tuple[bytes, int | None]:
+    rows = read(tx, wanted, after=after, limit=_PAGE, upto=upto)
+    return b"".join(public(row).model_dump_json().encode() + b"\n" for row in rows), rows[-1].seq if rows else None
+
+
+async def verify(db: Database) -> tuple[End, int | None]:
+    """Check the whole chain, a page in memory at a time: its end, and the first line that is broken, or None."""
+    end, broken = START, None
+    upto = await db.read(head)
+    while broken is None and end.seq < upto:
+        end, broken = await db.read(_verify_page, end)
+    return end, broken
+
+
+def _verify_page(tx: Read, end: End) -> tuple[End, int | None]:
+    query = select(*_LINE).where(EventRow.seq > end.seq).order_by(col(EventRow.seq)).limit(_VERIFY_PAGE)
+    return follow(end, (Line(*row) for row in tx.session.exec(query)))

@@ -7,7 +7,7 @@ from sqlmodel import Field, SQLModel
 
 from api.contract.base import Json
 from api.contract.components import ComponentConfig
-from api.contract.resources import Approval, ComponentStatus
+from api.contract.resources import Approval, ComponentStatus, PlanSummary
 from api.db.columns import JsonOf, UtcDateTime
 
 
@@ -23,6 +23,12 @@ class InstallRow(SQLModel, table=True):
             sqlite_where=text("deleted_at IS NULL"),
             postgresql_where=text("deleted_at IS NULL"),
         ),
+        Index(
+            "install_drift_due",
+            "drift_due_at",
+            sqlite_where=text("drift_due_at IS NOT NULL"),
+            postgresql_where=text("drift_due_at IS NOT NULL"),
+        ),
     )
 
     id: str = Field(primary_key=True)
@@ -32,6 +38,10 @@ class InstallRow(SQLModel, table=True):
     sealed_inputs: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     sensitive_fingerprints: dict[str, str] = Field(sa_column=Column(JsonOf(dict[str, str]), nullable=False))
     approval: Approval = Field(sa_type=String)
+    approval_timeout_hours: int | None = None
+    labels: dict[str, str] = Field(default_factory=dict, sa_column=Column(JsonOf(dict[str, str]), nullable=False))
+    drift_check_hours: int | None = None
+    drift_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     inputs_version: int = 1
     version: int = 1
     created_at: datetime = Field(sa_type=UtcDateTime)
@@ -39,11 +49,23 @@ class InstallRow(SQLModel, table=True):
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class InstallLabelRow(SQLModel, table=True):
+    """One label of an install, to select by; `InstallRow.labels` has all of them, to be shown."""
+
+    __tablename__ = "install_label"
+    __table_args__ = (Index("install_label_value", "key", "value"),)
+
+    install_id: str = Field(foreign_key="install.id", primary_key=True)
+    key: str = Field(primary_key=True)
+    value: str
+
+
 class InstalledComponentRow(SQLModel, table=True):
     """What one component of an install was last brought to, or is being brought to.
 
     `fingerprint` covers everything that went into it (see `deploys.planning`); None while it isn't cleanly deployed, so that
-    the next deploy plans it again. The row goes when the component is destroyed.
+    the next deploy plans it again. The row goes when the component is destroyed. `drift` is what the last drift run found;
+    a deploy forgets it.
     """
 
     __tablename__ = "installed_component"
@@ -60,3 +82,5 @@ class InstalledComponentRow(SQLModel, table=True):
     outputs: dict[str, Json] = Field(sa_column=Column(JsonOf(dict[str, Json]), nullable=False))
     sensitive_outputs: list[str] = Field(sa_column=Column(JsonOf(list[str]), nullable=False))
     updated_at: datetime = Field(sa_type=UtcDateTime)
+    drift_checked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    drift: PlanSummary | None = Field(default=None, sa_column=Column(JsonOf(PlanSummary)))

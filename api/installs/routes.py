@@ -7,8 +7,10 @@ from api.contract.base import Page
 from api.contract.resources import Install, InstallCreate, InstallUpdate
 from api.db.idempotency import once
 from api.db.transaction import Write
-from api.http import After, DryRun, IfMatch, Limit, check_version, set_etag
+from api.deploys import forget
+from api.http import After, DryRun, Force, IfMatch, Limit, check_version, set_etag
 from api.installs import service
+from api.installs.labels import Selector
 
 router = APIRouter(prefix="/v1/installs", tags=["installs"])
 
@@ -34,9 +36,11 @@ async def create_install(
 
 
 @router.get("")
-async def list_installs(caller: Viewer, limit: Limit = 100, after: After = None, app: str | None = None) -> Page[Install]:
-    """Page through the installs, of one app or of all."""
-    return await caller.read(service.list_installs, limit=limit, after=after, app=app)
+async def list_installs(
+    caller: Viewer, limit: Limit = 100, after: After = None, app: str | None = None, selector: Selector = None
+) -> Page[Install]:
+    """Page through the installs, of one app or of all, with certain labels or with any."""
+    return await caller.read(service.list_installs, limit=limit, after=after, app=app, selector=selector)
 
 
 @router.get("/{install}")
@@ -69,6 +73,8 @@ async def update_install(
 
 
 @router.delete("/{install}", status_code=204)
-async def delete_install(install: str, caller: Editor) -> None:
-    """Delete an install on which nothing runs."""
-    await caller.write(service.delete, install)
+async def delete_install(install: str, caller: Editor, force: Force = False) -> None:
+    """Delete an install on which nothing runs; with `force`, forget what runs there and leave it behind."""
+    if force:
+        caller.must("administer")
+    await (caller.write(forget.forget_install, install) if force else caller.write(service.delete, install))

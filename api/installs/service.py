@@ -1,5 +1,7 @@
 """What an install's life means."""
 
+from datetime import datetime, timedelta
+
 from sqlmodel import col, select
 
 from api.agents.models import AgentRow
@@ -7,14 +9,16 @@ from api.apps import service as apps
 from api.apps.models import AppRow
 from api.contract.base import Json, Page
 from api.contract.inputs import check_values
+from api.contract.labels import check_labels
 from api.contract.problems import FieldProblem, InUseError, InvalidError, NameTakenError, NotFoundError
 from api.contract.resources import Install, InstallCreate, InstalledComponent, InstallUpdate
 from api.db.pages import page
 from api.db.transaction import Read, Write
 from api.deploys.models import DeployRow
+from api.installs.labels import selects, set_labels
 from api.installs.models import InstalledComponentRow, InstallRow
-from api.installs.vault import Vault
 from api.releases.models import ReleaseRow
+from api.secrets.vault import Vault
 
 
 def find(tx: Read, install: str, *, field: str | None = None) -> InstallRow:
@@ -61,19 +65,14 @@ def _component(tx: Read, row: InstalledComponentRow) -> InstalledComponent:
         release_number=release.number if release else None,
         outputs=row.outputs,
         sensitive_outputs=row.sensitive_outputs,
+        drift_checked_at=row.drift_checked_at,
+        drifted=None if row.drift is None else not row.drift.empty,
+        drift=row.drift,
     )
 
 
-def _check(app: AppRow, inputs: dict[str, Json], sensitive: dict[str, Json], approval: str) -> None:
-    problems = check_values(app.inputs, inputs, sensitive)[2]
-    if approval != "auto":
-        problems.append(
-            FieldProblem(
-                field="approval",
-                message=f"approval by the {approval} isn't built yet",
-                remedy='Use "auto", which applies every plan.',
-            )
-        )
+def _check(app: AppRow, inputs: dict[str, Json], sensitive: dict[str, Json], labels: dict[str, str]) -> None:
+    problems = check_values(app.inputs, inputs, sensitive)[2] + check_labels(labels)
     if problems:
         raise InvalidError("the install can't be accepted", errors=problems)
 
@@ -84,7 +83,7 @@ def create(tx: Write, vault: Vault, body: InstallCreate) -> Install:
     if tx.first(select(InstallRow).where(InstallRow.name == body.name, col(InstallRow.deleted_at).is_(None))):
         message, remedy = f"there is an install named {body.name!r} already", "Choose another name, or import the install."
         raise NameTakenError(message, remedy=remedy, errors=[FieldProblem(field="name", message=message, remedy=remedy)])
-    _check(app, body.inputs, body.sensitive_inputs, body.approval)
+    _check(app, body.inputs, body.sensitive_inputs, body.labels)
     install_id = tx.new_id("ins")
     row = InstallRow(
         id=install_id,
@@ -94,12 +93,15 @@ def create(tx: Write, vault: Vault, body: InstallCreate) -> Install:
         sealed_inputs=vault.seal(body.sensitive_inputs, owner=install_id),
         sensitive_fingerprints={name: vault.fingerprint(value) for name, value in body.sensitive_inputs.items()},
         approval=body.approval,
+        approval_timeout_hours=body.approval_timeout_hours,
+        drift_check_hours=body.drift_check_hours,
+        drift_due_at=_next_look(tx, body.drift_check_hours),
         created_at=tx.now,
         updated_at=tx.now,
     )
     tx.session.add(row)
-    tx.session.flush()
-    tx.emit("install.created", row.id, after=_record(row))
+    set_labels(tx, row, body.labels)
+    tx.emit("install.created", row.id, after=_record(row), app_id=row.app_id, install_id=row.id)
     return public(tx, row)
 
 
@@ -110,7 +112,14 @@ def _record(row: InstallRow) -> Json:
         "inputs": row.inputs,
         "sensitive_inputs": sorted(row.sensitive_fingerprints),
         "approval": row.approval,
+        "approval_timeout_hours": row.approval_timeout_hours,
+        "labels": row.labels,
+        "drift_check_hours": row.drift_check_hours,
     }
+
+
+def _next_look(tx: Write, hours: int | None) -> datetime | None:
+    return tx.now + timedelta(hours=hours) if hours else None
 
 
 def get(tx: Read, install: str) -> Install:
@@ -118,12 +127,14 @@ def get(tx: Read, install: str) -> Install:
     return public(tx, find(tx, install))
 
 
-def list_installs(tx: Read, *, limit: int, after: str | None, app: str | None) -> Page[Install]:
+def list_installs(tx: Read, *, limit: int, after: str | None, app: str | None, selector: str | None = None) -> Page[Install]:
     """One page of installs."""
     query = select(InstallRow).where(col(InstallRow.deleted_at).is_(None))
     query = tx.scope.narrow(query, app=InstallRow.app_id, install=InstallRow.id)
     if app:
         query = query.where(InstallRow.app_id == apps.find(tx, app).id)
+    if selector:
+        query = query.where(*selects(selector, col(InstallRow.id)))
     return page(tx, query, col(InstallRow.id), lambda row: public(tx, row), limit=limit, after=after)
 
 
@@ -139,26 +150,33 @@ def update(tx: Write, vault: Vault, install: str, body: InstallUpdate) -> Instal
     if app is None:
         raise LookupError(f"install {row.id} has no app")
     sensitive = body.sensitive_inputs if body.sensitive_inputs is not None else sensitive_inputs(vault, row)
-    _check(app, body.inputs, sensitive, body.approval)
+    _check(app, body.inputs, sensitive, body.labels)
     fingerprints = {name: vault.fingerprint(value) for name, value in sensitive.items()}
     inputs_differ = (row.inputs, row.sensitive_fingerprints) != (body.inputs, fingerprints)
-    if not inputs_differ and row.approval == body.approval:
+    settings = (row.approval, row.approval_timeout_hours, row.labels, row.drift_check_hours)
+    if not inputs_differ and settings == (body.approval, body.approval_timeout_hours, body.labels, body.drift_check_hours):
         return public(tx, row)
     before = _record(row)
     changed = sorted(name for name in fingerprints if row.sensitive_fingerprints.get(name) != fingerprints[name])
     row.inputs, row.sensitive_fingerprints, row.approval = body.inputs, fingerprints, body.approval
+    row.approval_timeout_hours = body.approval_timeout_hours
+    if row.drift_check_hours != body.drift_check_hours:
+        row.drift_check_hours, row.drift_due_at = body.drift_check_hours, _next_look(tx, body.drift_check_hours)
+    set_labels(tx, row, body.labels)
     row.sealed_inputs = vault.seal(sensitive, owner=row.id)
     row.inputs_version += inputs_differ
     row.version += 1
     row.updated_at = tx.now
     tx.session.flush()
-    tx.emit("install.updated", row.id, before=before, after={**_record(row), "changed_sensitive_inputs": changed})
+    after = {**_record(row), "changed_sensitive_inputs": changed}
+    tx.emit("install.updated", row.id, before=before, after=after, app_id=row.app_id, install_id=row.id)
     return public(tx, row)
 
 
-def delete(tx: Write, install: str) -> None:
+def delete(tx: Write, install: str, *, left_behind: list[str] | None = None) -> None:
     """Delete an install on which nothing runs any more; its agent is revoked.
 
+    `left_behind` names, for the history, the components that `deploys.forget` took out of it by force.
     Raises InUseError with the deploy that is under way, or with the components.
     """
     row = find(tx, install)
@@ -178,5 +196,6 @@ def delete(tx: Write, install: str) -> None:
     agent = agent_of(tx, row.id)
     if agent:
         agent.revoked_at = tx.now
-        tx.emit("agent.revoked", agent.id, after={"reason": "its install was deleted"})
-    tx.emit("install.deleted", row.id, before=_record(row))
+        tx.emit("agent.revoked", agent.id, after={"reason": "its install was deleted"}, install_id=row.id)
+    forced = None if left_behind is None else {"force": True, "left_behind": left_behind}
+    tx.emit("install.deleted", row.id, before=_record(row), after=forced, app_id=row.app_id, install_id=row.id)

@@ -1,20 +1,21 @@
 """What the life of a job means for the build or the step that it belongs to."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlmodel import col, select
 
+from api.agents import health
 from api.agents import service as agents
 from api.agents.service import AgentCaller
 from api.builds import service as builds
 from api.builds.models import BuildRow
 from api.contract.agents import BuildResult, Finish, HeartbeatAnswer, HeldJob, Lease
 from api.contract.base import Failure
-from api.contract.problems import InvalidError, NotFoundError
+from api.contract.problems import ConflictError, InvalidError, NotFoundError
 from api.db.transaction import Read, Write
 from api.deploys import service as deploys
 from api.deploys.models import StepRow
-from api.jobs import queue, retry
+from api.jobs import logs, queue, retry
 from api.jobs.models import JobRow
 from api.jobs.payloads import Sources, payload
 from api.releases import service as releases
@@ -34,7 +35,7 @@ def resume(tx: Write, agent: AgentCaller, held: HeldJob, sources: Sources, inter
     """Give an agent that was restarted its own attempt again. Raises StaleAttemptError if it is no longer the current one."""
     job = queue.current(tx, agents.find(tx, agent.id), held.job_id, held.attempt)
     queue.renew(tx, job, lease_seconds=intervals.lease)
-    tx.emit("job.resumed", job.id, after={"attempt": job.attempt, "agent": agent.id})
+    tx.emit("job.resumed", job.id, after={"attempt": job.attempt, "agent": agent.id}, install_id=job.install_id)
     _moved(tx, job)
     return _lease(tx, job, sources, intervals, resumed=True)
 
@@ -64,6 +65,7 @@ def _lease(tx: Write, job: JobRow, sources: Sources, intervals: Intervals, *, re
         resumed=resumed,
         lease_seconds=intervals.lease,
         heartbeat_seconds=intervals.heartbeat,
+        log_seconds=logs.log_seconds(tx, job.id, intervals),
         payload=payload(tx, job, sources),
     )
 
@@ -74,10 +76,15 @@ def heartbeat(tx: Write, agent: AgentCaller, job_id: str, attempt: int, interval
     job = queue.current(tx, row, job_id, attempt)
     was_lost = job.state == "unknown"
     queue.renew(tx, job, lease_seconds=intervals.lease)
-    row.last_seen_at = tx.now
+    health.seen(tx, row)
     if was_lost:
         _moved(tx, job)
-    return HeartbeatAnswer(cancel=job.cancel, lease_seconds=intervals.lease, heartbeat_seconds=intervals.heartbeat)
+    return HeartbeatAnswer(
+        cancel=job.cancel,
+        lease_seconds=intervals.lease,
+        heartbeat_seconds=intervals.heartbeat,
+        log_seconds=logs.log_seconds(tx, job.id, intervals),
+    )
 
 
 _RESULT_OF = {
@@ -106,7 +113,7 @@ def finish(tx: Write, agent: AgentCaller, job_id: str, body: Finish) -> None:
         raise InvalidError.at("result", f"a {job.kind} job that succeeded reports a result of kind {_RESULT_OF[job.kind]}")
     if body.outcome == "failed" and body.failure is None:
         raise InvalidError.at("failure", "a job that failed says why")
-    row.last_seen_at = tx.now
+    health.seen(tx, row)
     if body.outcome == "failed" and body.failure and job.cancel == "none":
         wait = retry.delay(job.kind, job.attempt, body.failure)
         if wait is not None:
@@ -128,6 +135,17 @@ def _end(tx: Write, job: JobRow, body: Finish) -> None:
         deploys.step_ended(tx, job, body.outcome, result, failure)
 
 
+def cancel_build(tx: Write, build: str) -> None:
+    """Stop a build: at once if no agent has it, else as soon as its agent hears of it. Raises ConflictError if it has ended."""
+    row = builds.find(tx, build)
+    job = builds.jobs_of(tx, [row.id]).get(row.id)
+    if job is None or job.state not in queue.OPEN:
+        raise ConflictError(f"build {row.id} has ended already: {row.status}")
+    queue.request_cancel(tx, job)
+    if job.state == "queued":
+        _end(tx, job, Finish(attempt=job.attempt, outcome="cancelled"))
+
+
 def _moved(tx: Write, job: JobRow) -> None:
     """A job was leased, lost, taken up or offered again: whoever watches its build or deploy looks again."""
     build = tx.session.get(BuildRow, job.build_id) if job.build_id else None
@@ -144,6 +162,7 @@ def forgive_downtime(tx: Write, intervals: Intervals) -> None:
     until = tx.now + timedelta(seconds=intervals.lease)
     for job in tx.all(select(JobRow).where(col(JobRow.state).in_(("leased", "unknown")), col(JobRow.lease_until) < until)):
         job.lease_until = until
+        job.not_before = _given_up_at(job, intervals) if job.state == "unknown" else None
 
 
 def overdue(tx: Read, intervals: Intervals) -> bool:
@@ -155,7 +174,8 @@ def sweep(tx: Write, intervals: Intervals) -> None:
     """Mark leases that expired, settle attempts that never came back, and ring for retries that are due."""
     for job in _expired(tx):
         job.state = "unknown"
-        tx.emit("job.lost_contact", job.id, after={"attempt": job.attempt, "agent": job.agent_id})
+        job.not_before = _given_up_at(job, intervals)
+        tx.emit("job.lost_contact", job.id, after={"attempt": job.attempt, "agent": job.agent_id}, install_id=job.install_id)
         _moved(tx, job)
     for job in _lost(tx, intervals):
         _give_up(tx, job)
@@ -177,6 +197,12 @@ def _lost(tx: Read, intervals: Intervals) -> list[JobRow]:
             (~runs_once & (col(JobRow.lease_until) < repeatable)) | (runs_once & (col(JobRow.lease_until) < once)),
         )
     )
+
+
+def _given_up_at(job: JobRow, intervals: Intervals) -> datetime | None:
+    once = job.kind in retry.RUNS_ONCE
+    seconds = intervals.unknown_before_failure if once else intervals.unknown_before_requeue
+    return job.lease_until + timedelta(seconds=seconds) if job.lease_until else None
 
 
 def _due(tx: Read, intervals: Intervals) -> list[JobRow]:

@@ -4,17 +4,19 @@ from dataclasses import dataclass
 
 from sqlmodel import select
 
+from api.agents.models import AgentRow
 from api.builds import service as builds
 from api.builds.models import BuildRow
+from api.contract import sealed_box
 from api.contract.agents import BuildJob, JobPayload, SyncJob, TerraformJob
 from api.db.transaction import Read, Write
 from api.deploys import service as deploys
 from api.deploys.models import DeployRow, StepRow
 from api.installs.models import InstalledComponentRow, InstallRow
-from api.installs.vault import Vault
 from api.jobs.models import JobRow
 from api.releases import service as releases
 from api.releases.models import ReleaseRow
+from api.secrets.vault import Vault
 from api.tickets import service as tickets
 
 _PLAN_OF = {"apply": "plan", "destroy": "plan_destroy"}
@@ -68,12 +70,21 @@ def _build(tx: Write, job: JobRow, sources: Sources) -> BuildJob:
 
 def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: Vault) -> TerraformJob:
     install = tx.session.get(InstallRow, deploy.install_id)
-    if install is None or step.kind == "sync":
-        raise LookupError(f"step {step.id} has no install")
+    if install is None or step.kind in ("sync", "approve"):
+        raise LookupError(f"step {step.id} is no job of an install's engine")
     release = tx.session.get(ReleaseRow, _release_of(tx, deploy, step))
     if release is None:
         raise LookupError(f"deploy {deploy.id} has no release")
     plain, sensitive = deploys.inputs_of(vault, deploy)
+    secrets = deploys.secrets_of(vault, deploy, step.config)
+    agent = tx.session.get(AgentRow, job.agent_id)
+    box = None
+    if agent and agent.sealing_key:
+        context = sealed_box.job_context(job.id, job.attempt, install.id)
+        content = {"sensitive_inputs": sensitive, "secrets": secrets}
+        box = sealed_box.seal(sealed_box.public_key(agent.sealing_key), content, context)
+        sensitive, secrets = {}, {}
+    plan = _plan(tx, step)
     made = releases.builds_of(tx, release.id)
     return TerraformJob(
         kind=step.kind,
@@ -86,24 +97,28 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
         install_name=install.name,
         inputs=plain,
         sensitive_inputs=sensitive,
+        secrets=secrets,
+        sealed=box,
         digests={link.component: build.artifact.digest for link, build in made if build.artifact},
-        plan_job_id=_plan_job(tx, step),
+        plan_job_id=plan.job_id if plan else None,
+        plan_digest=plan.plan_digest if plan else None,
+        approval=deploy.approval,
     )
 
 
 def _release_of(tx: Read, deploy: DeployRow, step: StepRow) -> str | None:
-    """The deploy's release; for what is destroyed, the one that it was deployed with: a later one may not have it."""
-    if step.kind not in ("plan_destroy", "destroy"):
+    """The deploy's release; for what is destroyed or looked at, the one that it was deployed with."""
+    if deploy.kind != "drift" and step.kind not in ("plan_destroy", "destroy"):
         return deploy.release_id
     row = tx.session.get(InstalledComponentRow, (deploy.install_id, step.component))
     return row.release_id if row else None
 
 
-def _plan_job(tx: Read, step: StepRow) -> str | None:
+def _plan(tx: Read, step: StepRow) -> StepRow | None:
+    """The plan step whose saved plan a step carries out (`saved-plan`)."""
     kind = _PLAN_OF.get(step.kind)
     if kind is None:
         return None
-    plan = tx.first(
+    return tx.first(
         select(StepRow).where(StepRow.deploy_id == step.deploy_id, StepRow.component == step.component, StepRow.kind == kind)
     )
-    return plan.job_id if plan else None

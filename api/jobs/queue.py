@@ -9,6 +9,7 @@ from api.contract.agents import Cancel, JobKind
 from api.contract.base import AgentKind, Failure
 from api.contract.problems import NotFoundError, StaleAttemptError
 from api.db.transaction import Read, Write
+from api.jobs import fairness
 from api.jobs.models import JobRow
 
 OPEN = ("queued", "leased", "unknown")
@@ -40,13 +41,15 @@ def enqueue(
 
 
 def next_for(tx: Read, agent: AgentRow) -> JobRow | None:
-    """The oldest job that this agent could have now."""
+    """The oldest job that this agent could have now; among builds, fairly (see `fairness`)."""
+    if agent.kind == "build":
+        return fairness.next_build(tx)
     return tx.first(
         select(JobRow)
         .where(
             JobRow.state == "queued",
             JobRow.agent_kind == agent.kind,
-            col(JobRow.install_id).is_(None) if agent.kind == "build" else JobRow.install_id == agent.install_id,
+            JobRow.install_id == agent.install_id,
             col(JobRow.not_before).is_(None) | (col(JobRow.not_before) <= tx.now),
         )
         .order_by(col(JobRow.id))
@@ -65,7 +68,11 @@ def claim(tx: Write, agent: AgentRow, *, lease_seconds: float) -> JobRow | None:
     job.lease_until = tx.now + timedelta(seconds=lease_seconds)
     job.started_at = job.started_at or tx.now
     job.not_before = None
-    tx.emit("job.leased", job.id, after={"kind": job.kind, "attempt": job.attempt, "agent": agent.id})
+    job.failure = None
+    if job.build_id:
+        fairness.took_turn(tx, job.build_id)
+    after = {"kind": job.kind, "attempt": job.attempt, "agent": agent.id}
+    tx.emit("job.leased", job.id, after=after, install_id=job.install_id)
     return job
 
 
@@ -87,7 +94,8 @@ def renew(tx: Write, job: JobRow, *, lease_seconds: float) -> None:
     """Prolong a lease. One that had expired is taken up again: contact was lost, not the work."""
     if job.state == "unknown":
         job.state = "leased"
-        tx.emit("job.reattached", job.id, after={"attempt": job.attempt, "agent": job.agent_id})
+        job.not_before = None
+        tx.emit("job.reattached", job.id, after={"attempt": job.attempt, "agent": job.agent_id}, install_id=job.install_id)
     job.lease_until = tx.now + timedelta(seconds=lease_seconds)
 
 
@@ -97,10 +105,12 @@ def close(tx: Write, job: JobRow, outcome: str, failure: Failure | None) -> None
     job.failure = failure
     job.ended_at = tx.now
     job.lease_until = None
+    job.not_before = None
     tx.emit(
         f"job.{outcome}",
         job.id,
         after={"kind": job.kind, "attempt": job.attempt, "failure": failure.model_dump(mode="json") if failure else None},
+        install_id=job.install_id,
     )
     tx.ring(f"job:{job.id}")
 
@@ -111,11 +121,13 @@ def requeue(tx: Write, job: JobRow, *, not_before: datetime | None, why: Failure
     job.agent_id = None
     job.lease_until = None
     job.not_before = not_before
-    tx.emit("job.requeued", job.id, after={"attempt": job.attempt, "failure": why.model_dump(mode="json")})
+    job.failure = why
+    after = {"attempt": job.attempt, "failure": why.model_dump(mode="json")}
+    tx.emit("job.requeued", job.id, after=after, install_id=job.install_id)
     tx.ring(topic(job.agent_kind, job.install_id))
 
 
 def request_cancel(tx: Write, job: JobRow, how: Cancel = "graceful") -> None:
     """Ask the agent to stop; it hears with its next heartbeat."""
     job.cancel = how
-    tx.emit("job.cancel_requested", job.id, after={"how": how})
+    tx.emit("job.cancel_requested", job.id, after={"how": how}, install_id=job.install_id)

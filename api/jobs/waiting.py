@@ -1,63 +1,150 @@
-"""Why is this waiting? Computed by the server, in plain words, for people."""
+"""Why is this waiting? Computed by the server, in plain words, for people; for any number of jobs in the same few queries."""
 
-from datetime import datetime, timedelta
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
-from sqlmodel import col, func, select
+from sqlmodel import col, select
 
+from api.agents.health import offline_since
 from api.agents.models import AgentRow
 from api.db.transaction import Read
 from api.installs.models import InstallRow
 from api.jobs.models import JobRow
+from api.jobs.retry import MAX_ATTEMPTS, RUNS_ONCE
 
-OFFLINE_AFTER = timedelta(seconds=120)
-"""More than two long polls: an agent not heard of for so long is called offline."""
+
+@dataclass(frozen=True)
+class _Agent:
+    id: str
+    name: str
+    seen: datetime
+    revoked: bool
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The line that a job stands in: that of its install, or that of all builds. Ids sort by time."""
+
+    agents: list[_Agent]
+    install: str
+    queued: list[str]
+    in_work: int
 
 
 def reason(tx: Read, job: JobRow) -> str:
     """Why a job isn't done yet; empty if it is."""
+    return reasons(tx, [job])[job.id]
+
+
+def reasons(tx: Read, jobs: Iterable[JobRow]) -> dict[str, str]:
+    """The same of many jobs, by id. At most three queries, however many there are."""
+    jobs = list(jobs)
+    lines = _lines(tx, {job.install_id for job in jobs if job.ended_at is None})
+    return {job.id: "" if job.ended_at else _reason(job, lines[job.install_id], tx.now) for job in jobs}
+
+
+def _lines(tx: Read, installs: set[str | None]) -> dict[str | None, _Line]:
+    if not installs:
+        return {}
+    named = [install for install in installs if install]
+    builds = None in installs
+    agents: defaultdict[str | None, list[_Agent]] = defaultdict(list)
+    of_install = col(AgentRow.install_id).in_(named)
+    asked = of_install | (col(AgentRow.kind) == "build") if builds else of_install
+    columns = (
+        AgentRow.id,
+        AgentRow.name,
+        AgentRow.install_id,
+        AgentRow.revoked_at,
+        AgentRow.last_seen_at,
+        AgentRow.enrolled_at,
+    )
+    for id_, name, install, revoked, seen, enrolled in tx.session.execute(select(*columns).where(asked)):  # type: ignore[call-overload]
+        agents[install].append(_Agent(id_, name, seen or enrolled, revoked is not None))
+    queued: defaultdict[str | None, list[str]] = defaultdict(list)
+    in_work: defaultdict[str | None, int] = defaultdict(int)
+    mine = col(JobRow.install_id).in_(named)
+    open_jobs = select(JobRow.id, JobRow.install_id, JobRow.state).where(
+        col(JobRow.state).in_(("queued", "leased")), mine | col(JobRow.install_id).is_(None) if builds else mine
+    )
+    for id_, install, state in tx.session.exec(open_jobs.order_by(col(JobRow.id))):
+        if state == "queued":
+            queued[install].append(id_)
+        else:
+            in_work[install] += 1
+    names = (
+        dict(tx.session.exec(select(InstallRow.id, InstallRow.name).where(col(InstallRow.id).in_(named))).all())
+        if named
+        else {}
+    )
+    return {
+        install: _Line(agents[install], names.get(install or "", install or ""), queued[install], in_work[install])
+        for install in installs
+    }
+
+
+def _reason(job: JobRow, line: _Line, now: datetime) -> str:
     match job.state:
         case "leased":
-            return f"running since {_clock(job.started_at)}"
+            return _leased(job, line)
         case "unknown":
-            return "contact with its agent is lost; it may come back and go on"
+            return _unknown(job, line)
         case "queued":
-            return _queued(tx, job)
+            return _queued(job, line, now)
         case _:
             return ""
 
 
-def _queued(tx: Read, job: JobRow) -> str:
-    if job.not_before and job.not_before > tx.now:
-        return f"will be tried again at {_clock(job.not_before)}"
-    query = select(AgentRow).where(AgentRow.kind == job.agent_kind, col(AgentRow.revoked_at).is_(None))
-    if job.install_id:
-        query = query.where(AgentRow.install_id == job.install_id)
-    agents = tx.all(query)
-    if not agents:
-        return _no_agent(tx, job)
-    seen = max((agent.last_seen_at or agent.enrolled_at for agent in agents), default=tx.now)
-    if tx.now - seen > OFFLINE_AFTER:
-        return f"the {job.agent_kind} agent is offline since {_clock(seen)}"
-    ahead = tx.session.exec(
-        select(func.count())
-        .select_from(JobRow)
-        .where(
-            col(JobRow.state).in_(("queued", "leased")),
-            JobRow.agent_kind == job.agent_kind,
-            col(JobRow.install_id) == job.install_id if job.install_id else col(JobRow.install_id).is_(None),
-            JobRow.id < job.id,
-        )
-    ).one()
-    return f"waiting for a free place at its agent, behind {ahead} job{'s' * (ahead != 1)}" if ahead else "about to be taken"
+def _leased(job: JobRow, line: _Line) -> str:
+    if job.cancel == "none":
+        return f"running since {clock(job.started_at)}"
+    return f"cancel was requested; {_name(job, line)} stops it after its next heartbeat, as soon as that is safe"
 
 
-def _no_agent(tx: Read, job: JobRow) -> str:
+def _unknown(job: JobRow, line: _Line) -> str:
+    then = "it has failed" if job.kind in RUNS_ONCE else "it is cancelled" if job.cancel != "none" else "it is offered again"
+    until = f" until {clock(job.not_before)}; then {then}" if job.not_before else ""
+    return f"contact with {_name(job, line)} is lost since {clock(job.lease_until)}; waiting for it to come back{until}"
+
+
+def _queued(job: JobRow, line: _Line, now: datetime) -> str:
+    there = [agent for agent in line.agents if not agent.revoked]
+    if not there:
+        return _no_agent(job, line)
+    seen = max(agent.seen for agent in there)
+    if away := offline_since(seen, now):
+        which = f"agent {there[0].name}" if len(there) == 1 else f"{job.agent_kind} agents"
+        return f"the {which} {'is' if len(there) == 1 else 'are'} offline since {clock(away)}"
+    after = f" after {job.failure.code}" if job.failure else ""
+    if job.not_before and job.not_before > now:
+        seconds = (job.not_before - now).total_seconds()
+        return f"attempt {job.attempt + 1} of {MAX_ATTEMPTS} begins in {seconds:.0f} s,{after or ' as the last one failed'}"
+    again = f"attempt {job.attempt + 1} of {MAX_ATTEMPTS},{after}: " if job.attempt and after else ""
+    before = bisect_left(line.queued, job.id)
+    if not before and not line.in_work:
+        return f"{again}about to be taken"
+    whose = f"of install {line.install}" if job.install_id else "of the build agents"
+    ahead = [f"{line.in_work} in work"] if line.in_work else []
+    ahead += [f"{before} that came earlier"] if before else []
+    total = before + line.in_work
+    return f"{again}behind {total} job{'s' * (total != 1)} {whose}: {' and '.join(ahead)}"
+
+
+def _no_agent(job: JobRow, line: _Line) -> str:
+    had = "the agent was revoked, and no other has enrolled" if line.agents else "no agent has enrolled"
     if job.agent_kind == "build":
-        return "no build agent has enrolled; start one with `exclave agent build`"
-    install = tx.session.get(InstallRow, job.install_id) if job.install_id else None
-    name = install.name if install else job.install_id
-    return f"no agent has enrolled for install {name}; make its token with `exclave agents enroll --install {name}`"
+        had = "no build agent is left: each was revoked" if line.agents else "no build agent has enrolled"
+        return f"{had}; start one with `exclave agent build`"
+    return f"{had} for install {line.install}; make a token with `exclave agents enroll --install {line.install}`"
 
 
-def _clock(moment: datetime | None) -> str:
+def _name(job: JobRow, line: _Line) -> str:
+    return next((f"agent {agent.name}" for agent in line.agents if agent.id == job.agent_id), f"agent {job.agent_id}")
+
+
+def clock(moment: datetime | None) -> str:
+    """A moment as people read it."""
     return moment.strftime("%Y-%m-%d %H:%M:%SZ") if moment else "?"

@@ -1,5 +1,6 @@
 """The OpenID provider: authorization code flow with PKCE, state and nonce (OpenID Connect Core 1.0, section 3.1)."""
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,11 +77,18 @@ class Provider:
             "client_id": self.oidc.client_id,
             "code_verifier": attempt.verifier,
         }
-        if self.oidc.client_secret:
-            form["client_secret"] = self.oidc.client_secret
+        if secret := await asyncio.to_thread(self._secret):
+            form["client_secret"] = secret
         answer = await self._json("POST", metadata["token_endpoint"], data=form)
         keys = await self._json("GET", metadata["jwks_uri"])
         return person_of(self.oidc, self._verified(str(answer.get("id_token", "")), keys, attempt.nonce, now))
+
+    def _secret(self) -> str | None:
+        try:
+            return self.oidc.secret()
+        except (OSError, ValueError) as error:
+            file = self.oidc.client_secret_file
+            raise ProviderFailedError(f"oidc.client_secret_file {file} can't be read", remedy="Tell the operator.") from error
 
     def _verified(self, id_token: str, keys: dict[str, Any], nonce: str, now: datetime) -> Mapping[str, Any]:
         """The claims of an ID token that holds (OpenID Connect Core 1.0, section 3.1.3.7)."""

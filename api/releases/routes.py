@@ -8,7 +8,7 @@ from api.access import EditorOfApp, Key, State, Viewer
 from api.contract.base import Page
 from api.contract.resources import Release, ReleaseCreate
 from api.db.idempotency import once
-from api.http import LARGEST, After, Limit, Order, Wait, long_poll
+from api.http import LARGEST, After, Force, Limit, Order, Wait, long_poll
 from api.releases import service
 
 router = APIRouter(prefix="/v1/releases", tags=["releases"])
@@ -48,6 +48,8 @@ async def get_release(release: str, ims: State, caller: Viewer, wait: Wait = 0) 
 
 
 @router.delete("/{release}", status_code=204)
-async def delete_release(release: str, caller: EditorOfApp) -> None:
+async def delete_release(release: str, caller: EditorOfApp, force: Force = False) -> None:
     """Take a release that no install runs out of the lists."""
-    await caller.write(service.delete, release)
+    if force:
+        caller.must("administer", "app")
+    await caller.write(service.delete, release, force=force)

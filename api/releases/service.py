@@ -7,7 +7,7 @@ from api.apps.models import AppRow
 from api.builds import service as builds
 from api.builds.models import BuildRow
 from api.components import service as components
-from api.components.graph import check_release, references, suggestion
+from api.components.graph import check_release, check_secrets, references, suggestion
 from api.components.models import ComponentConfigRow, ComponentRow
 from api.contract.base import Failure, Page
 from api.contract.components import ComponentConfig, TerraformModuleConfig
@@ -18,6 +18,7 @@ from api.db.transaction import Read, Write
 from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs import waiting
 from api.releases.models import ReleaseBuildRow, ReleaseRow
+from api.secrets import values as named_secrets
 
 
 def topic(release_id: str) -> str:
@@ -43,15 +44,19 @@ def configs_of(tx: Read, release_id: str) -> dict[str, ComponentConfig]:
 
 def public(tx: Read, row: ReleaseRow) -> Release:
     """A row as the API shows it."""
+    made = builds_of(tx, row.id)
+    jobs = builds.jobs_of(tx, [build.id for _, build in made])
+    why = waiting.reasons(tx, jobs.values())
+    shown = [_build(tx, link, build, why[jobs[build.id].id] if build.id in jobs else "") for link, build in made]
     return Release(
-        builds=[_build(tx, link, build) for link, build in builds_of(tx, row.id)],
+        builds=shown,
+        waiting_for="; ".join(f"{one.component}: {one.waiting_for}" for one in shown if one.waiting_for and not row.ended_at),
         **row.model_dump(exclude={"deleted_at"}),
     )
 
 
-def _build(tx: Read, link: ReleaseBuildRow, build: BuildRow) -> ReleaseBuild:
+def _build(tx: Read, link: ReleaseBuildRow, build: BuildRow, waiting_for: str) -> ReleaseBuild:
     _, _, config = builds.names(tx, build)
-    job = builds.job_of(tx, build.id)
     return ReleaseBuild(
         component=link.component,
         component_version=config.version,
@@ -62,7 +67,7 @@ def _build(tx: Read, link: ReleaseBuildRow, build: BuildRow) -> ReleaseBuild:
         source_revision=build.source_revision,
         digest=build.artifact.digest if build.artifact else None,
         failure=build.failure,
-        waiting_for=waiting.reason(tx, job) if job else "",
+        waiting_for=waiting_for,
     )
 
 
@@ -97,7 +102,8 @@ def create(tx: Write, body: ReleaseCreate) -> Release:
     """Check the app as a whole, number the release, and build what isn't built yet."""
     app = apps.find(tx, body.app_id, field="app_id")
     chosen = _choose(tx, app, body.components)
-    problems = check_release({component.name: config.config for component, config in chosen}, app.inputs)
+    configs = {component.name: config.config for component, config in chosen}
+    problems = check_release(configs, app.inputs) or check_secrets(configs, named_secrets.names_for_app(tx, app.id))
     if problems:
         raise InvalidError(f"app {app.name!r} can't be released", errors=problems)
     last = tx.session.exec(select(func.max(ReleaseRow.number)).where(ReleaseRow.app_id == app.id)).one()
@@ -109,7 +115,8 @@ def create(tx: Write, body: ReleaseCreate) -> Release:
         tx.session.add(ReleaseBuildRow(release_id=row.id, component=component.name, build_id=build.id, reused=reused))
     tx.session.flush()
     versions = {component.name: config.version for component, config in chosen}
-    tx.emit("release.created", row.id, after={"app": app.name, "number": row.number, "components": versions})
+    after = {"app": app.name, "number": row.number, "components": versions}
+    tx.emit("release.created", row.id, after=after, app_id=app.id)
     settle(tx, row)
     return public(tx, row)
 
@@ -163,6 +170,7 @@ def settle(tx: Write, row: ReleaseRow) -> None:
             "digests": {link.component: build.artifact.digest for link, build in made if build.artifact},
             "failure": row.failure.model_dump(mode="json") if row.failure else None,
         },
+        app_id=row.app_id,
     )
 
 
@@ -227,17 +235,21 @@ def _wrong_variables(name: str, config: TerraformModuleConfig, build: BuildRow) 
     ]
 
 
-def delete(tx: Write, release: str) -> None:
-    """Take a release out of the lists. Refused while an install runs it; its builds stay for other releases."""
+def delete(tx: Write, release: str, *, force: bool = False) -> None:
+    """Take a release out of the lists; its builds stay for other releases.
+
+    Refused while installs run it, unless by `force`: they go on with it, and nobody can deploy or roll back to it any more.
+    """
     row = find(tx, release)
     users = tx.all(
         select(InstallRow.name)
         .join(InstalledComponentRow, col(InstalledComponentRow.install_id) == col(InstallRow.id))
-        .where(InstalledComponentRow.release_id == row.id)
+        .where(InstalledComponentRow.release_id == row.id, col(InstallRow.deleted_at).is_(None))
     )
-    if users:
+    if users and not force:
         raise InUseError(
             f"release {row.number} runs on: {', '.join(sorted(set(users)))}", remedy="Deploy another release there first."
         )
     row.deleted_at = tx.now
-    tx.emit("release.deleted", row.id, before={"number": row.number})
+    after = {"force": True, "runs_on": sorted(set(users))} if force else None
+    tx.emit("release.deleted", row.id, before={"number": row.number}, after=after, app_id=row.app_id)

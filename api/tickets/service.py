@@ -32,7 +32,7 @@ def issue(tx: Write, job: JobRow, *, url: str, repository: str, digests: list[st
     )
     tx.session.add(row)
     after = {"job": job.id, "attempt": job.attempt, "action": row.action, "repository": repository, "digests": digests}
-    tx.emit("ticket.issued", row.id, after=after)
+    tx.emit("ticket.issued", row.id, after=after, install_id=job.install_id)
     return RegistryAccess(url=url, repository=repository, username=row.id, password=secret)
 
 
@@ -49,14 +49,20 @@ def redeem(tx: Write, username: str, password: str, scopes: tuple[Scope, ...]) -
     refused = _why_not(tx, row, scopes)
     asked = [f"{scope.repository}:{','.join(sorted(scope.actions))}" for scope in scopes]
     if refused:
-        tx.emit("ticket.refused", row.id, after={"reason": refused, "asked": asked, "job": row.job_id})
+        after = {"reason": refused, "asked": asked, "job": row.job_id}
+        tx.emit("ticket.refused", row.id, after=after, install_id=_install_of(tx, row))
         return _Refused(refused)
     if scopes:
         row.used_at = tx.now
-        tx.emit("ticket.used", row.id, after={"asked": asked, "job": row.job_id})
+        tx.emit("ticket.used", row.id, after={"asked": asked, "job": row.job_id}, install_id=_install_of(tx, row))
     actions: frozenset[Action] = frozenset({"pull", "push"}) if row.action == "push" else frozenset({"pull"})
     digests = frozenset(row.digests) if row.digests is not None else None
     return Grant(row.id, (Access(row.repository, actions, digests),))
+
+
+def _install_of(tx: Write, row: TicketRow) -> str | None:
+    job = tx.session.get(JobRow, row.job_id)
+    return job.install_id if job else None
 
 
 def _why_not(tx: Write, row: TicketRow, scopes: tuple[Scope, ...]) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 TYPE = "exclave_install"
 _FINGERPRINTS = "sensitive_fingerprints"
 _TEARDOWN_SECONDS = 3600.0
+_SETTINGS = ("approval", "approval_timeout_hours", "labels", "drift_check_hours")
+"""Attributes that mean the same in HCL and on the wire."""
 
 
 class InstallResource(ApiResource):
@@ -29,7 +31,7 @@ class InstallResource(ApiResource):
         """Decide whether the inputs get a new version, and have the IMS check them."""
         if prior is not None:
             self.connection.note_name(TYPE, prior["name"])
-            if not changed(prior, planned, "app_id", "name", "inputs", "sensitive_inputs", "approval"):
+            if not changed(prior, planned, "app_id", "name", "inputs", "sensitive_inputs", *_SETTINGS):
                 return planned
             inputs_change = changed(prior, planned, "inputs", "sensitive_inputs")
             planned = {**planned, "inputs_version": UNKNOWN if inputs_change else prior["inputs_version"]}
@@ -38,7 +40,8 @@ class InstallResource(ApiResource):
 
     def _check(self, call: Call, prior: Object | None, planned: Object) -> None:
         attributes, app = self.schema.attributes, planned["app_id"]
-        if not is_known([app, planned["name"], planned["inputs"], planned["sensitive_inputs"], planned["approval"]]):
+        given = [planned[name] for name in ("name", "inputs", "sensitive_inputs", *_SETTINGS)]
+        if not is_known([app, *given]):
             return
         if prior is None:
             taken = (TYPE, planned["name"])
@@ -99,8 +102,12 @@ def _create(planned: Object) -> Json:
         "name": planned["name"],
         "inputs": map_to_wire(planned["inputs"]),
         "sensitive_inputs": map_to_wire(planned["sensitive_inputs"]),
-        "approval": planned["approval"],
+        **_settings(planned),
     }
+
+
+def _settings(values: Object | Json) -> Json:
+    return {name: values[name] for name in _SETTINGS}
 
 
 def _update(prior: Object, planned: Object) -> Json:
@@ -109,7 +116,7 @@ def _update(prior: Object, planned: Object) -> Json:
     return {
         "inputs": map_to_wire(planned["inputs"]),
         "sensitive_inputs": map_to_wire(planned["sensitive_inputs"]) if ours else None,
-        "approval": planned["approval"],
+        **_settings(planned),
     }
 
 
@@ -126,6 +133,6 @@ def _to_state(install: Json, before: Object | None) -> Object:
         "name": install["name"],
         "inputs": map_from_wire(install["inputs"], before["inputs"]),
         "sensitive_inputs": before["sensitive_inputs"],
-        "approval": install["approval"],
+        **_settings(install),
         "inputs_version": install["inputs_version"],
     }

@@ -33,6 +33,7 @@ from api.contract.agents import (
     sign_in_message,
 )
 from api.contract.base import AgentKind
+from api.contract.health import Health
 from api.contract.problems import (
     PROBLEM_MEDIA_TYPE,
     AgentRevokedError,
@@ -81,6 +82,8 @@ class AgentProtocolServer:
 
     kind: AgentKind = "install"
     heartbeat_seconds: float = 0.05
+    log_seconds: float = 1.0
+    health: list[Health] = field(default_factory=list)
     vendor_keys: list[str] = field(default_factory=list)
     jobs: dict[str, FakeJob] = field(default_factory=dict)
     bodies: list[bytes] = field(default_factory=list)
@@ -162,7 +165,9 @@ class AgentProtocolServer:
         self._nonces.add(body.nonce)
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(self.public_key))
         try:
-            key.verify(base64.b64decode(body.signature), sign_in_message(body.agent_id, body.timestamp, body.nonce))
+            key.verify(
+                base64.b64decode(body.signature), sign_in_message(body.agent_id, body.timestamp, body.nonce, body.sealing_key)
+            )
         except InvalidSignature:
             raise UnauthorizedError("the signature isn't that of the agent's key") from None
         self.sign_ins += 1
@@ -185,6 +190,7 @@ class AgentProtocolServer:
         body = LeaseRequest.model_validate_json(await request.body())
         async with self._moved:
             self.leases += 1
+            self.health += [body.health] if body.health else []
             self._moved.notify_all()
         if body.resume:
             return _json(self._lease(self._current(body.resume.job_id, body.resume.attempt), resumed=True))
@@ -207,7 +213,15 @@ class AgentProtocolServer:
         async with self._moved:
             job.heartbeats += 1
             self._moved.notify_all()
-        return _json(HeartbeatAnswer(cancel=job.cancel, lease_seconds=60, heartbeat_seconds=self.heartbeat_seconds))
+        self.health += [body.health] if body.health else []
+        return _json(
+            HeartbeatAnswer(
+                cancel=job.cancel,
+                lease_seconds=60,
+                heartbeat_seconds=self.heartbeat_seconds,
+                log_seconds=self.log_seconds,
+            )
+        )
 
     async def put_log(self, request: Request) -> Response:
         job = self.jobs[request.path_params["job"]]
@@ -245,6 +259,7 @@ class AgentProtocolServer:
             resumed=resumed,
             lease_seconds=60,
             heartbeat_seconds=self.heartbeat_seconds,
+            log_seconds=self.log_seconds,
             payload=job.payload,
         )
 

@@ -82,6 +82,7 @@ async def test_an_agent_enrols_waits_and_stops_when_told_to(tmp_path: Path, writ
                 *command, "--url", ims.url, *token, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
             await ims.until(lambda: ims.leases > 0)
+            assert ims.health.pop().jobs == 0
             agent.send_signal(signal.SIGTERM)
             said, complained = await agent.communicate()
             assert agent.returncode == 0, complained
@@ -115,3 +116,26 @@ def test_without_an_engine_terraform_says_how_to_get_one(tmp_path: Path) -> None
     result = CliRunner().invoke(terraform_command, ["version"], env={"EXCLAVE_ENGINE": str(tmp_path / "none")})
     assert result.exit_code == 1
     assert "exclave[terraform]" in result.output
+
+
+@pytest.mark.anyio
+async def test_a_token_comes_from_standard_input_or_with_a_warning_from_the_command_line(tmp_path: Path, writer: Path) -> None:
+    command = [sys.executable, "-c", "from agent.cli import agent_command; agent_command()", "install", "--once"]
+    command += ["--registry-credentials", str(writer)]
+    async with agent_protocol_server() as ims:
+        for number, (token, typed, warned) in enumerate(
+            [(["--token-file", "-"], TOKEN, False), (["--token", TOKEN], "", True)]
+        ):
+            ims.public_key = None
+            agent = await asyncio.create_subprocess_exec(
+                *command,
+                *["--url", ims.url, "--home", str(tmp_path / f"home{number}"), *token],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            _, complained = await agent.communicate(f"{typed}\n".encode())
+            assert agent.returncode == 0, complained
+            assert (b"Warning: --token can be seen" in complained) == warned
+    both = run("build", "--url", "http://x", "--home", tmp_path / "h", "--token-file", "-", "--stop-with-stdin")
+    assert (both.exit_code, "both read standard input" in both.output) == (2, True)

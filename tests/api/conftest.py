@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from ims_driver import Clock, Ims, running_ims
+from opened import Opened
+from postgresql import PostgresServer
 from shop import Shop
 
 
@@ -25,41 +26,47 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def opened_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A shop whose IMS has stopped; its data folder is there to be copied."""
+def opened_shop(tmp_path_factory: pytest.TempPathFactory, postgres_if_chosen: PostgresServer | None) -> tuple[Opened, Shop]:
+    """A shop whose IMS has stopped."""
 
     async def build(data: Path) -> Shop:
-        async with running_ims(data, _a_minute_before()) as server:
+        async with running_ims(data, _a_minute_before(), database_url=url) as server:
             return await Shop.open(server)
 
-    return asyncio.run(build(tmp_path_factory.mktemp("shop") / "ims"))
+    url = postgres_if_chosen.new_database() if postgres_if_chosen else None
+    data = tmp_path_factory.mktemp("shop") / "ims"
+    return Opened(data, url, postgres_if_chosen), asyncio.run(build(data))
 
 
 @pytest.fixture(scope="session")
-def opened_ims(tmp_path_factory: pytest.TempPathFactory) -> Ims:
-    """An IMS with nothing in it that has stopped; its data folder is there to be copied."""
+def opened_ims(tmp_path_factory: pytest.TempPathFactory, postgres_if_chosen: PostgresServer | None) -> tuple[Opened, Ims]:
+    """An IMS with nothing in it that has stopped."""
 
     async def build(data: Path) -> Ims:
-        async with running_ims(data, _a_minute_before()) as server:
+        async with running_ims(data, _a_minute_before(), database_url=url) as server:
             return server
 
-    return asyncio.run(build(tmp_path_factory.mktemp("ims") / "ims"))
+    url = postgres_if_chosen.new_database() if postgres_if_chosen else None
+    data = tmp_path_factory.mktemp("ims") / "ims"
+    return Opened(data, url, postgres_if_chosen), asyncio.run(build(data))
 
 
 @pytest.fixture
-async def fresh_ims(tmp_path: Path, opened_ims: Ims) -> AsyncIterator[Ims]:
+async def fresh_ims(tmp_path: Path, opened_ims: tuple[Opened, Ims]) -> AsyncIterator[Ims]:
     """An IMS with nothing in it."""
-    shutil.copytree(opened_ims.data, tmp_path / "ims")
-    async with running_ims(tmp_path / "ims", token=opened_ims.token) as server:
-        yield server
+    opened, before = opened_ims
+    with opened.copied(tmp_path / "ims") as url:
+        async with running_ims(tmp_path / "ims", token=before.token, database_url=url) as server:
+            yield server
 
 
 @pytest.fixture
-async def shop(tmp_path: Path, opened_shop: Shop) -> AsyncIterator[Shop]:
+async def shop(tmp_path: Path, opened_shop: tuple[Opened, Shop]) -> AsyncIterator[Shop]:
     """An IMS with the app `shop` (`network`, and `service` that uses it), a build agent and the release 1."""
-    shutil.copytree(opened_shop.ims.data, tmp_path / "shop")
-    async with running_ims(tmp_path / "shop", token=opened_shop.ims.token) as server:
-        yield replace(opened_shop, ims=server, builder=replace(opened_shop.builder, ims=server), agents={})
+    opened, before = opened_shop
+    with opened.copied(tmp_path / "shop") as url:
+        async with running_ims(tmp_path / "shop", token=before.ims.token, database_url=url) as server:
+            yield replace(before, ims=server, builder=replace(before.builder, ims=server), agents={})
 
 
 @pytest.fixture

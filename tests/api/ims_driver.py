@@ -20,16 +20,18 @@ from fastapi import FastAPI
 from sqlalchemy import event
 
 import api.ims
+from api.agents import health
 from api.app import create_app
 from api.contract.agents import sign_in_message
 from api.db.doorbell import Doorbell, Listener
+from api.deploys import due
 from api.jobs import outcomes
 from api.settings import Intervals, Settings
 from api.tokens import service as tokens
 
 Body = dict[str, Any]
 PUBLIC_URL = "http://ims.test"
-INTERVALS = Intervals(sweep=3600)  # tests sweep by themselves
+INTERVALS = Intervals(sweep=3600, webhooks=3600)  # tests sweep, and send to webhooks, by themselves
 _numbers = itertools.count(1)
 
 
@@ -108,6 +110,9 @@ class Ims:
     async def sweep(self) -> None:
         """What the running server does every second."""
         await self.state.db.write("system", outcomes.sweep, INTERVALS)
+        await self.state.db.write("system", health.sweep, INTERVALS)
+        if await self.state.db.read(due.overdue):
+            await self.state.db.write("system", due.sweep, self.state.vault)
 
     async def pass_time(self, seconds: float) -> None:
         """Let the clock move, and the server notice."""
@@ -124,12 +129,19 @@ class Ims:
 
 
 @contextlib.asynccontextmanager
-async def running_ims(data: Path, clock: Clock | None = None, token: str = "") -> AsyncIterator[Ims]:
-    """An IMS on a data folder; give the `token` of an earlier one to go on with its data."""
+async def running_ims(
+    data: Path, clock: Clock | None = None, token: str = "", *, database_url: str | None = None
+) -> AsyncIterator[Ims]:
+    """An IMS on a data folder and its database; give the `token` of an earlier one to go on with its data."""
     clock = clock or Clock()
     doorbell = WatchedDoorbell()
-    app = create_app(Settings(data, PUBLIC_URL, INTERVALS), clock=clock, doorbell=doorbell)
-    event.listen(app.state.ims.db._writer_engine, "connect", _forget_power_failures)
+    app = create_app(
+        Settings(data, PUBLIC_URL, INTERVALS, database=database_url or "sqlite", webhooks_allow_private=("127.0.0.0/8",)),
+        clock=clock,
+        doorbell=doorbell,
+    )
+    if database_url is None:
+        event.listen(app.state.ims.db._driver.writer, "connect", _forget_power_failures)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
         made = await app.state.ims.db.write("system", tokens.first_admin)

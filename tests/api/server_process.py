@@ -19,14 +19,14 @@ _CLEAN = {name: value for name, value in os.environ.items() if not name.startswi
 class ServerProcess:
     """A started server; `url` is where it answers. What it prints is in `output`."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *options: str) -> None:
         self.data = data
         self._url_file = data.with_name("url")
         self._printed = data.with_name("printed")
         with self._printed.open("w") as printed:
             command = [sys.executable, "-m", "api.cli", "up", "--no-build-agent", "--port", "0", "--data", str(data)]
             self.process = subprocess.Popen(
-                [*command, "--url-file", str(self._url_file)], stdout=printed, stderr=subprocess.STDOUT, env=_CLEAN
+                [*command, *options, "--url-file", str(self._url_file)], stdout=printed, stderr=subprocess.STDOUT, env=_CLEAN
             )
         try:
             wait_for(lambda: self._url_file.exists() or self.process.poll() is not None)

@@ -1,6 +1,7 @@
 """What holds for every part of the API: tokens, versions, retries, rehearsals, pages, errors."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from api.app import ROUTERS
 
 pytestmark = pytest.mark.anyio
 
-PUBLIC = {"/v1", "/v1/agent/enroll", "/v1/agent/session", "/v1/login/device", "/v1/login/device/token"}
+PUBLIC = {"/v1", "/v1/agent/enroll", "/v1/agent/session", "/v1/login/device", "/v1/login/device/token", "/healthz", "/readyz"}
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/apps"): {"name": "a"},
     ("PUT", "/v1/apps/{app}"): {},
@@ -25,6 +26,13 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/agents/enrollments"): {"kind": "build"},
     ("POST", "/v1/tokens"): {"name": "a"},
     ("POST", "/v1/agent/rotate-key"): {},
+    ("POST", "/v1/secrets"): {"name": "a", "value": "b"},
+    ("PUT", "/v1/secrets/{secret}"): {"value": "b"},
+    ("POST", "/v1/jobs/prune-logs"): {"older_than_seconds": 0},
+    ("POST", "/v1/webhooks"): {"name": "a", "url": "https://93.184.215.14/"},
+    ("PUT", "/v1/webhooks/{webhook}"): {"url": "https://93.184.215.14/"},
+    ("POST", "/v1/webhooks/{webhook}/rotate"): {},
+    ("POST", "/v1/webhooks/{webhook}/replay"): {"after": 0},
     ("POST", "/v1/agent/lease"): {"wait_seconds": 0},
     ("POST", "/v1/agent/jobs/{job}/heartbeat"): {"attempt": 1},
     ("POST", "/v1/agent/jobs/{job}/finish"): {"attempt": 1, "outcome": "cancelled"},
@@ -41,7 +49,7 @@ ROUTES = sorted(
 
 async def call(ims: Ims, method: str, path: str, token: str | None) -> int:
     where = path
-    for part in ("app", "component", "install", "build", "release", "deploy", "agent", "job", "token"):
+    for part in ("app", "component", "install", "build", "release", "deploy", "agent", "job", "token", "webhook", "delivery"):
         where = where.replace(f"{{{part}}}", "x")
     params = {"attempt": 1, "offset": 0} if "{seq}" in path else {}
     answer = await ims.send(method, where.replace("{seq}", "0"), BODIES.get((method, path)), token=token, params=params)
@@ -235,3 +243,26 @@ async def test_agents_are_listed_without_their_keys(ims: Ims, shop: Shop) -> Non
     assert await ims.ok("GET", f"/v1/agents/{agent.id}") == listed["items"][0]
     await ims.refused(404, "GET", "/v1/agents/agt_nope")
     await ims.refused(404, "DELETE", "/v1/agents/agt_nope")
+
+
+async def chunks(count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b" " * 65536
+
+
+async def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(ims: Ims, shop: Shop) -> None:
+    large = b'{"name": "' + b"x" * 2**20 + b'"}'
+    for content in (large, chunks(17)):
+        problem = await ims.refused(413, "POST", "/v1/apps", content=content)
+        assert problem["type"] == "urn:exclave:problem:content_too_large"
+        assert "1048576 bytes" in problem["detail"]
+        assert "body_limit" in problem["remedy"]
+    await ims.refused(422, "POST", "/v1/apps", content=chunks(16))
+    path = "/v1/agent/jobs/x/logs/0"
+    params = {"attempt": 1, "offset": 0}
+    await ims.refused(413, "PUT", path, content=chunks(3), params=params, token=shop.builder.token)
+
+
+async def test_the_registry_takes_bodies_of_any_size(ims: Ims) -> None:
+    answer = await ims.send("PUT", "/v2/shop/manifests/x", content=b" " * 2**21, token=None)
+    assert answer.status_code == 401

@@ -7,6 +7,7 @@ import pytest
 from api.client import ApiError, ImsClient, UnreachableError
 from api.contract.problems import PROBLEM_MEDIA_TYPE, NotFoundError
 from api.contract.resources import AppCreate, ServerInfo
+from api.event_stream import SentEvent, read_events
 
 pytestmark = pytest.mark.anyio
 
@@ -128,3 +129,29 @@ async def test_a_client_closes_only_its_own_connections(server: Answers) -> None
         async with ImsClient("http://ims.test", None, http):
             pass
         assert not http.is_closed
+
+
+async def test_what_a_newer_server_says_besides_is_left_out(ims: ImsClient, server: Answers) -> None:
+    server.answer = httpx.Response(200, text=INFO[:-1] + ', "moon": "full"}')
+    assert (await ims.call("GET", "/v1", answer=ServerInfo)).name == "exclave"
+
+
+async def test_a_stream_is_refused_or_breaks_as_a_call_does(ims: ImsClient, server: Answers) -> None:
+    server.answer = httpx.Response(404, text=NotFoundError("no job").problem().model_dump_json())
+    with pytest.raises(ApiError, match="no job"):
+        async with ims.lines("/v1/jobs/x/logs/stream"):
+            pass
+    server.fails = httpx.ReadError("broken")
+    with pytest.raises(UnreachableError, match="broken"):
+        async with ims.lines("/v1/jobs/x/logs/stream"):
+            pass
+
+
+async def test_lines_end_with_a_line_feed_alone(ims: ImsClient, server: Answers) -> None:
+    text = "event: log\nid: 1-7\ndata: a\x0cb\u2028c\ndata:\n\n: ping\n\ndata: last\n\n"
+    server.answer = httpx.Response(200, content=text.encode())
+    async with ims.lines("/v1/jobs/x/logs/stream", headers={"Last-Event-ID": "1-2"}) as lines:
+        events = [event async for event in read_events(lines)]
+    assert events == [SentEvent("log", "a\x0cb\u2028c\n", "1-7"), SentEvent("message", "last", "1-7")]
+    assert server.request
+    assert server.request.headers["last-event-id"] == "1-2"

@@ -81,12 +81,13 @@ async def test_what_was_acknowledged_survives_kill_9_in_the_middle_of_a_burst(st
         assert await ims.chain_is_whole()
 
 
-async def test_a_stop_ends_quickly_even_while_an_agent_waits_and_the_token_is_shown_once(started: Starter) -> None:
+async def test_a_stop_ends_quickly_even_while_an_agent_waits_and_no_log_gets_the_token(started: Starter) -> None:
     server = started()
-    assert server.token in server.output
+    assert server.token not in server.output
+    assert "admin.token" in server.output
     assert (server.data / "admin.token").stat().st_mode & 0o777 == 0o600
 
-    assert f"another process serves {server.data}" in refusal("--data", str(server.data))
+    assert f"another process (pid {server.process.pid}) serves {server.data}" in refusal("--data", str(server.data))
 
     async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=30) as http:
         agent = await Agent.enrolled(server.client(http))
@@ -102,7 +103,7 @@ async def test_a_stop_ends_quickly_even_while_an_agent_waits_and_the_token_is_sh
     token = server.token
 
     again = started()
-    assert token not in again.output
+    assert again.token == token
     async with httpx.AsyncClient(base_url=again.url, trust_env=False) as http:
         assert len((await again.client(http).ok("GET", "/v1/agents"))["items"]) == 1
 
@@ -112,7 +113,13 @@ def test_a_folder_or_an_address_that_can_not_be_used_is_told_in_plain_words(tmp_
     assert "Choose another folder with --data." in refusal("--data", str(tmp_path / "file" / "data"))
     assert "can't listen on 192.0.2.1:0" in refusal("--data", str(tmp_path / "data"), "--host", "192.0.2.1")
     assert "--public-url" in refusal("--host", "0.0.0.0", code=2)
-    assert "not an address" in refusal("--public-url", "ims.example.com", code=2)
+    assert "--public-url: 'ims.example.com': not an address" in refusal("--public-url", "ims.example.com")
+
+
+def test_an_engine_that_can_not_be_used_is_told_before_anything_is_served(tmp_path: Path) -> None:
+    said = refusal("--build-agent", "--data", str(tmp_path / "data"), "--engine", "/nope")
+    assert "--engine /nope can't be used: no usable Terraform engine: /nope is not a program" in said
+    assert not (tmp_path / "data").exists()
 
 
 def test_what_fails_beside_the_server_ends_it(tmp_path: Path) -> None:

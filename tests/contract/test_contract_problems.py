@@ -29,6 +29,7 @@ def test_codes_are_stable_and_each_has_one_meaning() -> None:
         "name_taken": 409,
         "in_use": 409,
         "conflict": 409,
+        "not_the_approver": 403,
         "stale_attempt": 409,
         "attempt_closed": 410,
         "precondition_failed": 412,
@@ -38,6 +39,11 @@ def test_codes_are_stable_and_each_has_one_meaning() -> None:
         "authorization_pending": 400,
         "access_denied": 400,
         "login_off": 404,
+        "content_too_large": 413,
+        "chunk_conflict": 409,
+        "log_full": 413,
+        "log_pruned": 410,
+        "upgrade_required": 426,
     }
 
 

@@ -50,7 +50,7 @@ def test_what_may_be_referred_to(text: str) -> None:
         "{{ components.a }}",
         "{{ components.a.outputs }}",
         "{{ components.a.image.size }}",
-        "{{ secrets.a }}",
+        "{{ secrets.a.b }}",
         "{{ inputs.a | upper }}",
         "{{ 1 + 1 }}",
         "{{ inputs..a }}",

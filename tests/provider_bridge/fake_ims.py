@@ -193,6 +193,10 @@ class FakeIms:
             inputs=body.inputs,
             sensitive_fingerprints=self._fingerprints(body.sensitive_inputs),
             approval=body.approval,
+            approval_timeout_hours=body.approval_timeout_hours,
+            labels=body.labels,
+            drift_check_hours=body.drift_check_hours,
+            drift_due_at=None,
             inputs_version=1,
             version=1,
             agent_id=None,
@@ -217,7 +221,7 @@ class FakeIms:
             update={
                 "inputs": body.inputs,
                 "sensitive_fingerprints": prints,
-                "approval": body.approval,
+                **body.model_dump(include={"approval", "approval_timeout_hours", "labels", "drift_check_hours"}),
                 "inputs_version": install.inputs_version + differ,
             }
         )
@@ -322,6 +326,10 @@ class FakeIms:
             release_number=release.number if release else None,
             kind=body.kind,
             status="running",
+            approval=install.approval,
+            retry_of=None,
+            rollback_of=None,
+            left_out=[],
             inputs_version=install.inputs_version,
             steps=[self._step(name, "apply" if release else "destroy") for name in names],
             outputs={},
@@ -344,6 +352,7 @@ class FakeIms:
             attempt=1,
             needs=[],
             plan=None,
+            approval=None,
             failure=None,
             waiting_for="",
             started_at=NOW,

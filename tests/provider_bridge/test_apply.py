@@ -143,6 +143,27 @@ def test_a_changed_input_updates_the_install_and_deploys_it(applied: Terraform, 
     assert applied.plan().code == 0
 
 
+def test_labels_and_settings_of_an_install_come_and_go_and_deploy_nothing(applied: Terraform, ims: FakeIms) -> None:
+    given = """name             = "acme"
+      approval = "customer"
+      approval_timeout_hours = 48
+      drift_check_hours = 24
+      labels = { region = "eu", "example.com/tier" = "gold" }"""
+    deploys = len(ims.deploys)
+    edit(applied, 'name             = "acme"', given)
+    done = applied.apply()
+    assert done.code == 0, done.output
+    install = ims.install("acme")
+    assert install.labels == {"region": "eu", "example.com/tier": "gold"}
+    assert (install.approval, install.approval_timeout_hours, install.drift_check_hours) == ("customer", 48, 24)
+    assert applied.plan().code == 0
+    edit(applied, given, 'name             = "acme"')
+    assert applied.apply().code == 0
+    assert (ims.install("acme").labels, ims.install("acme").drift_check_hours) == ({}, None)
+    assert applied.plan().code == 0
+    assert len(ims.deploys) == deploys
+
+
 def test_a_changed_sensitive_input_is_sent_and_never_shown(applied: Terraform, ims: FakeIms) -> None:
     before = ims.install("acme").sensitive_fingerprints
     done = applied.apply("-var", "password=second-canary")

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from alembic import context
+from sqlalchemy import Connection, text
 from sqlmodel.sql.sqltypes import AutoString
 
 from api.db.columns import JsonOf, UtcDateTime
@@ -20,6 +21,23 @@ def render_item(kind: str, item: Any, _: Any) -> str | Literal[False]:
     return False
 
 
+_MIGRATING = 0x6578636C617665
+"""The advisory lock of whoever migrates: `exclave`."""
+
+
+def guard(connection: Connection) -> None:
+    """On PostgreSQL, in the migration's own transaction: let one process migrate at a time, and never hold others up for long.
+
+    Who comes second waits for the first, then finds nothing to do. A statement that needs a table for itself gives up soon:
+    while it waits for one long query, every other query waits behind it. On SQLite the lock on the data folder does this.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    connection.execute(text("SET LOCAL statement_timeout = '10min'"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
+    connection.execute(text("SET LOCAL lock_timeout = '10s'"))
+
+
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
@@ -27,4 +45,5 @@ context.configure(
     render_item=render_item,
 )
 with context.begin_transaction():
+    guard(context.config.attributes["connection"])
     context.run_migrations()

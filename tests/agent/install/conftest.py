@@ -7,6 +7,7 @@ from customer import Customer
 from registry_server import RegistryServer
 
 from agent.engine.find import EngineNotFoundError, find_engine
+from agent.install.approvals import Approvals
 from agent.install.site import RegistryWriter, Site
 from agent.install.workspace import Components
 from agent.oci.vendor_key import VendorKey
@@ -28,5 +29,6 @@ def account(tmp_path: Path, vendor: RegistryServer, customer: RegistryServer, ht
         engine=None,
         env=os.environ,
         http=http,
+        approvals=Approvals(tmp_path / "home"),
     )
     return Customer(vendor, customer, site, key, tmp_path / "vendor-side")

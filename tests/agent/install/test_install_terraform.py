@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from customer import Customer
 
 from agent.cancellation import Cancellation, JobCancelledError
 from agent.failure import JobFailedError
+from agent.install.approvals import LocalApproval
 from agent.oci.vendor_key import VendorKey
 from agent.redaction import Redactor
-from api.contract.agents import ApplyResult, JobResult, PlanResult, SyncResult
+from api.contract.agents import ApplyResult, JobResult, PlanResult, SyncResult, TerraformJob
 from api.contract.base import Failure
 from api.contract.resources import PlanSummary
 
@@ -334,3 +336,58 @@ async def test_the_bundle_needs_only_the_customers_registry(account: Customer, t
     shutil.rmtree(account.vendor.folder)
     planned = await account.run(account.job("plan", "network", {"cidr": "a"}))
     assert planned.summary.add == 1
+
+
+async def approvable(account: Customer) -> tuple[TerraformJob, PlanResult]:
+    """A job that would apply a plan which the customer has to approve."""
+    await account.build("network", NETWORK)
+    await account.sync("network")
+    planned = await account.run(account.job("plan", "network", {"cidr": "10.0.0.0/16"}), "job_plan")
+    assert isinstance(planned, PlanResult)
+    job = account.job("apply", "network", {"cidr": "10.0.0.0/16"}, plan="job_plan")
+    return job.model_copy(update={"approval": "customer", "plan_digest": planned.plan_digest}), planned
+
+
+def approval(digest: str) -> LocalApproval:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    return LocalApproval(
+        plan_job_id="job_plan",
+        plan_digest=digest,
+        component="network",
+        deploy_id="dep_1",
+        approved_by="her",
+        approved_at=now,
+    )
+
+
+async def test_what_the_customer_has_not_approved_on_this_machine_is_not_applied_whatever_the_ims_says(
+    account: Customer,
+) -> None:
+    job, planned = await approvable(account)
+    assert (await failure_of(account.run(job))).code == "approval_missing"
+    account.site.approvals.add(approval("sha256:" + "0" * 64))
+    assert (await failure_of(account.run(job))).code == "approval_missing", "an approval of another plan"
+    account.site.approvals.add(approval(planned.plan_digest))
+    assert isinstance(await account.run(job), ApplyResult)
+
+
+async def test_an_agent_that_was_told_to_ask_its_customer_asks_even_if_the_ims_does_not(account: Customer) -> None:
+    job, planned = await approvable(account)
+    account.site.approvals.choose("customer")
+    relaxed = job.model_copy(update={"approval": "auto"})
+    failure = await failure_of(account.run(relaxed))
+    assert failure.code == "approval_missing"
+    assert "`approval` to `customer`" in failure.remedy
+    account.site.approvals.add(approval(planned.plan_digest))
+    assert isinstance(await account.run(relaxed), ApplyResult)
+    again = await account.run(account.job("plan", "network", {"cidr": "10.0.0.0/16"}), "job_again")
+    assert isinstance(again, PlanResult)
+    assert again.summary.empty
+    harmless = relaxed.model_copy(update={"plan_job_id": "job_again", "plan_digest": again.plan_digest})
+    assert isinstance(await account.run(harmless), ApplyResult), "a plan that changes nothing needs no approval"
+
+
+async def test_a_plan_that_the_ims_knows_by_another_digest_is_not_applied(account: Customer) -> None:
+    job, _ = await approvable(account)
+    other = job.model_copy(update={"approval": "auto", "plan_digest": "sha256:" + "0" * 64})
+    assert (await failure_of(account.run(other))).code == "plan_changed"

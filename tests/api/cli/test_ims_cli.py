@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 from ims_driver import Agent, Ims
 from server_process import ServerProcess
-from shop import Shop
+from shop import Shop, usual
 
-from api.cli import exclave
+from api.cli import exclave, session
 
 
 @pytest.mark.parametrize("name", exclave.list_commands(click.Context(exclave)))
@@ -40,7 +40,11 @@ async def fill(server: ServerProcess) -> None:
         ims: Ims = server.client(http)
         shop = await Shop.open(ims)
         await shop.install("acme")
-        await shop.deploy("acme")
+        made = await shop.begin("acme")
+        while lease := await shop.agents["acme"].lease():
+            await shop.agents["acme"].log(lease, f"{lease['payload']['component']} begins\nand ends")
+            await shop.agents["acme"].succeed(lease, usual(lease["payload"]))
+        assert (await shop.look(made))["status"] == "succeeded"
         await Agent.enrolled(ims)
 
 
@@ -64,11 +68,13 @@ def run(server: ServerProcess, monkeypatch: pytest.MonkeyPatch):
         ("apps components shop", "terraform_module"),
         ("installs list", "network deployed (release 1)"),
         ("installs show acme", "id = network-1"),
+        ("installs stats acme", "network         1        1          0       0          100%"),
         ("releases list", "ready"),
         ("releases list --app shop", "ready"),
         ("deploys list --install acme", "succeeded"),
-        ("agents list", "build"),
+        ("agents list", "online"),
         ("jobs list", "apply"),
+        ("jobs prune-logs --older-than 30d", "Removed the logs of 0 jobs"),
         ("events list --action app.created", "by token:admin"),
         ("events verify", "The history is whole."),
     ],
@@ -92,7 +98,23 @@ def test_a_release_and_a_deploy_and_a_log_are_shown_by_id(run) -> None:
     deploy = json.loads(run("deploys", "list", "--json").output)["items"][0]
     shown = run("deploys", "show", deploy["id"], "--follow")
     assert (shown.exit_code, "service.id = service-1" in shown.output) == (0, True)
-    assert run("jobs", "logs", deploy["steps"][0]["job_id"]).exit_code == 0
+    job = deploy["steps"][0]["job_id"]
+    assert run("jobs", "logs", job).output == "network begins\nand ends"
+    followed = run("jobs", "logs", job, "--follow")
+    assert (followed.exit_code, followed.stdout, followed.stderr) == (0, "network begins\nand ends", "[succeeded]\n")
+    lines = [json.loads(line) for line in run("jobs", "logs", job, "--follow", "--json").stdout.splitlines()]
+    assert lines == [
+        {"job": job, "log": "network begins\nand ends"},
+        {"job": job, "outcome": "succeeded", "message": ""},
+    ]
+    assert "sync" in run("jobs", "show", job).output
+    assert run("jobs", "logs", job, "--attempt", "9").exit_code == 4
+    for follow in ([], ["--follow"]):
+        result = run("deploys", "logs", deploy["id"], "--component", "service", *follow)
+        assert result.exit_code == 0, result.output
+        assert [line for line in result.stdout.splitlines() if "[" not in line] == [
+            f"service {kind} | {text}" for kind in ("sync", "plan", "apply") for text in ("service begins", "and ends")
+        ]
     assert run("deploys", "cancel", deploy["id"]).exit_code == 1
 
 
@@ -117,6 +139,11 @@ def test_an_enrolment_token_is_written_to_a_file_that_only_its_owner_reads(run, 
         "deploys list --install nope",
         "deploys cancel dep_nope",
         "jobs logs job_nope",
+        "jobs logs job_nope --follow",
+        "jobs show job_nope",
+        "deploys logs dep_nope",
+        "deploys logs dep_nope --follow",
+        "agents show agt_nope",
         "agents revoke agt_nope",
     ],
 )
@@ -202,3 +229,29 @@ def test_what_is_no_token_is_told_before_anything_is_sent(run, server: ServerPro
 def test_reading_the_history_loads_no_web_framework() -> None:
     script = "import sys, api.cli.events; sys.exit('fastapi' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_a_list_goes_on_over_all_pages_or_to_its_limit(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = json.loads(run("jobs", "list", "--json").output)["items"]
+    monkeypatch.setattr(session, "_PAGE", 2)
+    assert json.loads(run("jobs", "list", "--json").output) == {"items": jobs, "after": None}
+    some = json.loads(run("jobs", "list", "--limit", "3", "--json").output)
+    assert (some["items"], some["after"]) == (jobs[:3], jobs[2]["id"])
+    assert run("jobs", "list", "--limit", "0").exit_code == 2
+    assert run("jobs", "prune-logs", "--older-than", "soon").exit_code == 2
+
+
+def test_an_agent_is_shown_with_its_machine(run, server: ServerProcess) -> None:
+    health = {"version": "0.1.0", "uptime_seconds": 61, "jobs": 2, "load": 0.5, "cpus": 2}
+
+    async def reported() -> str:
+        async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+            agent = await Agent.enrolled(server.client(http))
+            await agent.ims.ok("POST", "/v1/agent/lease", {"wait_seconds": 0, "health": health}, token=agent.token)
+            return agent.id
+
+    agent = asyncio.run(reported())
+    shown = run("agents", "show", agent).output
+    for said in ("online", "2 jobs, up 0:01:01", "load 0.50 on 2 CPUs", "memory in use unknown"):
+        assert said in shown
+    assert json.loads(run("agents", "show", agent, "--json").output)["load"]["jobs"] == 2

@@ -7,30 +7,38 @@ import pytest
 
 from api.deploys.decide import (
     MAX_REPLANS,
+    AskApproval,
     CancelJob,
     CancelRequested,
     Change,
     DeployState,
+    DropJob,
     End,
     Enqueue,
     Event,
     Replan,
+    RetryRequested,
     SetPhase,
+    SkipRequested,
     Started,
     StepEnded,
     StepState,
     decide,
+    why_no_retry,
+    why_no_skip,
+    with_running,
 )
 
 
-def component(name: str, *needs: str, conditional: bool = False, sync: bool = True) -> list[StepState]:
+def component(name: str, *needs: str, conditional: bool = False, sync: bool = True, approve: bool = False) -> list[StepState]:
     """The steps of one component; their ids are `<name>.<kind>`."""
     before = [f"{other}.apply" for other in needs] + ([f"{name}.sync"] if sync else [])
     steps = [StepState(f"{name}.sync", name, "sync", "waiting", ())] if sync else []
     return [
         *steps,
         StepState(f"{name}.plan", name, "plan", "waiting", tuple(before), conditional=conditional),
-        StepState(f"{name}.apply", name, "apply", "waiting", (f"{name}.plan",)),
+        *([StepState(f"{name}.approve", name, "approve", "waiting", (f"{name}.plan",))] if approve else []),
+        StepState(f"{name}.apply", name, "apply", "waiting", (f"{name}.{'approve' if approve else 'plan'}",)),
     ]
 
 
@@ -55,14 +63,14 @@ class Deploy:
 
     def tell(self, event: Event) -> list[Change]:
         if isinstance(event, StepEnded):
-            changed = {"plan_empty": event.plan_empty, "outputs_changed": event.outputs_changed}
+            changed = {name: getattr(event, name) for name in ("plan_empty", "plan_harmless", "outputs_changed")}
             self.steps[event.step_id] = replace(self.steps[event.step_id], **changed)
         made = decide(DeployState(tuple(self.steps.values()), self.cancelling), event)
         self.cancelling = self.cancelling or isinstance(event, CancelRequested)
         for change in made:
             match change:
                 case SetPhase(step_id, phase):
-                    self.steps[step_id] = replace(self.steps[step_id], phase=phase)
+                    self.steps[step_id] = replace(self.steps[step_id], phase=phase, left_out=change.left_out)
                 case Replan(step_id):
                     self.steps[step_id] = replace(self.steps[step_id], replans=self.steps[step_id].replans + 1)
                 case End(status):
@@ -72,6 +80,10 @@ class Deploy:
 
     def succeed(self, step_id: str, *, plan_empty: bool = False, outputs_changed: bool = False) -> list[Change]:
         return self.tell(StepEnded(step_id, "succeeded", plan_empty=plan_empty, outputs_changed=outputs_changed))
+
+    @property
+    def state(self) -> DeployState:
+        return DeployState(tuple(self.steps.values()), self.cancelling)
 
     def in_phase(self, phase: str) -> set[str]:
         return {step.id for step in self.steps.values() if step.phase == phase}
@@ -220,6 +232,84 @@ def test_a_component_is_destroyed_after_its_users() -> None:
     assert deploy.succeed("service.destroy")[-1] == Enqueue("network.plan_destroy")
 
 
+def test_a_plan_asks_for_its_approval_and_is_applied_after_it() -> None:
+    deploy = Deploy(component("network", sync=False, approve=True))
+    assert deploy.succeed("network.plan")[-1] == AskApproval("network.approve")
+    assert deploy.succeed("network.approve")[-1] == Enqueue("network.apply")
+
+
+@pytest.mark.parametrize("kind", ["plan_empty", "plan_harmless"])
+def test_a_plan_that_changes_nothing_asks_nobody(kind: str) -> None:
+    deploy = Deploy(component("network", sync=False, approve=True))
+    deploy.tell(StepEnded("network.plan", "succeeded", **{kind: True}))
+    assert deploy.in_phase("skipped") >= {"network.approve"}
+    assert deploy.in_phase("active") == (set() if kind == "plan_empty" else {"network.apply"})
+
+
+def test_a_new_plan_needs_a_new_approval() -> None:
+    deploy = Deploy(component("network", sync=False, approve=True))
+    deploy.succeed("network.plan")
+    deploy.succeed("network.approve")
+    deploy.tell(StepEnded("network.apply", "failed", interrupted=True))
+    assert deploy.in_phase("waiting") == {"network.approve", "network.apply"}
+    assert deploy.succeed("network.plan")[-1] == AskApproval("network.approve")
+
+
+def test_a_cancel_takes_a_question_back() -> None:
+    deploy = Deploy(component("network", sync=False, approve=True))
+    deploy.succeed("network.plan")
+    assert deploy.tell(CancelRequested())[-1] == End("cancelled")
+
+
+def test_a_retry_plans_anew_and_takes_up_what_was_not_run() -> None:
+    deploy = Deploy(component("network"), component("service", "network"), component("other"))
+    for step in ("service.sync", "network.sync", "network.plan"):
+        deploy.succeed(step)
+    deploy.tell(StepEnded("network.apply", "failed"))
+    assert why_no_retry(deploy.state, "service.plan") == "it was not run because of another step: retry the one that failed"
+    assert why_no_retry(deploy.state, "other.sync").startswith("it has not failed")
+    assert why_no_retry(deploy.state, "network.apply") == ""
+    made = deploy.tell(RetryRequested("network.apply"))
+    assert made[-1] == Enqueue("network.plan")
+    assert deploy.in_phase("waiting") >= {"network.apply", "service.plan", "service.apply"}
+
+
+def test_what_another_failure_holds_up_stays_cancelled_after_a_retry() -> None:
+    deploy = Deploy(component("a"), component("b"), component("top", "a", "b", sync=False), component("other"))
+    deploy.tell(StepEnded("a.sync", "failed"))
+    deploy.tell(StepEnded("b.sync", "failed"))
+    deploy.tell(RetryRequested("a.sync"))
+    assert deploy.in_phase("cancelled") >= {"top.plan", "top.apply", "b.plan"}
+    assert deploy.in_phase("active") >= {"a.sync"}
+
+
+def test_a_component_is_left_out_with_all_that_needs_it() -> None:
+    deploy = Deploy(component("network"), component("service", "network"), component("other"))
+    made = deploy.tell(SkipRequested("network.apply"))
+    assert DropJob("network.sync") in made
+    left_out = {step.id for step in deploy.steps.values() if step.left_out}
+    assert left_out == {"network.sync", "network.plan", "network.apply", "service.plan", "service.apply"}
+    assert deploy.in_phase("active") == {"service.sync", "other.sync"}
+
+
+def test_what_needs_a_component_that_was_left_out_is_not_run_by_a_retry_either() -> None:
+    deploy = Deploy(component("a"), component("b"), component("top", "a", "b", sync=False))
+    deploy.tell(StepEnded("b.sync", "failed"))
+    deploy.tell(SkipRequested("a.sync"))
+    assert deploy.ended == "failed"
+    deploy = Deploy(component("a"), component("b"), component("top", "a", "b", sync=False), component("other"))
+    deploy.tell(StepEnded("b.sync", "failed"))
+    deploy.tell(SkipRequested("a.sync"))
+    deploy.tell(RetryRequested("b.sync"))
+    assert deploy.steps["top.plan"].left_out
+
+
+def test_what_runs_is_not_left_out() -> None:
+    deploy = Deploy(component("network"))
+    assert why_no_skip(with_running(deploy.state, {"network.sync"}), "network.apply").startswith("its sync is running")
+    assert why_no_skip(deploy.state, "network.apply") == ""
+
+
 @pytest.mark.parametrize("seed", range(150))
 def test_whatever_happens_a_deploy_ends_and_no_step_runs_before_what_it_needs(seed: int) -> None:
     chance = random.Random(seed)
@@ -228,19 +318,27 @@ def test_whatever_happens_a_deploy_ends_and_no_step_runs_before_what_it_needs(se
     for at, name in enumerate(names):
         needs = chance.sample(names[:at], chance.randint(0, min(2, at)))
         conditional = bool(needs) and chance.random() < 0.4
-        parts.append(component(name, *needs, conditional=conditional, sync=not conditional))
+        parts.append(component(name, *needs, conditional=conditional, sync=not conditional, approve=chance.random() < 0.5))
     deploy = Deploy(*parts)
     for _ in range(1000):
         for change in deploy.changes:
             if isinstance(change, Enqueue):
                 needed = [deploy.steps[need] for need in deploy.steps[change.step_id].needs]
                 assert {need.phase for need in needed} <= {"succeeded", "skipped"}
+                assert not any(need.left_out for need in needed)
         deploy.changes.clear()
         active = sorted(deploy.in_phase("active"))
         if not active:
             break
         if chance.random() < 0.03 and not deploy.cancelling:
             deploy.tell(CancelRequested())
+            continue
+        failed = [step for step in sorted(deploy.in_phase("failed")) if not why_no_retry(deploy.state, step)]
+        if failed and chance.random() < 0.3:
+            deploy.tell(RetryRequested(chance.choice(failed)))
+            continue
+        if chance.random() < 0.05 and not why_no_skip(deploy.state, step_id := chance.choice(sorted(deploy.steps))):
+            deploy.tell(SkipRequested(step_id))
             continue
         step = deploy.steps[chance.choice(active)]
         outcome = chance.choices(["succeeded", "failed", "cancelled"], [90, 7, 3])[0]

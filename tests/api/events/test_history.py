@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 from ims_driver import Ims, running_ims
 
+from api.events.lines import GENESIS, START, follow, hash_of
 from api.events.models import EventRow
-from api.events.service import GENESIS, _hash, first_broken
+from api.events.service import line_of
+
+
+def first_broken(rows: list[EventRow]) -> int | None:
+    return follow(START, map(line_of, rows))[1]
 
 
 def chain(length: int) -> list[EventRow]:
@@ -24,7 +29,7 @@ def chain(length: int) -> list[EventRow]:
             previous_hash=rows[-1].hash if rows else GENESIS,
             hash="",
         )
-        row.hash = _hash(row)
+        row.hash = hash_of(line_of(row))
         rows.append(row)
     return rows
 
@@ -56,7 +61,7 @@ def test_a_changed_line_is_found(field: str, value: object) -> None:
 def test_a_line_that_was_changed_with_its_hash_is_found_at_the_next_one() -> None:
     rows = chain(5)
     rows[2].actor = "token:mallory"
-    rows[2].hash = _hash(rows[2])
+    rows[2].hash = hash_of(line_of(rows[2]))
     assert first_broken(rows) == 4
 
 
@@ -83,7 +88,8 @@ async def test_a_line_changed_in_the_file_is_found_by_the_server(tmp_path: Path)
         connection.execute("UPDATE event SET actor = 'token:mallory' WHERE seq = 3")
     connection.close()
     async with running_ims(ims.data, token=ims.token) as again:
-        assert await again.ok("GET", "/v1/events/verify") == {"whole": False, "broken_at": 3}
+        found = await again.ok("GET", "/v1/events/verify")
+        assert (found["whole"], found["broken_at"], found["lines"]) == (False, 3, 2)
 
 
 @pytest.mark.anyio

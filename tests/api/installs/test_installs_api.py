@@ -47,7 +47,10 @@ async def test_inputs_version_counts_changes_of_inputs_alone(ims: Ims, shop: Sho
         ({"inputs": {"zebra": 1}}, "inputs.zebra"),
         ({"inputs": {"password": "hush"}}, "inputs.password"),
         ({"sensitive_inputs": {"domain": "x"}}, "sensitive_inputs.domain"),
-        ({"approval": "customer"}, "approval"),
+        ({"labels": {"-region": "eu"}}, "labels"),
+        ({"labels": {"region": "eu west"}}, "labels.region"),
+        ({"drift_check_hours": 0}, "drift_check_hours"),
+        ({"approval_timeout_hours": 0}, "approval_timeout_hours"),
         ({"approval": "zebra"}, "approval"),
     ],
 )

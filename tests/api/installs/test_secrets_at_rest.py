@@ -1,6 +1,8 @@
 """No secret rests in the clear: not in a file of the data folder, not in an answer to anybody but the install's own agent."""
 
+import contextlib
 import gzip
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -13,16 +15,16 @@ CANARY = "canary-2f7c-correct-horse"
 
 
 def files_with(folder: Path, secret: str) -> list[str]:
-    """The files below a folder that hold some text, gzip or not."""
+    """The files of an IMS that hold some text, also packed in a log."""
     found = []
     for file in folder.rglob("*"):
         if file.is_file():
             content = file.read_bytes()
-            if file.suffix == ".gz":
-                content += gzip.decompress(content)
             if secret.encode() in content:
                 found.append(file.name)
-    return found
+    with contextlib.closing(sqlite3.connect(folder / "exclave.db")) as database:
+        logs = b"".join(gzip.decompress(data) for (data,) in database.execute("SELECT data FROM log_chunk"))
+    return [*found, "a log"] if secret.encode() in logs else found
 
 
 async def whole_run(ims: Ims) -> list[Agent]:
@@ -100,5 +102,5 @@ async def test_an_apply_gets_the_secret_that_is_current(ims: Ims, shop: Shop) ->
 
 
 async def test_what_an_ims_keeps_is_for_its_owner_alone(ims: Ims, shop: Shop) -> None:
-    for name in ("exclave.db", "secrets.key"):
-        assert (ims.data / name).stat().st_mode & 0o077 == 0
+    for kept in [ims.data, *(file for file in ims.data.iterdir() if file.suffix in (".db", ".key"))]:
+        assert kept.stat().st_mode & 0o077 == 0, kept

@@ -17,6 +17,7 @@ import uvicorn
 from ims_driver import Body, Ims
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -89,7 +90,7 @@ async def provider() -> AsyncIterator[FakeProvider]:
 def vendor(ims: Ims, provider: FakeProvider) -> Ims:
     """An IMS whose people log in with the provider."""
     provider.now = lambda: ims.clock().timestamp()
-    oidc = Oidc(provider.url, "exclave", "hush", RULES)
+    oidc = Oidc(issuer=provider.url, client_id="exclave", client_secret=SecretStr("hush"), rules=RULES)
     ims.app.state.ims = replace(ims.state, settings=replace(ims.state.settings, oidc=oidc))
     return ims
 
@@ -226,7 +227,7 @@ async def test_without_a_provider_there_is_no_login(ims: Ims) -> None:
 
 
 async def test_a_provider_that_is_down_is_told_in_words(vendor: Ims, provider: FakeProvider) -> None:
-    oidc = Oidc("http://127.0.0.1:9", "exclave", None, RULES)
+    oidc = Oidc(issuer="http://127.0.0.1:9", client_id="exclave", rules=RULES)
     vendor.app.state.ims = replace(vendor.state, settings=replace(vendor.state.settings, oidc=oidc))
     answer = await vendor.http.get("/login")
     assert (answer.status_code, "no usable answer" in answer.text) == (502, True)

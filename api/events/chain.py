@@ -1,0 +1,62 @@
+"""The hash chain of the history: what makes a changed or missing line show."""
+
+from typing import Any
+
+from sqlalchemy import Connection, insert
+from sqlmodel import col, select
+
+from api.contract.base import Json
+from api.db.transaction import Write
+from api.events.lines import GENESIS, Line, hash_of
+from api.events.models import EventRow
+
+
+class Chain:
+    """See `transaction.History`. It remembers the last line, so that adding one needs no query."""
+
+    def __init__(self) -> None:
+        self._seq = 0
+        self._last_hash = GENESIS
+        self._known = False
+        self._lines: list[dict[str, Any]] = []
+
+    def begin(self, connection: Connection, *, shared: bool) -> None:
+        """Look for the last line, unless it is known."""
+        if self._known and not shared:
+            return
+        last = connection.execute(
+            select(col(EventRow.seq), col(EventRow.hash)).order_by(col(EventRow.seq).desc()).limit(1)
+        ).first()
+        self._seq, self._last_hash = last or (0, GENESIS)
+        self._known = True
+
+    def add(
+        self, tx: Write, action: str, object_id: str, before: Json, after: Json, app_id: str | None, install_id: str | None
+    ) -> None:
+        """Chain one more line to the last one."""
+        seq, previous = self._seq + 1, self._last_hash
+        line = Line(seq, tx.now, tx.actor, action, object_id, before, after, app_id, install_id, previous, hash="")
+        line = line._replace(hash=hash_of(line))
+        self._lines.append(line._asdict())
+        self._seq, self._last_hash = seq, line.hash
+
+    def mark(self) -> int:
+        """How many lines the batch has so far."""
+        return len(self._lines)
+
+    def undo(self, mark: int) -> None:
+        """Go back to the line before the first one that is undone."""
+        if mark < len(self._lines):
+            first = self._lines[mark]
+            self._seq, self._last_hash = first["seq"] - 1, first["previous_hash"]
+            del self._lines[mark:]
+
+    def write(self, connection: Connection) -> None:
+        """Insert all lines with one statement."""
+        if self._lines:
+            connection.execute(insert(EventRow), self._lines)
+
+    def ended(self, *, committed: bool) -> None:
+        """Forget the lines; after a failed commit, the last line must be looked for anew."""
+        self._lines.clear()
+        self._known = committed

@@ -1,0 +1,62 @@
+"""The hash chain: what a line's hash covers, and whether lines follow from one another. Knows no database and no server.
+
+`hash` = sha256(previous hash, line feed, canonical JSON), the JSON being the list of seq, at, actor, action, object_id, before
+and after, with sorted keys and no spaces. A line that belongs to an app or an install has app_id and install_id at its end;
+so lines from before there were any keep their hashes, and none can be added to a line, or taken from it, unseen.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from api.contract.base import Json
+
+GENESIS = "0" * 64
+"""What the first line of all has for its previous hash."""
+
+
+class Line(NamedTuple):
+    """One line, with all that its hash covers, and the hash that it claims."""
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    object_id: str
+    before: Json
+    after: Json
+    app_id: str | None
+    install_id: str | None
+    previous_hash: str
+    hash: str
+
+
+class End(NamedTuple):
+    """Where a checked stretch of the chain ends: what the next line must follow from."""
+
+    seq: int
+    hash: str
+
+
+START = End(0, GENESIS)
+
+
+def hash_of(line: Line) -> str:
+    """The hash that a line ought to have."""
+    body = [line.seq, line.at.isoformat(), line.actor, line.action, line.object_id, line.before, line.after]
+    if line.app_id is not None or line.install_id is not None:
+        body += [line.app_id, line.install_id]
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(f"{line.previous_hash}\n{text}".encode()).hexdigest()
+
+
+def follow(end: End, lines: Iterable[Line]) -> tuple[End, int | None]:
+    """Check lines that come after `end`: the new end, and the number of the first line that doesn't follow, or None."""
+    seq, previous = end
+    for line in lines:
+        if line.seq != seq + 1 or line.previous_hash != previous or line.hash != hash_of(line):
+            return End(seq, previous), line.seq
+        seq, previous = line.seq, line.hash
+    return End(seq, previous), None

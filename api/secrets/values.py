@@ -1,0 +1,39 @@
+"""Which named secrets an install may use, and their values on the way to its agent.
+
+One that belongs to the install comes before one of its app, and that before one for all.
+"""
+
+from sqlmodel import col, select
+
+from api.contract.base import Json
+from api.db.transaction import Read
+from api.installs.models import InstallRow
+from api.secrets.models import SecretRow
+from api.secrets.vault import Vault
+
+ALL = "all"
+
+
+def names_for_app(tx: Read, app_id: str) -> set[str]:
+    """The secrets that some install of an app may use."""
+    installs = select(InstallRow.id).where(InstallRow.app_id == app_id, col(InstallRow.deleted_at).is_(None))
+    scope = col(SecretRow.scope)
+    query = select(SecretRow.name).where(col(SecretRow.deleted_at).is_(None), scope.in_((ALL, app_id)) | scope.in_(installs))
+    return set(tx.all(query))
+
+
+def fingerprints_for(tx: Read, install: InstallRow) -> dict[str, str]:
+    """The fingerprint of every secret that an install may use, by name."""
+    return {row.name: row.fingerprint for row in _usable(tx, install)}
+
+
+def values_for(tx: Read, vault: Vault, install: InstallRow) -> dict[str, Json]:
+    """The values of every secret that an install may use, by name: only for a deploy, which seals them again."""
+    return {row.name: vault.open_sealed(row.sealed, owner=row.id)["value"] for row in _usable(tx, install)}
+
+
+def _usable(tx: Read, install: InstallRow) -> list[SecretRow]:
+    scopes = [ALL, install.app_id, install.id]
+    rows = tx.all(select(SecretRow).where(col(SecretRow.deleted_at).is_(None), col(SecretRow.scope).in_(scopes)))
+    nearest = {row.name: row for row in sorted(rows, key=lambda row: scopes.index(row.scope))}
+    return list(nearest.values())

@@ -1,0 +1,43 @@
+"""Server-Sent Events: whatever a doorbell announces, streamed until the server stops.
+
+A route of this kind is an async generator with `response_class=EventSourceResponse`; FastAPI frames what it yields, sends a
+comment every 15 s when there is nothing else, and ends the generator when the reader goes away. What can be refused is
+refused in the route's dependencies: once the stream has begun, there is no status left to say it with.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Annotated
+
+from fastapi import Header
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from api.db.doorbell import Doorbell
+
+__all__ = ["EventSourceResponse", "LastEventId", "ServerSentEvent", "stream"]
+
+LONGEST = 900.0
+"""Seconds after which a stream ends. The reader comes back by itself and says where it was, and its token is checked anew."""
+_RECHECK = 30.0
+"""Seconds after which a stream looks without being rung for: a lost ring costs time, never an event."""
+
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="Go on after this one; readers send it back.")]
+
+
+async def stream(
+    bell: Doorbell, topic: str, read: Callable[[], Awaitable[Sequence[ServerSentEvent]]], *, seconds: float = LONGEST
+) -> AsyncIterator[ServerSentEvent]:
+    """Give what `read` finds, again at every ring; `read` itself keeps in mind how far it is.
+
+    An empty `read` means that there is no more for now. Ends when the server stops, or after `seconds`.
+    """
+    clock = asyncio.get_running_loop().time
+    until = clock() + seconds
+    with bell.listen(topic) as listener:
+        yield ServerSentEvent(retry=2000)  # and the headers go out at once, though nothing may have happened yet
+        while not bell.closed and clock() < until:
+            found = await read()
+            for one in found:
+                yield one
+            if not found:
+                await listener.wait(min(_RECHECK, until - clock()))

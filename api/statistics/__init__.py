@@ -1,0 +1,1 @@
+"""How an install has fared: durations and outcomes of its jobs and deploys."""
