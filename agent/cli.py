@@ -39,6 +39,13 @@ def _agent_options(command: Command) -> Command:
             click.option("--name", help="How the agent is shown; else made from this machine's name."),
             click.option("--engine", envvar="EXCLAVE_ENGINE", help="The Terraform or OpenTofu program; else found by itself."),
             click.option("--slots", type=click.IntRange(1, 64), default=4, show_default=True, help="Jobs at once."),
+            click.option(
+                "--rotate-key-days",
+                type=click.FloatRange(1),
+                default=90,
+                show_default=True,
+                help="Replace the agent's own key when it is so many days old.",
+            ),
             click.option("--once", is_flag=True, help="Stop when there is nothing left to do."),
             click.option(
                 "--stop-with-stdin",
@@ -123,6 +130,18 @@ def approve_command(
     from agent.approve import approve
 
     approve(url, home, deploy=deploy, component=component, reject=reject, note=note, yes=yes)
+
+
+@agent_command.command("rotate-key")
+@click.option("--url", required=True, envvar="EXCLAVE_URL", help="The IMS's address.")
+@click.option(
+    "--home", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder of the agent, which is stopped."
+)
+def rotate_key_command(url: str, home: Path) -> None:
+    """Replace a stopped agent's own key now: when somebody may have seen it. A running one does it by itself in time."""
+    from agent.start import rotate_agent_key
+
+    rotate_agent_key(url, home)
 
 
 @click.command("terraform", context_settings={"ignore_unknown_options": True})

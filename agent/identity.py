@@ -21,9 +21,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from agent.bundle.platform import current_platform
-from agent.durable import write_durably
+from agent.durable import flush_folder, write_durably
 from api.client import ImsClient
-from api.contract.agents import EnrollRequest, EnrollResponse, SignInRequest, sign_in_message
+from api.contract.agents import (
+    EnrollRequest,
+    EnrollResponse,
+    RotateKeyRequest,
+    SignInRequest,
+    rotate_key_message,
+    sign_in_message,
+)
 from api.contract.sealed_box import public_text
 
 VERSION = version("exclave")
@@ -58,6 +65,23 @@ class Identity:
             version=VERSION,
             sealing_key=sealing_key,
         )
+
+    def rotation(self, new: Ed25519PrivateKey, timestamp: int, nonce: str) -> RotateKeyRequest:
+        """The wish to have `new` as this agent's key."""
+        public = public_half(new)
+        message = rotate_key_message(self.enrolled.agent_id, public, timestamp, nonce)
+        return RotateKeyRequest(
+            public_key=public,
+            timestamp=timestamp,
+            nonce=nonce,
+            old_signature=base64.b64encode(self.key.sign(message)).decode(),
+            new_signature=base64.b64encode(new.sign(message)).decode(),
+        )
+
+
+def public_half(key: Ed25519PrivateKey) -> str:
+    """A key's public half as the protocol writes it: raw bytes in base64."""
+    return base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
 
 
 class Home:
@@ -99,12 +123,11 @@ class Home:
         `vendor_key` is the public key (PEM) with which a build agent signs. Raises ApiError, UnreachableError or IdentityError.
         """
         key = self._key()
-        public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         sealing_key = self._sealing_key()
         platform = current_platform()
         request = EnrollRequest(
             token=token,
-            public_key=base64.b64encode(public).decode(),
+            public_key=public_half(key),
             name=name,
             version=VERSION,
             platform=f"{platform.os}/{platform.architecture}",
@@ -117,11 +140,7 @@ class Home:
 
     def _key(self) -> Ed25519PrivateKey:
         """The agent's own key, made on first use. It never leaves the folder."""
-        file = self.folder / "agent.key"
-        key = _load_or_make(file, Ed25519PrivateKey.generate)
-        if not isinstance(key, Ed25519PrivateKey):
-            raise IdentityError(f"{file} is not an Ed25519 key; remove it and enrol the agent anew")
-        return key
+        return _ed25519(self._key_file, _load_or_make(self._key_file, Ed25519PrivateKey.generate))
 
     def _sealing_key(self) -> X25519PrivateKey:
         """The key that opens what is sealed to this agent; as `_key`. A new one is told with the next sign-in."""
@@ -131,8 +150,56 @@ class Home:
             raise IdentityError(f"{file} is not an X25519 key; remove it, and start the agent again")
         return key
 
+    # Changing the key: the next one lies beside the current one until the IMS has it, so that a kill at any point leaves the
+    # key that the IMS knows among the two.
+
+    def next_key(self) -> Ed25519PrivateKey | None:
+        """The key of a rotation that didn't come to its end."""
+        return _ed25519(self._next_file, _load(self._next_file)) if self._next_file.exists() else None
+
+    def make_next_key(self) -> Ed25519PrivateKey:
+        """A new key, on the disk before anybody hears of it."""
+        made = Ed25519PrivateKey.generate()
+        _store(self._next_file, made)
+        return made
+
+    def take_next_key(self) -> None:
+        """The IMS has the next key: it is the agent's now."""
+        self._next_file.replace(self._key_file)
+        flush_folder(self.folder)
+
+    def drop_next_key(self) -> None:
+        """The IMS never got the next key."""
+        self._next_file.unlink(missing_ok=True)
+
+    def key_age(self, now: float) -> float:
+        """How old the key is, in seconds."""
+        return now - self._key_file.stat().st_mtime
+
+    @property
+    def _key_file(self) -> Path:
+        return self.folder / "agent.key"
+
+    @property
+    def _next_file(self) -> Path:
+        return self.folder / "agent.key.next"
+
+
+def _load(file: Path) -> PrivateKeyTypes:
+    return load_pem_private_key(file.read_bytes(), password=None)
+
+
+def _store(file: Path, key: Ed25519PrivateKey | X25519PrivateKey) -> None:
+    write_durably(file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
 
 def _load_or_make(file: Path, make: Callable[[], Ed25519PrivateKey | X25519PrivateKey]) -> PrivateKeyTypes:
     if not file.exists():
-        write_durably(file, make().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return load_pem_private_key(file.read_bytes(), password=None)
+        _store(file, make())
+    return _load(file)
+
+
+def _ed25519(file: Path, key: PrivateKeyTypes) -> Ed25519PrivateKey:
+    if not isinstance(key, Ed25519PrivateKey):
+        raise IdentityError(f"{file} is not an Ed25519 key; remove it and enrol the agent anew")
+    return key

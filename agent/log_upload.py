@@ -11,6 +11,7 @@ from agent.session import Session
 from agent.spool import LogSpool
 from api.client import ApiError, UnreachableError
 from api.contract.agents import LOG_CHUNK_BYTES
+from api.contract.problems import AgentRevokedError
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class LogUploader:
                 except UnreachableError as error:
                     return self._later(error, None)
                 except ApiError as error:
-                    if error.status in _CLOSED:
+                    if error.status in _CLOSED or error.code == AgentRevokedError.code:
                         self._closed = True
                         return True
                     if error.retryable or error.status in (401, 403) or error.status >= 500:

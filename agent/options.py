@@ -15,4 +15,5 @@ class AgentOptions(TypedDict):
     engine: str | None
     slots: int
     once: bool
+    rotate_key_days: float
     stop_with_stdin: bool

@@ -14,6 +14,7 @@ from agent.spool import LogSpool
 from api.client import ApiError, UnreachableError
 from api.contract.agents import Finish
 from api.contract.base import Failure
+from api.contract.problems import AgentRevokedError
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ async def _send(session: Session, job_id: str, finish: Finish) -> None:
             wait = backoff.next()
             log.warning("report of %s waits %.1f s: %s", job_id, wait, error)
         except ApiError as error:
-            if error.status in _SETTLED:
+            if error.status in _SETTLED or error.code == AgentRevokedError.code:
                 log.warning("report of %s, attempt %d, isn't wanted: %s", job_id, finish.attempt, error)
                 return
             if error.status == 422 and finish.result is not None:

@@ -15,10 +15,11 @@ from agent.health import HealthReports
 from agent.identity import Home, Identity
 from agent.job import Executor
 from agent.journal import Journal
+from agent.key_rotation import rotate, rotation_loop, settle
 from agent.own_log import OwnLogFormatter
 from agent.report import Office
 from agent.session import Session
-from agent.worker import Limits, Worker
+from agent.worker import Limits, RevokedError, Worker
 from api.client import ImsClient, UnreachableError
 from api.contract.base import AgentKind
 
@@ -42,6 +43,7 @@ class Start:
     token: Callable[[], str | None]
     limits: Limits
     once: bool
+    key_days: float
     say: Callable[[str], None]
 
 
@@ -76,6 +78,7 @@ async def serve(
                     f"--home {start.home} belongs to an agent of the kind {identity.enrolled.kind}; "
                     f"start it with `exclave agent {identity.enrolled.kind}`, or give another folder"
                 )
+            identity = await settle(home, identity, start.url, calls)
             health = HealthReports(home.folder, lambda: worker.jobs)
             session = Session(start.url, identity, calls, health=health.due)
             office = Office(session, Journal(home.folder / "journal"), spools=home.folder / "logs")
@@ -84,8 +87,34 @@ async def serve(
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, worker.stop)
             start.say(f"Agent {identity.enrolled.agent_id} waits for jobs from {start.url}; stop it with Ctrl-C.")
-            await worker.run()
+            keys = asyncio.create_task(rotation_loop(home, session, start.url, calls, start.key_days), name="key loop")
+            try:
+                await worker.run()
+            except RevokedError:
+                raise StartError(
+                    f"the IMS at {start.url} has revoked this agent ({identity.enrolled.agent_id}); its jobs were stopped. "
+                    "If that is a mistake, ask the vendor for a new enrolment token and start with an empty --home"
+                ) from None
+            finally:
+                keys.cancel()
             start.say("The agent has stopped.")
+
+
+async def rotate_key(url: str, folder: Path) -> str:
+    """Give a stopped agent a new key; returns its id.
+
+    Raises StartError, HomeInUseError, IdentityError, ApiError or UnreachableError.
+    """
+    if not (folder / "identity.json").exists():
+        raise StartError(f"--home {folder} has no agent; give the folder that it was enrolled with")
+    home = Home(folder)
+    with home.occupied():
+        async with httpx.AsyncClient(timeout=None) as calls:  # noqa: S113 - ImsClient sets a deadline for each call
+            identity = home.identity()
+            assert identity
+            identity = await settle(home, identity, url, calls)
+            await rotate(home, Session(url, identity, calls))
+            return identity.enrolled.agent_id
 
 
 async def _enroll(start: Start, home: Home, vendor_key: str | None, calls: httpx.AsyncClient) -> Identity:

@@ -5,10 +5,11 @@ import gzip
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.identity import Identity
 from agent.spool import Chunk
@@ -16,6 +17,7 @@ from api.client import ApiError, ImsClient, retry_after
 from api.contract.agent_approvals import AgentDecision, PendingApprovals
 from api.contract.agents import Finish, Heartbeat, HeartbeatAnswer, Lease, LeaseRequest, SignInResponse
 from api.contract.health import Health
+from api.contract.problems import AgentRevokedError
 
 T = TypeVar("T")
 
@@ -48,7 +50,7 @@ class Session:
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._identity = identity
+        self.identity = identity
         self._health = health
         self._wall = wall
         self._clock = clock
@@ -57,6 +59,8 @@ class Session:
         self._access_token: str | None = None
         self._renew_at = 0.0
         self._signing_in = asyncio.Lock()
+        self.revoked = asyncio.Event()
+        """Set once the IMS has said that it will never take a sign-in of this agent again."""
 
     async def lease(self, request: LeaseRequest) -> Lease | Idle:
         """Ask for a job; answers after up to `request.wait_seconds`."""
@@ -106,6 +110,21 @@ class Session:
         """Report how an attempt ended. The same report again is harmless."""
         await self._signed_in(lambda: self._ims.call("POST", f"/v1/agent/jobs/{job_id}/finish", body=report))
 
+    async def rotate_key(self, new: Ed25519PrivateKey) -> None:
+        """Tell the IMS the agent's next key, and use it from then on."""
+        body = self.identity.rotation(new, int(self._wall()), secrets.token_urlsafe(24))
+        await self._signed_in(lambda: self._ims.call("POST", "/v1/agent/rotate-key", body=body))
+        self.use(replace(self.identity, key=new))
+
+    def use(self, identity: Identity) -> None:
+        """Sign in as this agent from now on."""
+        self.identity = identity
+        self._access_token = None
+
+    async def sign_in(self) -> None:
+        """Check that the IMS takes this agent's key."""
+        await self._token()
+
     async def pending_approvals(self) -> PendingApprovals:
         """What waits for the customer."""
         return await self._signed_in(
@@ -133,12 +152,13 @@ class Session:
     async def _token(self) -> str:
         async with self._signing_in:
             if self._access_token is None or self._clock() >= self._renew_at:
-                answer = await self._anonymous.call(
-                    "POST",
-                    "/v1/agent/session",
-                    body=self._identity.sign_in(int(self._wall()), secrets.token_urlsafe(24)),
-                    answer=SignInResponse,
-                )
+                body = self.identity.sign_in(int(self._wall()), secrets.token_urlsafe(24))
+                try:
+                    answer = await self._anonymous.call("POST", "/v1/agent/session", body=body, answer=SignInResponse)
+                except ApiError as error:
+                    if error.code == AgentRevokedError.code:
+                        self.revoked.set()
+                    raise
                 self._access_token = answer.access_token
                 self._renew_at = self._clock() + answer.expires_in * (1 - _EARLY)
             return self._access_token

@@ -7,7 +7,8 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ from agent.oci.vendor_key import VendorKey
 from agent.options import AgentOptions
 from agent.own_log import log_to_stderr
 from agent.secrets.resolve import ENV_PREFIX, Resolver
-from agent.serve import Machine, Start, StartError, serve
+from agent.serve import Machine, Start, StartError, rotate_key, serve
 from agent.worker import Limits
 from api.client import ApiError, UnreachableError
 from api.contract.base import AgentKind
@@ -102,8 +103,22 @@ def _run(
         threading.Thread(target=_stop_with_stdin, name="stdin", daemon=True).start()
     own_log = log_to_stderr()
     _say_engine(options["engine"])
-    try:
+    with _plain_errors():
         asyncio.run(serve(start, own_log, vendor_key, executor))
+
+
+def rotate_agent_key(url: str, home: Path) -> None:
+    """Give a stopped agent a new key."""
+    os.umask(0o077)
+    _check_url(url)
+    with _plain_errors():
+        click.echo(f"Agent {asyncio.run(rotate_key(url, home))} has a new key.")
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    try:
+        yield
     except (StartError, HomeInUseError, IdentityError) as error:
         raise click.ClickException(str(error)) from None
     except ApiError as error:
@@ -114,14 +129,18 @@ def _run(
         raise click.ClickException(f"{error}. {error.failure.remedy}") from None
 
 
+def _check_url(url: str) -> None:
+    if not re.match(r"https?://[^/]", url):
+        raise click.ClickException(f"--url {url!r} is not an address; write it like https://ims.example.com")
+
+
 def _start(kind: AgentKind, options: AgentOptions) -> Start:
     if click.get_current_context().get_parameter_source("token") is ParameterSource.COMMANDLINE:
         click.echo("Warning: --token can be seen in the process list; use --token-file, or EXCLAVE_AGENT_TOKEN.", err=True)
     if options["stop_with_stdin"] and str(options["token_file"]) == "-":
         raise click.UsageError("--token-file - and --stop-with-stdin both read standard input; give a file")
     url, token, token_file = options["url"], options["token"], options["token_file"]
-    if not re.match(r"https?://[^/]", url):
-        raise click.ClickException(f"--url {url!r} is not an address; write it like https://ims.example.com")
+    _check_url(url)
 
     def read_token() -> str | None:
         if token or not token_file:
@@ -143,6 +162,7 @@ def _start(kind: AgentKind, options: AgentOptions) -> Start:
         token=read_token,
         limits=Limits(slots=options["slots"]),
         once=options["once"],
+        key_days=options["rotate_key_days"],
         say=click.echo,
     )
 

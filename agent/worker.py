@@ -35,6 +35,10 @@ class Limits:
     force: float = 30.0
 
 
+class RevokedError(Exception):
+    """The IMS has ended this agent's access. What it did was stopped, and nothing more can be reported."""
+
+
 class Worker:
     """One agent at work, until it is told to stop. `watch` is told each job's redactor, for the agent's own log."""
 
@@ -69,17 +73,26 @@ class Worker:
         self._stop.set()
 
     async def run(self) -> None:
-        """Work until `stop`; with `once`, until there is nothing to do. Jobs of an earlier process come first."""
+        """Work until `stop`; with `once`, until there is nothing to do. Jobs of an earlier process come first.
+
+        Raises RevokedError once the IMS has revoked the agent and the jobs in progress have been stopped: they get no time to
+        end by themselves, because they act for somebody who no longer wants them to.
+        """
         leasing = asyncio.create_task(self._lease_loop(), name="lease loop")
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
+        revoked = asyncio.create_task(self._office.session.revoked.wait(), name="revoked")
         try:
-            await asyncio.wait([leasing, stopped], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([leasing, stopped, revoked], return_when=asyncio.FIRST_COMPLETED)
             if leasing.done():
                 leasing.result()
         finally:
-            leasing.cancel()
-            stopped.cancel()
-            await self._end_running()
+            for task in (leasing, stopped, revoked):
+                task.cancel()
+            if self._office.session.revoked.is_set():
+                log.error("the IMS has revoked this agent; %d jobs are stopped", len(self._running))
+            await self._end_running(0 if self._office.session.revoked.is_set() else self._limits.stop)
+        if self._office.session.revoked.is_set():
+            raise RevokedError
 
     async def _lease_loop(self) -> None:
         for entry in await asyncio.to_thread(self._office.journal.entries):
@@ -160,9 +173,12 @@ class Worker:
         if not task.cancelled() and (error := task.exception()):
             log.error("job %s: its attempt ended in an error", held.job_id, exc_info=error)
 
-    async def _end_running(self) -> None:
-        """Let jobs end by themselves, then cancel them, then stop them by force. What is left then, the journal knows."""
-        await self._wait_for_jobs(self._limits.stop)
+    async def _end_running(self, patience: float) -> None:
+        """Let jobs end by themselves for `patience` seconds, then cancel them, then stop them by force.
+
+        What is left then, the journal knows.
+        """
+        await self._wait_for_jobs(patience)
         self._stop_attempts(force=False)
         await self._wait_for_jobs(self._limits.cancel)
         self._stop_attempts(force=True)

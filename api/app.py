@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.routing import APIRouter
 
 from api import housekeeping
@@ -18,7 +18,7 @@ from api.apps.routes import router as app_routes
 from api.body_limit import BodyLimit
 from api.builds.routes import router as build_routes
 from api.components.routes import router as component_routes
-from api.contract.problems import Problem
+from api.contract.problems import Problem, RateLimitedError
 from api.contract.resources import ServerInfo
 from api.db.database import Database
 from api.db.doorbell import Doorbell
@@ -35,10 +35,14 @@ from api.ims import Ims
 from api.installs.routes import router as install_routes
 from api.jobs import log_files, outcomes
 from api.jobs.routes import router as job_routes
+from api.logins.routes import browser as login_pages
+from api.logins.routes import programs as login_routes
 from api.monitoring.metrics import Metrics
 from api.monitoring.middleware import Monitoring
 from api.monitoring.routes import router as monitoring_routes
+from api.rate_limits import Limiter
 from api.registry.app import create_registry, registry_routes
+from api.registry.errors import TooManyRequestsError
 from api.registry.storage import RegistryStorage
 from api.registry.tokens import TokenSigner
 from api.releases.routes import router as release_routes
@@ -72,6 +76,8 @@ ROUTERS: list[APIRouter] = [
     job_routes,
     event_routes,
     token_routes,
+    login_routes,
+    login_pages,
     monitoring_routes,
     secret_routes,
     webhook_routes,
@@ -137,7 +143,8 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
             "4XX": {"model": Problem, "description": "A problem (RFC 9457), as application/problem+json."},
         },
     )
-    app.state.ims = Ims(settings, db, vault, provider)
+    limiter = Limiter(settings.rate_limits, clock)
+    app.state.ims = Ims(settings, db, vault, provider, limiter)
     app.state.webhook_sender = sender
     app.state.metrics = metrics = Metrics()
     db.committed = metrics.committed
@@ -156,9 +163,23 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         return ServerInfo(version=app.version, time=clock())
 
     signer = TokenSigner.open(settings.data / "registry-token.key", issuer="exclave")
-    registry = create_registry(storage, signer, TicketCredentials(db), service="exclave")
+    registry = create_registry(
+        storage,
+        signer,
+        TicketCredentials(db),
+        service="exclave",
+        admit=lambda request: _admit(limiter, request),
+    )
     app.router.routes.extend(registry_routes(registry))
     return app
+
+
+def _admit(limiter: Limiter, request: Request) -> None:
+    """The registry's token endpoint speaks the registry's own language of errors."""
+    try:
+        limiter.enter("registry_token", request)
+    except RateLimitedError as error:
+        raise TooManyRequestsError(error.detail, headers={"Retry-After": str(error.retry_after)}) from error
 
 
 def _tracing() -> Callable[[FastAPI, Database, str], Callable[[], None]]:

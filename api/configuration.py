@@ -49,6 +49,11 @@ class Key:
         return PREFIX + self.name.upper().replace(".", "__")
 
     @property
+    def is_tables(self) -> bool:
+        """Whether it is a list of tables: of JSON objects, in the environment."""
+        return get_origin(self.annotation) is tuple and dataclasses.is_dataclass(get_args(self.annotation)[0])
+
+    @property
     def is_secret(self) -> bool:
         """Whether its value is never shown."""
         return SecretStr in (self.annotation, *get_args(self.annotation))
@@ -78,15 +83,17 @@ class Loaded:
         ]
 
 
-def _keys(model: type[Any], prefix: str = "") -> Iterator[Key]:
+def _keys(model: type[Any], prefix: str = "", defaults: Any = None) -> Iterator[Key]:
     for one in dataclasses.fields(model):
         info = model.__pydantic_fields__[one.name]
         parts = [info.annotation, *get_args(info.annotation)]
         nested = next((part for part in parts if isinstance(part, type) and dataclasses.is_dataclass(part)), None)
-        if nested:
-            yield from _keys(nested, f"{prefix}{one.name}.")
-            continue
         default = None if info.is_required() else info.get_default(call_default_factory=True)
+        if defaults is not None:
+            default = getattr(defaults, one.name)
+        if nested and get_origin(info.annotation) is not tuple:
+            yield from _keys(nested, f"{prefix}{one.name}.", default)
+            continue
         yield Key(prefix + one.name, info.annotation, default, info.description or "")
 
 
@@ -154,18 +161,16 @@ def _from_environment(env: Mapping[str, str], problems: list[str]) -> dict[str, 
         try:
             found[key.name] = Given(_parsed(key, text), variable)
         except ValueError:
-            problems.append(f"{variable}: {shown(key, text)!r} isn't a JSON object, such as {{}}")
+            problems.append(f"{variable}: {shown(key, text)!r} isn't JSON, such as [{{}}]")
     return found
 
 
 def _parsed(key: Key, text: str) -> Any:
-    match get_origin(key.annotation):
-        case origin if origin is tuple:
-            return [part.strip() for part in text.split(",") if part.strip()]
-        case origin if origin is dict:
-            return json.loads(text)
-        case _:
-            return text
+    if key.is_tables:
+        return json.loads(text)
+    if get_origin(key.annotation) is tuple:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
 
 
 def _check(given: dict[str, Given], problems: list[str]) -> Loaded:
@@ -178,6 +183,10 @@ def _check(given: dict[str, Given], problems: list[str]) -> Loaded:
         for group in groups:
             place = place.setdefault(group, {})
         place[last] = one.value
+        # What a group has by itself, such as the limits of one door, also holds for the rest of it if a part is set.
+        for key in KEYS.values():
+            if groups and key.default is not None and key.name.rpartition(".")[0] == ".".join(groups):
+                place.setdefault(key.name.rpartition(".")[2], key.default)
     settings = None
     try:
         settings = _adapter.validate_python(tree)
@@ -235,10 +244,12 @@ def shown(key: Key, value: Any) -> str:
         return _MASK
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
     if isinstance(value, ByteSize):
         return value.human_readable().replace(".0", "")
-    if isinstance(value, dict):
-        return json.dumps(value)
+    if key.is_tables and isinstance(value, list | tuple):
+        return json.dumps([dataclasses.asdict(one) if dataclasses.is_dataclass(one) else one for one in value])  # type: ignore[arg-type]
     if isinstance(value, list | tuple):
         return ", ".join(str(one) for one in value)
     return _PASSWORD.sub(lambda found: f"{found[1]}:{_MASK}" if found[2] is None else found[2] + _MASK, str(value))

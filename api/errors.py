@@ -11,7 +11,15 @@ from starlette.exceptions import HTTPException
 
 from api.contract.base import NAME_PATTERN, NAME_RULE
 from api.contract.components import ComponentKind
-from api.contract.problems import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, FieldProblem, InvalidError, Problem, ProblemError
+from api.contract.problems import (
+    PROBLEM_MEDIA_TYPE,
+    PROBLEM_TYPE_PREFIX,
+    FieldProblem,
+    InvalidError,
+    Problem,
+    ProblemError,
+    RateLimitedError,
+)
 
 _log = logging.getLogger(__name__)
 _KINDS = get_args(ComponentKind)
@@ -52,6 +60,8 @@ def install_handlers(app: FastAPI) -> None:
     @app.exception_handler(ProblemError)
     async def on_problem(_: Request, error: ProblemError) -> JSONResponse:
         headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+        if isinstance(error, RateLimitedError):
+            headers = {"Retry-After": str(error.retry_after)}
         return problem_answer(error.problem(), headers)
 
     @app.exception_handler(RequestValidationError)

@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from api.agents.sessions import KnownSessions
 from api.db.database import Database
 from api.jobs.payloads import Sources
+from api.rate_limits import Limiter
 from api.secrets.keys import KeyProvider
 from api.secrets.vault import Vault
 from api.settings import Settings
@@ -21,6 +22,7 @@ class Ims:
     db: Database
     vault: Vault
     keys: KeyProvider
+    limiter: Limiter
     sessions: KnownSessions = field(default_factory=KnownSessions)
 
     @property

@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.server import HANDLED_SIGNALS
 
 from api.app import create_app
-from api.contract.resources import TokenCreated
+from api.contract.access import TokenCreated
 from api.db.doorbell import Doorbell
 from api.db.transaction import Write
 from api.ims import Ims

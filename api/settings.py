@@ -4,10 +4,12 @@ import re
 from dataclasses import field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ByteSize, ConfigDict, Field, SecretStr
 from pydantic.dataclasses import dataclass
+
+from api.contract.access import SCOPE_PATTERN, TokenRole
 
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 _Seconds = Annotated[float, Field(gt=0)]
@@ -38,6 +40,11 @@ def _secrets_key(value: str) -> str:
     if not re.match(r"(file|awskms|gcpkms):.", value):
         raise ValueError("must be `file:PATH`, `awskms:KEY` or `gcpkms:KEY`")
     return value
+
+
+def _issuer(url: str) -> str:
+    _address(url)
+    return url  # compared letter by letter: some providers' issuers end with a slash
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -78,26 +85,74 @@ class Intervals:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class Rate:
+    """So many calls at once, and so many in a minute from then on."""
+
+    burst: Annotated[int, Field(ge=1, description="How many at once.")]
+    per_minute: Annotated[float, Field(gt=0, description="How many in a minute from then on.")]
+
+
+def _rate(burst: int, per_minute: float) -> Any:
+    return field(default_factory=lambda: Rate(burst, per_minute))
+
+
+@dataclass(frozen=True, config=_STRICT)
+class RateLimits:
+    """How often routes may be called that take a secret from somebody who isn't signed in yet.
+
+    What one client address may do. Many agents can share one address, so each has a limit of its own beside it.
+    """
+
+    enroll: Rate = _rate(20, 20)
+    sign_in: Rate = _rate(10_000, 10_000)
+    sign_in_of_agent: Rate = _rate(20, 10)
+    login: Rate = _rate(30, 30)
+    registry_token: Rate = _rate(1000, 1000)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class LoginRule:
+    """Gives a role and a scope to people whose ID token has `value` in the claim `claim` (as its value, or one of a list)."""
+
+    claim: Annotated[str, Field(min_length=1)]
+    value: Annotated[str, Field(min_length=1)]
+    role: TokenRole
+    scope: Annotated[str, Field(pattern=SCOPE_PATTERN)] = "all"
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Oidc:
-    """How people sign in through an identity provider."""
+    """The OpenID provider with which people log in. The first rule that fits counts; whom none fits may not enter."""
 
     issuer: Annotated[
-        Address, Field(min_length=1, description="The provider's address; OpenID Connect discovery starts there.")
+        str,
+        Field(
+            min_length=1, description="The provider's address, exactly as it writes it; OpenID Connect discovery starts there."
+        ),
+        AfterValidator(_issuer),
     ]
     client_id: Annotated[str, Field(min_length=1, description="The client that the provider knows this IMS as.")]
+    rules: Annotated[
+        tuple[LoginRule, ...],
+        Field(
+            description="Who may do what: tables of `claim`, `value`, `role` and `scope`, of which the first that fits counts."
+        ),
+    ]
     client_secret: Annotated[SecretStr | None, Field(description="The client's secret; better in a file.")] = None
     client_secret_file: Annotated[Path | None, Field(description="A file with the client's secret.")] = None
-    role_claim: Annotated[str, Field(min_length=1, description="The claim of the ID token that lists a person's groups.")] = (
-        "groups"
-    )
-    roles: Annotated[
-        dict[str, Literal["viewer", "editor", "deployer", "admin"]],
-        Field(description="Which group has which role: viewer, editor, deployer or admin."),
-    ] = field(default_factory=dict)
+    scopes: Annotated[tuple[str, ...], Field(description="What the provider is asked for.")] = ("openid", "email", "profile")
+    name_claim: Annotated[str, Field(min_length=1, description="The claim of the ID token that names a person.")] = "email"
+    session_seconds: Annotated[_Seconds, Field(description="How long a login lasts, in seconds.")] = 8 * 3600
 
     def __post_init__(self) -> None:
         if self.client_secret and self.client_secret_file:
             raise ValueError("oidc has client_secret and client_secret_file; leave one of them out")
+
+    def secret(self) -> str | None:
+        """The client's secret; a public client has none. A file is read anew at each login. Raises OSError."""
+        if self.client_secret_file:
+            return self.client_secret_file.expanduser().read_text().strip()
+        return self.client_secret.get_secret_value() if self.client_secret else None
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -107,6 +162,7 @@ class Settings:
     data: Annotated[Path, Field(description="The folder for the database, the keys and the registry.")]
     public_url: Annotated[Address, Field(description="The URL under which agents reach the IMS; else http://HOST:PORT.")]
     intervals: Intervals = field(default_factory=Intervals)
+    rate_limits: RateLimits = field(default_factory=RateLimits)
     host: Annotated[str, Field(min_length=1, description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="The port to listen on; 0 takes any free one.")] = 8420
     build_agent: Annotated[bool, Field(description="Whether a build agent is started beside the IMS.")] = True
@@ -121,7 +177,7 @@ class Settings:
         AfterValidator(_secrets_key),
         Field(description="The key that encrypts secrets: `file:PATH` (seen from the data folder), `awskms:…` or `gcpkms:…`."),
     ] = "file:secrets.key"
-    oidc: Annotated[Oidc | None, Field(description="How people sign in through an identity provider.")] = None
+    oidc: Annotated[Oidc | None, Field(description="How people log in through an identity provider.")] = None
     webhooks_allow_private: Annotated[
         tuple[IPv4Network | IPv6Network, ...],
         Field(description="Private networks (CIDR) that webhooks may call; none by default."),

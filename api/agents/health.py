@@ -21,7 +21,12 @@ _SAMPLES_A_BATCH = 5000
 def seen(tx: Write, row: AgentRow) -> None:
     """Note that an agent was heard of."""
     if row.offline_since is not None:
-        tx.emit("agent.online", row.id, after={"name": row.name, "offline_since": row.offline_since.isoformat()})
+        tx.emit(
+            "agent.online",
+            row.id,
+            after={"name": row.name, "offline_since": row.offline_since.isoformat()},
+            install_id=row.install_id,
+        )
         row.offline_since = None
     row.last_seen_at = tx.now
 
@@ -47,7 +52,7 @@ def sweep(tx: Write, intervals: Intervals) -> None:
     """Tell the history, once, of agents that are no longer heard of."""
     for row in _gone(tx, intervals, _OFFLINE_A_SWEEP):
         row.offline_since = row.last_seen_at
-        tx.emit("agent.offline", row.id, after={"name": row.name, "since": _iso(row.last_seen_at)})
+        tx.emit("agent.offline", row.id, after={"name": row.name, "since": _iso(row.last_seen_at)}, install_id=row.install_id)
 
 
 def _gone(tx: Read, intervals: Intervals, limit: int) -> list[AgentRow]:

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
-from api.access import Admin, AgentOf, AgentSession, State
+from api.access import AdminOfInstall, AgentOf, AgentSession, State, Viewer
 from api.agents import health, service
 from api.contract.agents import (
     LOG_CHUNK_BYTES,
@@ -20,6 +20,7 @@ from api.contract.agents import (
     HeartbeatAnswer,
     Lease,
     LeaseRequest,
+    RotateKeyRequest,
     SignInRequest,
     SignInResponse,
 )
@@ -38,52 +39,61 @@ _CHUNK_LIMIT = 128 * 1024
 
 
 @people.post("/enrollments", status_code=201)
-async def create_enrollment(body: EnrollmentCreate, ims: State, actor: Admin) -> EnrollmentCreated:
+async def create_enrollment(body: EnrollmentCreate, ims: State, caller: AdminOfInstall) -> EnrollmentCreated:
     """Make a one-time token with which one agent can enrol."""
-    return await ims.db.write(actor, service.create_enrollment, body, seconds=ims.settings.intervals.enrollment)
+    return await caller.write(service.create_enrollment, body, seconds=ims.settings.intervals.enrollment)
 
 
 @people.get("")
-async def list_agents(ims: State, _: Admin, limit: Limit = 100, after: After = None, install: str | None = None) -> Page[Agent]:
+async def list_agents(
+    ims: State, caller: Viewer, limit: Limit = 100, after: After = None, install: str | None = None
+) -> Page[Agent]:
     """Page through the agents, of one install or of all."""
-    return await ims.db.read(service.list_agents, ims.settings.intervals, limit=limit, after=after, install=install)
+    return await caller.read(service.list_agents, ims.settings.intervals, limit=limit, after=after, install=install)
 
 
 @people.get("/{agent}")
-async def get_agent(agent: str, ims: State, _: Admin) -> Agent:
+async def get_agent(agent: str, ims: State, caller: Viewer) -> Agent:
     """One agent."""
-    return await ims.db.read(service.get, agent, ims.settings.intervals)
+    return await caller.read(service.get, agent, ims.settings.intervals)
 
 
 @people.get("/{agent}/health")
 async def get_health(
     agent: str,
-    ims: State,
-    _: Admin,
+    caller: Viewer,
     since: Annotated[AwareDatetime | None, Query(description="Nothing older than this moment.")] = None,
     limit: Limit = 100,
     after: Annotated[AwareDatetime | None, Query(description="The `after` of the page before.")] = None,
 ) -> Page[HealthSample]:
     """What an agent said of its machine, at most once a minute, oldest first."""
-    return await ims.db.read(health.history, agent, since=since, after=after, limit=limit)
+    return await caller.read(lambda tx: health.history(tx, service.find(tx, agent).id, since=since, after=after, limit=limit))
 
 
 @people.delete("/{agent}", status_code=204)
-async def revoke_agent(agent: str, ims: State, actor: Admin) -> None:
+async def revoke_agent(agent: str, caller: AdminOfInstall) -> None:
     """End an agent's access at once."""
-    await ims.db.write(actor, service.revoke, agent)
+    await caller.write(service.revoke, agent)
 
 
 @protocol.post("/enroll")
-async def enroll(body: EnrollRequest, ims: State) -> EnrollResponse:
+async def enroll(body: EnrollRequest, request: Request, ims: State) -> EnrollResponse:
     """Become an agent. Needs no bearer token: the one-time token in the body is the proof."""
+    ims.limiter.enter("enroll", request)
     return await ims.db.write("enrollment", service.enroll, body)
 
 
 @protocol.post("/session")
-async def sign_in(body: SignInRequest, ims: State) -> SignInResponse:
+async def sign_in(body: SignInRequest, request: Request, ims: State) -> SignInResponse:
     """Get an access token. Needs no bearer token: the signature is the proof."""
+    ims.limiter.enter("sign_in", request, agent_id=body.agent_id)
     return await ims.db.write(f"agent:{body.agent_id}"[:64], service.sign_in, body, seconds=ims.settings.intervals.access_token)
+
+
+@protocol.post("/rotate-key", status_code=204)
+async def rotate_key(body: RotateKeyRequest, ims: State, agent: AgentOf) -> None:
+    """Replace the agent's key; the same request again is harmless. The agent then signs in with the new one."""
+    await ims.db.write(f"agent:{agent.id}", service.rotate_key, agent, body)
 
 
 @protocol.post("/lease", responses={204: {"description": "No job; come back after `Retry-After` seconds."}})

@@ -21,16 +21,27 @@ from api.contract.agents import (
     EnrollmentCreated,
     EnrollRequest,
     EnrollResponse,
+    RotateKeyRequest,
     SignInRequest,
     SignInResponse,
+    rotate_key_message,
     sign_in_message,
 )
 from api.contract.base import AgentKind, Page
-from api.contract.problems import ConflictError, InvalidError, NotFoundError, UnauthorizedError
+from api.contract.problems import (
+    AgentRevokedError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    UnauthorizedError,
+)
 from api.db.pages import page
+from api.db.scope import EVERYTHING
 from api.db.transaction import Read, Write
 from api.installs import service as installs
 from api.installs.models import InstallRow
+from api.jobs import queue
 from api.settings import Intervals
 from api.tokens.secrets import hash_secret, new_secret
 
@@ -68,7 +79,9 @@ def get(tx: Read, agent: str, intervals: Intervals) -> Agent:
 
 def list_agents(tx: Read, intervals: Intervals, *, limit: int, after: str | None, install: str | None) -> Page[Agent]:
     """One page of agents."""
-    query = select(AgentRow)
+    # A build agent belongs to the IMS as a whole: only a scope of everything has it.
+    app = select(InstallRow.app_id).where(InstallRow.id == AgentRow.install_id).scalar_subquery()
+    query = tx.scope.narrow(select(AgentRow), app=app, install=AgentRow.install_id)
     if install:
         query = query.where(AgentRow.install_id == installs.find(tx, install).id)
     found = page(tx, query, col(AgentRow.id), lambda row: row, limit=limit, after=after)
@@ -78,17 +91,28 @@ def list_agents(tx: Read, intervals: Intervals, *, limit: int, after: str | None
 def find(tx: Read, agent: str) -> AgentRow:
     """One agent's row. Raises NotFoundError."""
     row = tx.session.get(AgentRow, agent)
-    if row is None:
+    if row is None or not _visible(tx, row):
         raise NotFoundError(f"there is no agent {agent!r}")
     return row
 
 
+def _visible(tx: Read, row: AgentRow) -> bool:
+    if tx.scope == EVERYTHING:
+        return True
+    install = tx.session.get(InstallRow, row.install_id) if row.install_id else None
+    return install is not None and tx.scope.holds(app_id=install.app_id, install_id=install.id)
+
+
 def revoke(tx: Write, agent: str) -> None:
-    """End an agent's access at once; the install may then enrol another one."""
+    """End an agent's access at once; the install may then enrol another one.
+
+    Its next call is refused: a heartbeat of a job, or the poll that it waits in, which is answered now.
+    """
     row = find(tx, agent)
     if row.revoked_at is None:
         row.revoked_at = tx.now
         tx.emit("agent.revoked", row.id, install_id=row.install_id)
+        tx.ring(queue.topic(row.kind, row.install_id))
 
 
 def create_enrollment(tx: Write, body: EnrollmentCreate, *, seconds: float) -> EnrollmentCreated:
@@ -96,6 +120,11 @@ def create_enrollment(tx: Write, body: EnrollmentCreate, *, seconds: float) -> E
     if (body.kind == "install") != (body.install_id is not None):
         need = "needs the install's id or name" if body.kind == "install" else "has no install"
         raise InvalidError.at("install_id", f"an enrolment of a {body.kind} agent {need}")
+    if body.kind == "build" and tx.scope != EVERYTHING:
+        raise ForbiddenError(
+            "a build agent serves every app, and the token's scope is narrower",
+            remedy="Use an admin token with the scope `all`.",
+        )
     install = installs.find(tx, body.install_id, field="install_id") if body.install_id else None
     secret = new_secret("exce")
     row = EnrollmentRow(
@@ -214,29 +243,64 @@ def sign_in(tx: Write, body: SignInRequest, *, seconds: float) -> SignInResponse
     check_agent_version(body.version)
     row = tx.session.get(AgentRow, body.agent_id)
     if row is None or row.revoked_at is not None:
-        raise UnauthorizedError("the agent isn't known or was revoked", remedy="Enrol it anew, with an empty home folder.")
-    if abs(int(tx.now.timestamp()) - body.timestamp) > _CLOCK_SKEW_SECONDS:
-        raise UnauthorizedError("the agent's clock differs from the server's by more than 5 minutes", remedy="Set the clock.")
-    if body.nonce in row.nonces:
-        raise UnauthorizedError("the sign-in was used already")
-    try:
-        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(row.public_key))
-        key.verify(base64.b64decode(body.signature), sign_in_message(row.id, body.timestamp, body.nonce, body.sealing_key))
-    except (InvalidSignature, ValueError):
+        raise AgentRevokedError("the agent isn't known or was revoked", remedy="Enrol it anew, with an empty home folder.")
+    message = sign_in_message(row.id, body.timestamp, body.nonce, body.sealing_key)
+    _check_fresh(tx, row, body.timestamp, body.nonce)
+    if not _signed(row.public_key, message, body.signature):
         tx.note_refusal("agent.sign_in_refused", row.id, {"reason": "wrong signature"})
-        raise UnauthorizedError("the signature isn't that of the agent's key") from None
+        raise UnauthorizedError("the signature isn't that of the agent's key")
     if body.sealing_key and body.sealing_key != row.sealing_key:
         _check_sealing_key(body.sealing_key)
         row.sealing_key = body.sealing_key
-        tx.emit("agent.sealing_key_set", row.id)
+        tx.emit("agent.sealing_key_set", row.id, install_id=row.install_id)
     secret = new_secret("exca")
     row.access_hash = hash_secret(secret)
     row.access_until = tx.now + timedelta(seconds=seconds)
-    fresh = tx.now.timestamp() - _CLOCK_SKEW_SECONDS
-    row.nonces = {**{nonce: at for nonce, at in row.nonces.items() if at >= fresh}, body.nonce: body.timestamp}
+    _use_up(tx, row, body.timestamp, body.nonce)
     row.version = body.version
     health.seen(tx, row)
     return SignInResponse(access_token=secret, expires_in=int(seconds))
+
+
+def _check_fresh(tx: Read, row: AgentRow, timestamp: int, nonce: str) -> None:
+    if abs(int(tx.now.timestamp()) - timestamp) > _CLOCK_SKEW_SECONDS:
+        raise UnauthorizedError("the agent's clock differs from the server's by more than 5 minutes", remedy="Set the clock.")
+    if nonce in row.nonces:
+        raise UnauthorizedError("the signature was used already")
+
+
+def _use_up(tx: Write, row: AgentRow, timestamp: int, nonce: str) -> None:
+    fresh = tx.now.timestamp() - _CLOCK_SKEW_SECONDS
+    row.nonces = {**{used: at for used, at in row.nonces.items() if at >= fresh}, nonce: timestamp}
+
+
+def _signed(public_key: str, message: bytes, signature: str) -> bool:
+    try:
+        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key, validate=True))
+        key.verify(base64.b64decode(signature), message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def rotate_key(tx: Write, caller: AgentCaller, body: RotateKeyRequest) -> None:
+    """Replace an agent's key by one that both the old and the new key have signed for. The same again changes nothing.
+
+    The session goes on: it is the caller's own, and ends at its next sign-in, which needs the new key.
+    """
+    row = still_signed_in(tx, caller)
+    if row.public_key == body.public_key:
+        return
+    _check_fresh(tx, row, body.timestamp, body.nonce)
+    message = rotate_key_message(row.id, body.public_key, body.timestamp, body.nonce)
+    if not _signed(row.public_key, message, body.old_signature):
+        tx.note_refusal("agent.rotation_refused", row.id, {"reason": "wrong signature of the old key"})
+        raise UnauthorizedError("the old signature isn't that of the agent's key")
+    if not _signed(body.public_key, message, body.new_signature):
+        raise InvalidError.at("new_signature", "not made with `public_key`, or that isn't an Ed25519 key (32 bytes in base64)")
+    _use_up(tx, row, body.timestamp, body.nonce)
+    row.public_key = body.public_key
+    tx.emit("agent.key_rotated", row.id)
 
 
 def authenticate(tx: Read, secret: str) -> AgentCaller:

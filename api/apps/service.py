@@ -20,7 +20,8 @@ def public(row: AppRow) -> App:
 
 def find(tx: Read, app: str, *, field: str | None = None) -> AppRow:
     """The app with this id or name. Raises NotFoundError, or InvalidError on `field` if the name came in a body."""
-    row = tx.first(select(AppRow).where(col(AppRow.deleted_at).is_(None), (col(AppRow.id) == app) | (col(AppRow.name) == app)))
+    query = select(AppRow).where(col(AppRow.deleted_at).is_(None), (col(AppRow.id) == app) | (col(AppRow.name) == app))
+    row = tx.first(tx.scope.narrow(query, app=AppRow.id))
     if row is None:
         if field:
             raise InvalidError.at(field, f"there is no app {app!r}", "Give the id or name of an app that exists.")
@@ -60,7 +61,7 @@ def get(tx: Read, app: str) -> App:
 
 def list_apps(tx: Read, *, limit: int, after: str | None, name: str | None) -> Page[App]:
     """One page of apps."""
-    query = select(AppRow).where(col(AppRow.deleted_at).is_(None))
+    query = tx.scope.narrow(select(AppRow).where(col(AppRow.deleted_at).is_(None)), app=AppRow.id)
     if name:
         query = query.where(AppRow.name == name)
     return page(tx, query, col(AppRow.id), public, limit=limit, after=after)

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.access import Admin, State
+from api.access import EditorOfApp, Viewer
 from api.apps import service as apps
 from api.builds import service
 from api.contract.base import Page
@@ -15,10 +15,10 @@ router = APIRouter(prefix="/v1/builds", tags=["builds"])
 
 @router.get("")
 async def list_builds(
-    ims: State, _: Admin, limit: Limit = 100, after: After = None, app: str | None = None, order: Order = "asc"
+    caller: Viewer, limit: Limit = 100, after: After = None, app: str | None = None, order: Order = "asc"
 ) -> Page[Build]:
     """Page through the builds, of one app or of all."""
-    return await ims.db.read(
+    return await caller.read(
         lambda tx: service.list_builds(
             tx, limit=limit, after=after, app_id=apps.find(tx, app).id if app else None, newest_first=order == "desc"
         )
@@ -26,13 +26,13 @@ async def list_builds(
 
 
 @router.post("/{build}/cancel")
-async def cancel_build(build: str, ims: State, actor: Admin) -> Build:
+async def cancel_build(build: str, caller: EditorOfApp) -> Build:
     """Stop a build. Every release that waits for it fails."""
-    await ims.db.write(actor, outcomes.cancel_build, build)
-    return await ims.db.read(service.get, build)
+    await caller.write(outcomes.cancel_build, build)
+    return await caller.read(service.get, build)
 
 
 @router.get("/{build}")
-async def get_build(build: str, ims: State, _: Admin) -> Build:
+async def get_build(build: str, caller: Viewer) -> Build:
     """One build."""
-    return await ims.db.read(service.get, build)
+    return await caller.read(service.get, build)

@@ -57,17 +57,22 @@ def publics(tx: Read, rows: list[BuildRow]) -> list[Build]:
     return found
 
 
+def find(tx: Read, build: str) -> BuildRow:
+    """The build with this id. Raises NotFoundError."""
+    row = tx.session.get(BuildRow, build)
+    if row is None or not tx.scope.holds(app_id=row.app_id, install_id=None):
+        raise NotFoundError(f"there is no build {build!r}")
+    return row
+
+
 def get(tx: Read, build: str) -> Build:
     """One build."""
-    row = tx.session.get(BuildRow, build)
-    if row is None:
-        raise NotFoundError(f"there is no build {build!r}")
-    return publics(tx, [row])[0]
+    return publics(tx, [find(tx, build)])[0]
 
 
 def list_builds(tx: Read, *, limit: int, after: str | None, app_id: str | None, newest_first: bool) -> Page[Build]:
     """One page of builds."""
-    query = select(BuildRow)
+    query = tx.scope.narrow(select(BuildRow), app=BuildRow.app_id)
     if app_id:
         query = query.where(BuildRow.app_id == app_id)
     found = page(tx, query, col(BuildRow.id), lambda row: row, limit=limit, after=after, newest_first=newest_first)

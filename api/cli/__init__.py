@@ -15,6 +15,10 @@ _COMMANDS = {
     "installs": ("api.cli.installs:installs_command", "Read installs, and find drift."),
     "releases": ("api.cli.releases:releases_command", "Read releases and their builds."),
     "deploys": ("api.cli.deploys:deploys_command", "Follow, approve, retry, cancel and tear down deploys."),
+    "tokens": ("api.cli.tokens:tokens_command", "Make, list and revoke service tokens."),
+    "login": ("api.cli.login:login_command", "Log in with your browser."),
+    "logout": ("api.cli.login:logout_command", "End the login."),
+    "whoami": ("api.cli.login:whoami_command", "Say who you are to the IMS, and what you may do."),
     "secrets": ("api.cli.secrets:secrets_command", "Set, list, delete and rotate secrets."),
     "agents": ("api.cli.agents:agents_command", "Enrol, list and revoke agents."),
     "jobs": ("api.cli.jobs:jobs_command", "Read jobs and their logs."),
@@ -48,9 +52,9 @@ class _LazyGroup(click.Group):
 def exclave() -> None:
     """Run your product inside your customers' clouds.
 
-    Commands that talk to an IMS take its address from --url or EXCLAVE_URL, and its token from EXCLAVE_TOKEN or the file that
-    EXCLAVE_TOKEN_FILE names. Errors are plain words on stderr, also with --json. Exit codes: 0 done, 1 failed, 2 wrong usage,
-    4 not found, 5 not signed in.
+    Commands that talk to an IMS take its address from --url or EXCLAVE_URL, and its token from EXCLAVE_TOKEN, the file that
+    EXCLAVE_TOKEN_FILE names, or `exclave login`. Errors are plain words on stderr, also with --json. Exit codes: 0 done,
+    1 failed, 2 wrong usage, 4 not found, 5 not signed in or not allowed.
     """
 
 

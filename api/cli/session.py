@@ -12,6 +12,7 @@ from urllib.parse import quote
 import click
 from pydantic import BaseModel
 
+from api.cli.stored_logins import stored_login
 from api.client import ApiError, ImsClient, UnreachableError
 from api.contract.base import Page
 
@@ -33,7 +34,7 @@ def ims_options(command: F) -> F:
     return click.option("--url", envvar="EXCLAVE_URL", default=DEFAULT_URL, show_default=True, help="The IMS.")(command)
 
 
-def _token() -> str:
+def _token(url: str) -> str:
     token, source = os.environ.get("EXCLAVE_TOKEN"), "EXCLAVE_TOKEN"
     if not token and (file := os.environ.get("EXCLAVE_TOKEN_FILE")):
         source = f"EXCLAVE_TOKEN_FILE: {file}"
@@ -42,7 +43,12 @@ def _token() -> str:
         except OSError as error:
             raise _NoTokenError(f"{source} can't be read: {error.strerror}") from None
     elif not token:
-        raise _NoTokenError("No token. Set EXCLAVE_TOKEN, or EXCLAVE_TOKEN_FILE to the path of the IMS's admin.token.")
+        token, source = stored_login(url), f"the login of {url}"
+    if token is None:
+        raise _NoTokenError(
+            "No token. Set EXCLAVE_TOKEN, or EXCLAVE_TOKEN_FILE to the path of the IMS's admin.token. "
+            "Or log in: `exclave login`."
+        )
     if not re.fullmatch(r"[!-~]+", token):
         raise _NoTokenError(f"{source} doesn't hold a token. It is what the IMS's admin.token has in it.")
     return token
@@ -53,13 +59,16 @@ def segment(name: str) -> str:
     return quote(name, safe="")
 
 
-def run(url: str, work: Callable[[ImsClient], Awaitable[R]]) -> R:
-    """Run `work` with a client of the IMS. Ends the process with a plain message when the IMS refuses or can't be reached."""
+def run(url: str, work: Callable[[ImsClient], Awaitable[R]], *, token: Callable[[str], str | None] | None = None) -> R:
+    """Run `work` with a client of the IMS. Ends the process with a plain message when the IMS refuses or can't be reached.
+
+    The token is looked for where users put theirs, unless `token` says it.
+    """
     if not re.match(r"https?://[^/\s]+", url):
         raise click.UsageError(f"--url {url!r} is not an address; write it like https://ims.example.com")
 
     async def within() -> R:
-        async with ImsClient(url, _token()) as client:
+        async with ImsClient(url, (token or _token)(url)) as client:
             return await work(client)
 
     try:

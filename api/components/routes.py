@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from api.access import Admin, Key, State
+from api.access import EditorOfApp, Key, Viewer
 from api.apps import service as apps
 from api.components import service
 from api.contract.base import Page
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1/apps/{app}/components", tags=["components"])
 
 @router.post("", status_code=201)
 async def create_component(
-    app: str, body: ComponentCreate, ims: State, actor: Admin, key: Key, response: Response, dry_run: DryRun = False
+    app: str, body: ComponentCreate, caller: EditorOfApp, key: Key, response: Response, dry_run: DryRun = False
 ) -> Component:
     """Add a component to an app."""
 
@@ -26,22 +26,22 @@ async def create_component(
 
     if dry_run:
         response.status_code = 200
-        return await ims.db.rehearse(actor, change)
-    component = await ims.db.write(actor, change)
+        return await caller.rehearse(change)
+    component = await caller.write(change)
     set_etag(response, component.version)
     return component
 
 
 @router.get("")
-async def list_components(app: str, ims: State, _: Admin, limit: Limit = 100, after: After = None) -> Page[Component]:
+async def list_components(app: str, caller: Viewer, limit: Limit = 100, after: After = None) -> Page[Component]:
     """Page through an app's components."""
-    return await ims.db.read(lambda tx: service.list_components(tx, apps.find(tx, app), limit=limit, after=after))
+    return await caller.read(lambda tx: service.list_components(tx, apps.find(tx, app), limit=limit, after=after))
 
 
 @router.get("/{component}")
-async def get_component(app: str, component: str, ims: State, _: Admin, response: Response) -> Component:
+async def get_component(app: str, component: str, caller: Viewer, response: Response) -> Component:
     """One component, by id or name."""
-    found = await ims.db.read(lambda tx: service.public(tx, service.find(tx, apps.find(tx, app), component)))
+    found = await caller.read(lambda tx: service.public(tx, service.find(tx, apps.find(tx, app), component)))
     set_etag(response, found.version)
     return found
 
@@ -51,8 +51,7 @@ async def update_component(
     app: str,
     component: str,
     body: ComponentUpdate,
-    ims: State,
-    actor: Admin,
+    caller: EditorOfApp,
     expected: IfMatch,
     response: Response,
     dry_run: DryRun = False,
@@ -64,12 +63,12 @@ async def update_component(
         check_version(expected, service.find(tx, owner, component).version)
         return service.update(tx, owner, component, body)
 
-    found = await (ims.db.rehearse(actor, change) if dry_run else ims.db.write(actor, change))
+    found = await (caller.rehearse(change) if dry_run else caller.write(change))
     set_etag(response, found.version)
     return found
 
 
 @router.delete("/{component}", status_code=204)
-async def delete_component(app: str, component: str, ims: State, actor: Admin) -> None:
+async def delete_component(app: str, component: str, caller: EditorOfApp) -> None:
     """Take a component out of its app; installs keep it until a release without it is deployed."""
-    await ims.db.write(actor, lambda tx: service.delete(tx, apps.find(tx, app), component))
+    await caller.write(lambda tx: service.delete(tx, apps.find(tx, app), component))

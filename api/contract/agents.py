@@ -92,6 +92,24 @@ class SignInResponse(Model):
     expires_in: int = Field(description="Seconds.")
 
 
+class RotateKeyRequest(Model):
+    """The agent's new public key, with two Ed25519 signatures over `rotate_key_message(...)`, in base64.
+
+    That of the old key says that the agent wants the new one; that of the new key says that the agent has it.
+    """
+
+    public_key: str = Field(description="The new Ed25519 public key, raw 32 bytes in base64.")
+    timestamp: int = Field(description="Unix seconds; at most 5 minutes from the server's clock.")
+    nonce: str = Field(min_length=16, max_length=64)
+    old_signature: str
+    new_signature: str
+
+
+def rotate_key_message(agent_id: str, public_key: str, timestamp: int, nonce: str) -> bytes:
+    """The bytes that an agent signs to change its key."""
+    return f"exclave-agent-rotate-key\n{agent_id}\n{public_key}\n{timestamp}\n{nonce}".encode()
+
+
 class RegistryAccess(Model):
     """Where a job pushes or pulls, and with what. The credential is a ticket: Basic at the registry's token endpoint.
 

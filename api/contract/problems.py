@@ -82,6 +82,18 @@ class UnauthorizedError(ProblemError):
     status, code, title = 401, "unauthorized", "Not signed in"
 
 
+class AgentRevokedError(UnauthorizedError):
+    """The agent was revoked, or never was one: no sign-in will ever work again. It stops."""
+
+    code, title = "agent_revoked", "Agent revoked"
+
+
+class ForbiddenError(ProblemError):
+    """The token's role, or its scope, isn't enough for this route. The remedy names what is needed."""
+
+    status, code, title = 403, "forbidden", "Not allowed"
+
+
 class NotFoundError(ProblemError):
     """No such object, or none that this token may see."""
 
@@ -122,6 +134,36 @@ class AttemptClosedError(ProblemError):
     """The attempt has ended: the log uploader stops."""
 
     status, code, title = 410, "attempt_closed", "Attempt closed"
+
+
+class RateLimitedError(ProblemError):
+    """Too many calls. `retry_after` goes into the header of that name."""
+
+    status, code, title, retryable = 429, "rate_limited", "Too many requests", True
+
+    def __init__(
+        self, detail: str, *, retry_after: int = 1, remedy: str = "", errors: list[FieldProblem] | None = None
+    ) -> None:
+        super().__init__(detail, remedy=remedy, errors=errors)
+        self.retry_after = retry_after
+
+
+class AuthorizationPendingError(ProblemError):
+    """RFC 8628: the person hasn't confirmed yet. The program asks again after its interval."""
+
+    status, code, title, retryable = 400, "authorization_pending", "Not confirmed yet", True
+
+
+class AccessDeniedError(ProblemError):
+    """RFC 8628: the person said no. The program stops asking."""
+
+    status, code, title = 400, "access_denied", "Denied"
+
+
+class LoginOffError(ProblemError):
+    """The IMS has no OpenID provider in its settings: there are only tokens."""
+
+    status, code, title = 404, "login_off", "No login here"
 
 
 class ContentTooLargeError(ProblemError):

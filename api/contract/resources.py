@@ -314,33 +314,6 @@ class Event(Model):
     hash: str
 
 
-TokenRole = Literal["admin"]
-
-
-class TokenCreate(Model):
-    """A new bearer token."""
-
-    name: Name
-    role: TokenRole = "admin"
-
-
-class Token(Model):
-    """A bearer token, without its secret."""
-
-    id: str
-    name: str
-    role: TokenRole
-    created_at: Timestamp
-    last_used_at: Timestamp | None
-    revoked_at: Timestamp | None
-
-
-class TokenCreated(Token):
-    """A new token with its secret, which is shown only here."""
-
-    secret: str
-
-
 class ServerInfo(Model):
     """What an IMS says about itself, without a token."""
 

@@ -80,6 +80,10 @@ class Database:
         self._writer = threading.Thread(target=self._write_loop, name="db-writer", daemon=True)
         self._writer.start()
 
+    def now(self) -> datetime:
+        """The time, by the clock that transactions go by."""
+        return self._clock()
+
     def listen(self) -> None:
         """Begin to ring the doorbell for what other processes change. Call it on the doorbell's own event loop."""
         loop = asyncio.get_running_loop()
@@ -144,10 +148,6 @@ class Database:
         except _RehearsedError as rehearsed:
             result: R = rehearsed.result
             return result
-
-    def now(self) -> datetime:
-        """The time, by the clock that transactions go by."""
-        return self._clock()
 
     @property
     def queued(self) -> int:

@@ -21,6 +21,7 @@ import api.deploys.models
 import api.events.models
 import api.installs.models
 import api.jobs.models
+import api.logins.models
 import api.releases.models
 import api.secrets.models
 import api.tickets.models

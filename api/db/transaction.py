@@ -10,16 +10,18 @@ from sqlmodel import Session
 from sqlmodel.sql.expression import SelectOfScalar
 
 from api.contract.base import Json
+from api.db.scope import EVERYTHING, Scope
 
 R = TypeVar("R")
 
 
 @dataclass
 class Read:
-    """A read transaction. Its connection refuses to write."""
+    """A read transaction. Its connection refuses to write. `scope` is what the caller sees (see `api.access.Caller`)."""
 
     session: Session
     now: datetime
+    scope: Scope = field(default=EVERYTHING, kw_only=True)
 
     def get(self, of: type[R], key: Any) -> R | None:
         """One row by its primary key, or None. What this transaction has looked up or been given (`keep`) needs no query.

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.access import Admin, AgentOf, Key, State
+from api.access import AgentOf, Deployer, Key, State
 from api.contract.agent_approvals import AgentDecision, PendingApprovals
 from api.contract.approvals import ApprovalDecision, SkipRequest
 from api.contract.base import Model
@@ -24,40 +24,37 @@ class _Request(Model):
 
 
 @router.post("/{deploy}/steps/{step}/approve")
-async def approve_step(deploy: str, step: str, body: ApprovalDecision, ims: State, actor: Admin) -> Deploy:
+async def approve_step(deploy: str, step: str, body: ApprovalDecision, caller: Deployer) -> Deploy:
     """Let a plan be applied. Where the customer approves, this is refused."""
-    return await ims.db.write(
-        actor,
+    return await caller.write(
         lambda tx: view.public(tx, approvals.decide_by_person(tx, deploy, step, "approved", body.plan_digest, body.note)),
     )
 
 
 @router.post("/{deploy}/steps/{step}/reject")
-async def reject_step(deploy: str, step: str, body: ApprovalDecision, ims: State, actor: Admin) -> Deploy:
+async def reject_step(deploy: str, step: str, body: ApprovalDecision, caller: Deployer) -> Deploy:
     """Refuse a plan: its step fails, and what needs it is not run."""
-    return await ims.db.write(
-        actor,
+    return await caller.write(
         lambda tx: view.public(tx, approvals.decide_by_person(tx, deploy, step, "rejected", body.plan_digest, body.note)),
     )
 
 
 @router.post("/{deploy}/steps/{step}/retry")
-async def retry_step(deploy: str, step: str, ims: State, actor: Admin) -> Deploy:
+async def retry_step(deploy: str, step: str, caller: Deployer) -> Deploy:
     """Try a failed step again while the deploy still runs."""
-    return await ims.db.write(actor, lambda tx: view.public(tx, actions.retry_step(tx, deploy, step)))
+    return await caller.write(lambda tx: view.public(tx, actions.retry_step(tx, deploy, step)))
 
 
 @router.post("/{deploy}/steps/{step}/skip")
-async def skip_step(deploy: str, step: str, body: SkipRequest, ims: State, actor: Admin) -> Deploy:
+async def skip_step(deploy: str, step: str, body: SkipRequest, caller: Deployer) -> Deploy:
     """Leave the step's component out of the deploy, with all that needs it."""
-    return await ims.db.write(actor, lambda tx: view.public(tx, actions.skip_step(tx, deploy, step, body.note)))
+    return await caller.write(lambda tx: view.public(tx, actions.skip_step(tx, deploy, step, body.note)))
 
 
 @router.post("/{deploy}/retry", status_code=201)
-async def retry_deploy(deploy: str, ims: State, actor: Admin, key: Key) -> Deploy:
+async def retry_deploy(deploy: str, ims: State, caller: Deployer, key: Key) -> Deploy:
     """Make a new deploy of the same release, which plans only what isn't cleanly there."""
-    return await ims.db.write(
-        actor,
+    return await caller.write(
         lambda tx: once(
             tx, key, _Request(retry_of=deploy), Deploy, lambda: view.public(tx, actions.retry(tx, ims.vault, deploy))
         ),
@@ -65,10 +62,9 @@ async def retry_deploy(deploy: str, ims: State, actor: Admin, key: Key) -> Deplo
 
 
 @installs.post("/{install}/rollback", status_code=201)
-async def roll_back(install: str, body: RollbackCreate, ims: State, actor: Admin, key: Key) -> Deploy:
+async def roll_back(install: str, body: RollbackCreate, ims: State, caller: Deployer, key: Key) -> Deploy:
     """Make a deploy of an earlier release."""
-    return await ims.db.write(
-        actor,
+    return await caller.write(
         lambda tx: once(
             tx,
             key,
@@ -80,9 +76,9 @@ async def roll_back(install: str, body: RollbackCreate, ims: State, actor: Admin
 
 
 @installs.post("/{install}/drift", status_code=201)
-async def find_drift(install: str, ims: State, actor: Admin) -> Deploy:
+async def find_drift(install: str, ims: State, caller: Deployer) -> Deploy:
     """Look whether what is deployed has drifted; answers at once with the run, which may be under way already."""
-    return await ims.db.write(actor, lambda tx: view.public(tx, drift_runs.start_now(tx, ims.vault, install)))
+    return await caller.write(lambda tx: view.public(tx, drift_runs.start_now(tx, ims.vault, install)))
 
 
 @protocol.get("/approvals")

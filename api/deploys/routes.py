@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.access import Admin, Key, State
+from api.access import Deployer, Key, State, Viewer
 from api.contract.base import Page
 from api.contract.resources import Deploy, DeployCreate, DeployKind
 from api.db.idempotency import once
@@ -16,18 +16,16 @@ router = APIRouter(prefix="/v1/deploys", tags=["deploys"])
 
 
 @router.post("", status_code=201)
-async def create_deploy(body: DeployCreate, ims: State, actor: Admin, key: Key) -> Deploy:
+async def create_deploy(body: DeployCreate, ims: State, caller: Deployer, key: Key) -> Deploy:
     """Bring a release to an install, or tear the install down."""
-    return await ims.db.write(
-        actor,
-        lambda tx: once(tx, key, body, Deploy, lambda: view.public(tx, service.create(tx, ims.vault, body))),
+    return await caller.write(
+        lambda tx: once(tx, key, body, Deploy, lambda: view.public(tx, service.create(tx, ims.vault, body)))
     )
 
 
 @router.get("")
 async def list_deploys(
-    ims: State,
-    _: Admin,
+    caller: Viewer,
     limit: Limit = 100,
     after: After = None,
     install: str | None = None,
@@ -36,7 +34,7 @@ async def list_deploys(
     order: Order = "asc",
 ) -> Page[Deploy]:
     """Page through the deploys, of one install or of all. Drift runs come only with `kind=drift`."""
-    return await ims.db.read(
+    return await caller.read(
         view.list_deploys,
         limit=limit,
         after=after,
@@ -48,12 +46,12 @@ async def list_deploys(
 
 
 @router.get("/{deploy}")
-async def get_deploy(deploy: str, ims: State, _: Admin, wait: Wait = 0, seen: int | None = None) -> Deploy:
+async def get_deploy(deploy: str, ims: State, caller: Viewer, wait: Wait = 0, seen: int | None = None) -> Deploy:
     """One deploy; with `wait` and `seen`, held back until its version is another one than `seen`."""
     return await long_poll(
         ims.db.doorbell,
         service.topic(deploy),
-        lambda: ims.db.read(view.get, deploy),
+        lambda: caller.read(view.get, deploy),
         lambda found: found.version != seen or found.ended_at is not None,
         wait,
     )
@@ -61,7 +59,9 @@ async def get_deploy(deploy: str, ims: State, _: Admin, wait: Wait = 0, seen: in
 
 @router.post("/{deploy}/cancel")
 async def cancel_deploy(
-    deploy: str, ims: State, actor: Admin, force: Annotated[bool, Query(description="Stop now, not when it is safe.")] = False
+    deploy: str, caller: Deployer, force: Annotated[bool, Query(description="Stop now, not when it is safe.")] = False
 ) -> Deploy:
     """Stop a deploy as soon as it is safe; with `force`, now."""
-    return await ims.db.write(actor, lambda tx: view.public(tx, service.cancel(tx, deploy, force=force)))
+    if force:
+        caller.must("administer")
+    return await caller.write(lambda tx: view.public(tx, service.cancel(tx, deploy, force=force)))

@@ -34,7 +34,7 @@ def topic(deploy_id: str) -> str:
 def find(tx: Read, deploy: str) -> DeployRow:
     """The deploy with this id. Raises NotFoundError."""
     row = tx.get(DeployRow, deploy)
-    if row is None:
+    if row is None or not tx.scope.holds(app_id=row.app_id, install_id=row.install_id):
         raise NotFoundError(f"there is no deploy {deploy!r}")
     return row
 

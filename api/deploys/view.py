@@ -169,7 +169,9 @@ def list_deploys(
     newest_first: bool,
 ) -> Page[Deploy]:
     """One page of deploys. Drift runs are listed only if their kind is asked for."""
-    query = select(DeployRow).where(DeployRow.kind == kind if kind else DeployRow.kind != "drift")
+    query = tx.scope.narrow(select(DeployRow), app=DeployRow.app_id, install=DeployRow.install_id).where(
+        DeployRow.kind == kind if kind else DeployRow.kind != "drift"
+    )
     if install:
         query = query.where(DeployRow.install_id == installs.find(tx, install).id)
     if selector:

@@ -9,10 +9,11 @@ from pydantic import AwareDatetime
 from sqlalchemy import Select, or_
 from sqlmodel import col, select
 
-from api.access import State
+from api.access import Viewer
 from api.apps.models import AppRow
 from api.contract.problems import NotFoundError
 from api.contract.webhooks import ACTION_PATTERN
+from api.db.scope import EVERYTHING, Scope
 from api.db.transaction import Read
 from api.events.models import EventRow
 from api.installs.models import InstallRow
@@ -22,7 +23,7 @@ S = TypeVar("S", bound=Select[Any])
 
 @dataclass(frozen=True)
 class EventFilter:
-    """What is None, or empty, narrows nothing. An install's events belong to its app, too."""
+    """What is None, or empty, narrows nothing. An install's events belong to its app, too. `scope` is the reader's own."""
 
     app_id: str | None = None
     install_id: str | None = None
@@ -31,14 +32,15 @@ class EventFilter:
     actor: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    scope: Scope = EVERYTHING
 
     def narrow(self, query: S) -> S:
         """Leave out of a query over events what the reader doesn't want."""
-        if self.app_id:
-            of_app = select(InstallRow.id).where(InstallRow.app_id == self.app_id)
-            query = query.where((col(EventRow.app_id) == self.app_id) | col(EventRow.install_id).in_(of_app))
-        if self.install_id:
-            query = query.where(col(EventRow.install_id) == self.install_id)
+        for app_id in {self.app_id, self.scope.app_id} - {None}:
+            of_app = select(InstallRow.id).where(InstallRow.app_id == app_id)
+            query = query.where((col(EventRow.app_id) == app_id) | col(EventRow.install_id).in_(of_app))
+        for install_id in {self.install_id, self.scope.install_id} - {None}:
+            query = query.where(col(EventRow.install_id) == install_id)
         if self.object_id:
             query = query.where(col(EventRow.object_id) == self.object_id)
         if self.actions and "*" not in self.actions:
@@ -58,7 +60,7 @@ class EventFilter:
 def app_of(tx: Read, app: str) -> str:
     """The id of an app, by id or name; a deleted one is found by its id, for its history stays. Raises NotFoundError."""
     alive = (col(AppRow.name) == app) & col(AppRow.deleted_at).is_(None)
-    found = tx.first(select(AppRow.id).where(alive | (col(AppRow.id) == app)))
+    found = tx.first(tx.scope.narrow(select(AppRow.id).where(alive | (col(AppRow.id) == app)), app=AppRow.id))
     if found is None:
         raise NotFoundError(f"there is no app {app!r}")
     return found
@@ -67,14 +69,15 @@ def app_of(tx: Read, app: str) -> str:
 def install_of(tx: Read, install: str) -> str:
     """The same for an install."""
     alive = (col(InstallRow.name) == install) & col(InstallRow.deleted_at).is_(None)
-    found = tx.first(select(InstallRow.id).where(alive | (col(InstallRow.id) == install)))
+    query = select(InstallRow.id).where(alive | (col(InstallRow.id) == install))
+    found = tx.first(tx.scope.narrow(query, app=InstallRow.app_id, install=InstallRow.id))
     if found is None:
         raise NotFoundError(f"there is no install {install!r}")
     return found
 
 
 async def wanted(
-    ims: State,
+    caller: Viewer,
     app: Annotated[str | None, Query(description="Only of this app and its installs, by id or name.")] = None,
     install: Annotated[str | None, Query(description="Only of this install, by id or name.")] = None,
     object_id: Annotated[str | None, Query(description="Only of this object.")] = None,
@@ -90,8 +93,9 @@ async def wanted(
     def resolve(tx: Read) -> tuple[str | None, str | None]:
         return app_of(tx, app) if app else None, install_of(tx, install) if install else None
 
-    app_id, install_id = await ims.db.read(resolve) if app or install else (None, None)
-    return EventFilter(app_id, install_id, object_id, (action,) if action else (), actor, since, until)
+    app_id, install_id = await caller.read(resolve) if app or install else (None, None)
+    actions = (action,) if action else ()
+    return EventFilter(app_id, install_id, object_id, actions, actor, since, until, caller.identity.scope)
 
 
 Wanted = Annotated[EventFilter, Depends(wanted)]

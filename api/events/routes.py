@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
-from api.access import Admin, State
+from api.access import State, Viewer, ViewerOfAll
 from api.contract.base import Page
 from api.contract.problems import InvalidError
 from api.contract.resources import Event
@@ -24,23 +24,23 @@ _STREAM_PAGE = 200
 
 
 @router.get("")
-async def list_events(ims: State, _: Admin, wanted: Wanted, limit: Limit = 100, after: AfterSeq = None) -> Page[Event]:
+async def list_events(caller: Viewer, wanted: Wanted, limit: Limit = 100, after: AfterSeq = None) -> Page[Event]:
     """Page through the history, oldest first."""
-    return await ims.db.read(service.page, wanted, limit=limit, after=after)
+    return await caller.read(service.page, wanted, limit=limit, after=after)
 
 
 @router.get("/verify")
-async def verify_events(ims: State, _: Admin) -> Verification:
+async def verify_events(ims: State, _: ViewerOfAll) -> Verification:
     """Check the hash chain from its beginning."""
     end, broken = await service.verify(ims.db)
     return Verification(whole=broken is None, broken_at=broken, lines=end.seq, last_hash=end.hash)
 
 
 @router.get("/export", response_class=StreamingResponse)
-async def export_events(ims: State, _: Admin, wanted: Wanted, after: AfterSeq = None) -> StreamingResponse:
+async def export_events(ims: State, wanted: Wanted, after: AfterSeq = None) -> StreamingResponse:
     """The history as JSONL, one event a line, up to the newest one when the export begins.
 
-    What is exported without a filter can be verified without a server: `exclave events verify FILE`.
+    What is exported with the scope `all` and without a filter can be verified without a server: `exclave events verify FILE`.
     """
     return StreamingResponse(
         service.export(ims.db, wanted, after=int(after or 0)),
@@ -59,9 +59,7 @@ async def _begin(ims: State, last_event_id: LastEventId = None, after: AfterSeq 
 
 
 @router.get("/stream", response_class=EventSourceResponse)
-async def stream_events(
-    ims: State, _: Admin, wanted: Wanted, begin: Annotated[int, Depends(_begin)]
-) -> AsyncIterator[ServerSentEvent]:
+async def stream_events(ims: State, wanted: Wanted, begin: Annotated[int, Depends(_begin)]) -> AsyncIterator[ServerSentEvent]:
     """Events as they happen (Server-Sent Events): `id` is the number, `event` the action, `data` the event as JSON.
 
     Begins with the next event; after the one that `Last-Event-ID` or `after` names, if one does.

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from api.access import Admin, Key, State
+from api.access import Editor, EditorOfApp, Key, State, Viewer
 from api.contract.base import Page
 from api.contract.resources import Install, InstallCreate, InstallUpdate
 from api.db.idempotency import once
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/installs", tags=["installs"])
 
 @router.post("", status_code=201)
 async def create_install(
-    body: InstallCreate, ims: State, actor: Admin, key: Key, response: Response, dry_run: DryRun = False
+    body: InstallCreate, ims: State, caller: EditorOfApp, key: Key, response: Response, dry_run: DryRun = False
 ) -> Install:
     """Make an install."""
 
@@ -29,24 +29,24 @@ async def create_install(
 
     if dry_run:
         response.status_code = 200
-        return await ims.db.rehearse(actor, change)
-    install = await ims.db.write(actor, change)
+        return await caller.rehearse(change)
+    install = await caller.write(change)
     set_etag(response, install.version)
     return install
 
 
 @router.get("")
 async def list_installs(
-    ims: State, _: Admin, limit: Limit = 100, after: After = None, app: str | None = None, selector: Selector = None
+    caller: Viewer, limit: Limit = 100, after: After = None, app: str | None = None, selector: Selector = None
 ) -> Page[Install]:
     """Page through the installs, of one app or of all, with certain labels or with any."""
-    return await ims.db.read(service.list_installs, limit=limit, after=after, app=app, selector=selector)
+    return await caller.read(service.list_installs, limit=limit, after=after, app=app, selector=selector)
 
 
 @router.get("/{install}")
-async def get_install(install: str, ims: State, _: Admin, response: Response) -> Install:
+async def get_install(install: str, caller: Viewer, response: Response) -> Install:
     """One install, by id or name."""
-    found = await ims.db.read(service.get, install)
+    found = await caller.read(service.get, install)
     set_etag(response, found.version)
     return found
 
@@ -56,7 +56,7 @@ async def update_install(
     install: str,
     body: InstallUpdate,
     ims: State,
-    actor: Admin,
+    caller: Editor,
     expected: IfMatch,
     response: Response,
     dry_run: DryRun = False,
@@ -67,12 +67,14 @@ async def update_install(
         check_version(expected, service.find(tx, install).version)
         return service.update(tx, ims.vault, install, body)
 
-    found = await (ims.db.rehearse(actor, change) if dry_run else ims.db.write(actor, change))
+    found = await (caller.rehearse(change) if dry_run else caller.write(change))
     set_etag(response, found.version)
     return found
 
 
 @router.delete("/{install}", status_code=204)
-async def delete_install(install: str, ims: State, actor: Admin, force: Force = False) -> None:
+async def delete_install(install: str, caller: Editor, force: Force = False) -> None:
     """Delete an install on which nothing runs; with `force`, forget what runs there and leave it behind."""
-    await (ims.db.write(actor, forget.forget_install, install) if force else ims.db.write(actor, service.delete, install))
+    if force:
+        caller.must("administer")
+    await (caller.write(forget.forget_install, install) if force else caller.write(service.delete, install))

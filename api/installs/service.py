@@ -23,11 +23,10 @@ from api.secrets.vault import Vault
 
 def find(tx: Read, install: str, *, field: str | None = None) -> InstallRow:
     """The install with this id or name. Raises NotFoundError, or InvalidError on `field` if the name came in a body."""
-    row = tx.first(
-        select(InstallRow).where(
-            col(InstallRow.deleted_at).is_(None), (col(InstallRow.id) == install) | (col(InstallRow.name) == install)
-        )
+    query = select(InstallRow).where(
+        col(InstallRow.deleted_at).is_(None), (col(InstallRow.id) == install) | (col(InstallRow.name) == install)
     )
+    row = tx.first(tx.scope.narrow(query, app=InstallRow.app_id, install=InstallRow.id))
     if row is None:
         if field:
             raise InvalidError.at(field, f"there is no install {install!r}", "Give the id or name of an install that exists.")
@@ -131,6 +130,7 @@ def get(tx: Read, install: str) -> Install:
 def list_installs(tx: Read, *, limit: int, after: str | None, app: str | None, selector: str | None = None) -> Page[Install]:
     """One page of installs."""
     query = select(InstallRow).where(col(InstallRow.deleted_at).is_(None))
+    query = tx.scope.narrow(query, app=InstallRow.app_id, install=InstallRow.id)
     if app:
         query = query.where(InstallRow.app_id == apps.find(tx, app).id)
     if selector:

@@ -14,7 +14,8 @@ from api.contract.agents import LOG_CHUNK_BYTES, JobState
 from api.contract.logs import JOB_LOG_BYTES
 from api.contract.problems import AttemptClosedError, ChunkConflictError, InvalidError, LogPrunedError, NotFoundError
 from api.db.transaction import Read, Write
-from api.jobs.models import JobLogRow, JobRow, LogChunkRow
+from api.jobs import view
+from api.jobs.models import JobLogRow, LogChunkRow
 from api.settings import Intervals
 
 _GRACE_SECONDS = 300
@@ -78,7 +79,7 @@ def add(tx: Write, agent: AgentCaller, job_id: str, chunk: Chunk) -> bool:
     Raises AttemptClosedError when the attempt isn't the agent's, isn't the current one, or ended too long ago, and
     ChunkConflictError when another text has the chunk's number.
     """
-    job = _job(tx, job_id)
+    job = view.find(tx, job_id)
     late = job.ended_at is not None and (tx.now - job.ended_at).total_seconds() > _GRACE_SECONDS
     if job.agent_id != agent.id or job.attempt != chunk.attempt or late:
         raise AttemptClosedError(f"attempt {chunk.attempt} of {job_id} takes no more log", remedy="Stop sending.")
@@ -130,13 +131,6 @@ def _store(tx: Write, job_id: str, chunk: Chunk) -> None:
     tx.ring(topic(job_id))
 
 
-def _job(tx: Read, job_id: str) -> JobRow:
-    job = tx.session.get(JobRow, job_id)
-    if job is None:
-        raise NotFoundError(f"there is no job {job_id!r}")
-    return job
-
-
 def _log(tx: Write, job_id: str) -> JobLogRow:
     """The row of a job's log, made if need be. Another replica may make it at the same moment."""
     row = tx.session.get(JobLogRow, job_id)
@@ -156,7 +150,7 @@ def read(tx: Read, job_id: str, attempt: int | None, offset: int) -> Piece:
     The text stops at a gap that may still be filled. Once the attempt is closed, a line in brackets stands for what is missing.
     `attempt` None takes the current one. Raises NotFoundError, also for an attempt that isn't there, and LogPrunedError.
     """
-    job = _job(tx, job_id)
+    job = view.find(tx, job_id)
     chosen = attempt or job.attempt
     if chosen > job.attempt:
         there = f"its newest is attempt {job.attempt}" if job.attempt else "it hasn't been started yet"
@@ -209,7 +203,7 @@ def _joined(rows: list[LogChunkRow], offset: int, closed: bool) -> tuple[bytes, 
 
 def watch(tx: Write, job_id: str, intervals: Intervals) -> None:
     """Somebody watches the log now: with its next heartbeat, the agent hears that it shall send at once."""
-    job = _job(tx, job_id)
+    job = view.find(tx, job_id)
     if job.ended_at is None:
         _log(tx, job_id).watched_until = tx.now + timedelta(seconds=intervals.watch)
 

@@ -140,9 +140,7 @@ def _end(tx: Write, job: JobRow, body: Finish) -> None:
 
 def cancel_build(tx: Write, build: str) -> None:
     """Stop a build: at once if no agent has it, else as soon as its agent hears of it. Raises ConflictError if it has ended."""
-    row = tx.session.get(BuildRow, build)
-    if row is None:
-        raise NotFoundError(f"there is no build {build!r}")
+    row = builds.find(tx, build)
     job = builds.jobs_of(tx, [row.id]).get(row.id)
     if job is None or job.state not in queue.OPEN:
         raise ConflictError(f"build {row.id} has ended already: {row.status}")

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api.access import Admin, State
+from api.access import Admin, State, Viewer
 from api.contract.agents import Job
 from api.contract.base import Page
 from api.contract.logs import LogPrune, LogsPruned
@@ -23,23 +23,23 @@ Attempt = Annotated[int | None, Query(ge=1, le=LARGEST, description="Which attem
 
 @router.get("")
 async def list_jobs(
-    ims: State, _: Admin, limit: Limit = 100, after: After = None, state: str | None = None, order: Order = "asc"
+    caller: Viewer, limit: Limit = 100, after: After = None, state: str | None = None, order: Order = "asc"
 ) -> Page[Job]:
     """Page through the jobs, in one state or in all."""
-    return await ims.db.read(view.list_jobs, limit=limit, after=after, state=state, newest_first=order == "desc")
+    return await caller.read(view.list_jobs, limit=limit, after=after, state=state, newest_first=order == "desc")
 
 
 @router.get("/{job}")
-async def get_job(job: str, ims: State, _: Admin) -> Job:
+async def get_job(job: str, caller: Viewer) -> Job:
     """One job."""
-    return await ims.db.read(view.get, job)
+    return await caller.read(view.get, job)
 
 
 @router.get("/{job}/logs", response_class=Response)
 async def get_log(
     job: str,
     ims: State,
-    _: Admin,
+    caller: Viewer,
     offset: Annotated[int, Query(ge=0, le=LARGEST, description="Bytes of text to leave out.")] = 0,
     attempt: Attempt = None,
     wait: Wait = 0,
@@ -49,11 +49,11 @@ async def get_log(
     `X-Next-Offset` says where to go on, and `X-Log-Closed: true` that nothing more will come.
     """
     if wait:
-        await ims.db.write("system", logs.watch, job, ims.settings.intervals)
+        await caller.write(logs.watch, job, ims.settings.intervals)
     piece = await long_poll(
         ims.db.doorbell,
         logs.topic(job),
-        lambda: ims.db.read(logs.read, job, attempt, offset),
+        lambda: caller.read(logs.read, job, attempt, offset),
         lambda found: bool(found.text) or found.ended or found.current > found.attempt,
         wait,
     )
@@ -67,15 +67,14 @@ async def get_log(
 
 async def _position(
     job: str,
-    ims: State,
-    _: Admin,
+    caller: Viewer,
     offset: Annotated[int, Query(ge=0, le=LARGEST, description="Bytes of text to leave out.")] = 0,
     attempt: Attempt = None,
     last_event_id: Annotated[str | None, Header(description="The id of the last event that the reader has.")] = None,
 ) -> Position:
     """Where a stream begins; found before it does, so that what is refused is refused with a status."""
     position = Position.of(last_event_id, attempt, offset)
-    await ims.db.read(logs.read, job, position.attempt or None, position.offset)
+    await caller.read(logs.read, job, position.attempt or None, position.offset)
     return position
 
 

@@ -1,12 +1,15 @@
 """Jobs as the API shows them."""
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
+from sqlmodel.sql.expression import SelectOfScalar
 
+from api.builds.models import BuildRow
 from api.contract.agents import Job
 from api.contract.base import Page
 from api.contract.problems import NotFoundError
 from api.db.pages import page
 from api.db.transaction import Read
+from api.installs.models import InstallRow
 from api.jobs.models import JobRow
 
 
@@ -15,17 +18,30 @@ def public(row: JobRow) -> Job:
     return Job.model_validate(row.model_dump(exclude={"agent_kind", "not_before"}))
 
 
-def get(tx: Read, job: str) -> Job:
-    """One job."""
-    row = tx.session.get(JobRow, job)
+def _within(tx: Read, query: SelectOfScalar[JobRow]) -> SelectOfScalar[JobRow]:
+    app = func.coalesce(
+        select(InstallRow.app_id).where(InstallRow.id == JobRow.install_id).scalar_subquery(),
+        select(BuildRow.app_id).where(BuildRow.id == JobRow.build_id).scalar_subquery(),
+    )
+    return tx.scope.narrow(query, app=app, install=JobRow.install_id)
+
+
+def find(tx: Read, job: str) -> JobRow:
+    """The job with this id. Raises NotFoundError."""
+    row = tx.first(_within(tx, select(JobRow).where(JobRow.id == job)))
     if row is None:
         raise NotFoundError(f"there is no job {job!r}")
-    return public(row)
+    return row
+
+
+def get(tx: Read, job: str) -> Job:
+    """One job."""
+    return public(find(tx, job))
 
 
 def list_jobs(tx: Read, *, limit: int, after: str | None, state: str | None, newest_first: bool) -> Page[Job]:
     """One page of jobs."""
-    query = select(JobRow)
+    query = _within(tx, select(JobRow))
     if state:
         query = query.where(JobRow.state == state)
     return page(tx, query, col(JobRow.id), public, limit=limit, after=after, newest_first=newest_first)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from api.settings import Settings
 
 _SECRET = re.compile(
-    r"\b(excl[a-z]*_)[A-Za-z0-9_-]{16,}"  # what `tokens.secrets.new_secret` makes
+    r"\b(exc[a-z]+_)[A-Za-z0-9_-]{16,}"  # what `tokens.secrets.new_secret` makes
     r"|((?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
     r"|(://[^/@\s:]*:)[^/@\s]+(?=@)"
     r"|(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]+?(?=-----END|$)",

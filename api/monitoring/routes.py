@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from api.access import Credentials, State, admin
+from api.access import Credentials, Needs, State
 from api.db.schema import newest_version
 from api.monitoring.counts import count
 from api.monitoring.metrics import Metrics
@@ -27,9 +27,12 @@ async def readiness(ims: State, response: Response) -> Readiness:
     return Readiness(ready=not reasons, reasons=reasons)
 
 
-async def _may_scrape(ims: State, credentials: Credentials) -> None:
+_reads_all = Needs("read", "all")
+
+
+async def _may_scrape(request: Request, ims: State, credentials: Credentials) -> None:
     if not ims.settings.metrics_public:
-        await admin(ims, credentials)
+        await _reads_all(request, ims, credentials)
 
 
 @router.get("/metrics", response_class=Response, dependencies=[Depends(_may_scrape)])

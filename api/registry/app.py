@@ -29,17 +29,25 @@ Handler = Callable[[Request], Awaitable[Response]]
 _VERSION = {"Docker-Distribution-API-Version": "registry/2.0"}
 
 
-def create_registry(storage: RegistryStorage, signer: TokenSigner, credentials: Credentials, *, service: str) -> Starlette:
+def create_registry(
+    storage: RegistryStorage,
+    signer: TokenSigner,
+    credentials: Credentials,
+    *,
+    service: str,
+    admit: Callable[[Request], None] = lambda _: None,
+) -> Starlette:
     """The registry under `/v2` and its token endpoint at `/token`. The caller closes the storage when the app has stopped.
 
-    `service` is the registry's name for itself, and the audience of its tokens. Uploads are known to this app alone: one
+    `service` is the registry's name for itself, and the audience of its tokens. `admit` is asked before a credential is looked
+    at, and refuses by raising a RegistryError. Uploads are known to this app alone: one
     process, and one app in it, serves a storage.
     """
     guard = Guard(signer, service)
     blobs = BlobRoutes(storage, guard)
     uploads = UploadRoutes(storage, guard, Uploads(storage.scratch))
     manifests = ManifestRoutes(storage, guard)
-    token = TokenRoute(signer, credentials, service)
+    token = TokenRoute(signer, credentials, service, admit)
 
     async def ping(request: Request) -> Response:
         guard.identify(request)

@@ -128,6 +128,12 @@ class DeniedError(RegistryError):
     status, code = 403, "DENIED"
 
 
+class TooManyRequestsError(RegistryError):
+    """Too many calls; `Retry-After` says when to come back."""
+
+    status, code = 429, "TOOMANYREQUESTS"
+
+
 class StorageFullError(RegistryError):
     """The disk is full, or its quota is used up."""
 

@@ -1,6 +1,7 @@
 """`GET /token`: a username and a password become a token (distribution's token authentication specification)."""
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -19,12 +20,14 @@ class TokenRoute:
     signer: TokenSigner
     credentials: Credentials
     service: str
+    admit: Callable[[Request], None] = lambda _: None
 
     async def get(self, request: Request) -> Response:
         """A token with as much of the asked scopes as the credential allows, be that nothing."""
         service = request.query_params.get("service", self.service)
         if service != self.service:  # before the credential is asked for, which it may consume
             raise QueryInvalidError(f"this endpoint has no tokens for the service {service!r}, only for {self.service!r}")
+        self.admit(request)
         username, password = _read_basic(request)
         request.state.subject = username
         scopes = read_scopes(request.query_params.getlist("scope"))

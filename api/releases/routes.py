@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.access import Admin, Key, State
+from api.access import EditorOfApp, Key, State, Viewer
 from api.contract.base import Page
 from api.contract.resources import Release, ReleaseCreate
 from api.db.idempotency import once
@@ -15,15 +15,14 @@ router = APIRouter(prefix="/v1/releases", tags=["releases"])
 
 
 @router.post("", status_code=201)
-async def create_release(body: ReleaseCreate, ims: State, actor: Admin, key: Key) -> Release:
+async def create_release(body: ReleaseCreate, caller: EditorOfApp, key: Key) -> Release:
     """Release an app: check it as a whole, and build what isn't built yet."""
-    return await ims.db.write(actor, lambda tx: once(tx, key, body, Release, lambda: service.create(tx, body)))
+    return await caller.write(lambda tx: once(tx, key, body, Release, lambda: service.create(tx, body)))
 
 
 @router.get("")
 async def list_releases(
-    ims: State,
-    _: Admin,
+    caller: Viewer,
     limit: Limit = 100,
     after: After = None,
     app: str | None = None,
@@ -31,24 +30,26 @@ async def list_releases(
     order: Order = "asc",
 ) -> Page[Release]:
     """Page through the releases, of one app or of all."""
-    return await ims.db.read(
+    return await caller.read(
         service.list_releases, limit=limit, after=after, app=app, number=number, newest_first=order == "desc"
     )
 
 
 @router.get("/{release}")
-async def get_release(release: str, ims: State, _: Admin, wait: Wait = 0) -> Release:
+async def get_release(release: str, ims: State, caller: Viewer, wait: Wait = 0) -> Release:
     """One release; with `wait`, held back until it is built or has failed."""
     return await long_poll(
         ims.db.doorbell,
         service.topic(release),
-        lambda: ims.db.read(service.get, release),
+        lambda: caller.read(service.get, release),
         lambda found: found.status != "building",
         wait,
     )
 
 
 @router.delete("/{release}", status_code=204)
-async def delete_release(release: str, ims: State, actor: Admin, force: Force = False) -> None:
+async def delete_release(release: str, caller: EditorOfApp, force: Force = False) -> None:
     """Take a release that no install runs out of the lists."""
-    await ims.db.write(actor, service.delete, release, force=force)
+    if force:
+        caller.must("administer", "app")
+    await caller.write(service.delete, release, force=force)

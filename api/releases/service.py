@@ -84,7 +84,7 @@ def _build(tx: Read, link: ReleaseBuildRow, build: BuildRow, waiting_for: str) -
 def find(tx: Read, release: str, *, field: str | None = None) -> ReleaseRow:
     """The release with this id. Raises NotFoundError, or InvalidError on `field` if the id came in a body."""
     row = tx.session.get(ReleaseRow, release)
-    if row is None or row.deleted_at is not None:
+    if row is None or row.deleted_at is not None or not tx.scope.holds(app_id=row.app_id, install_id=None):
         if field:
             raise InvalidError.at(field, f"there is no release {release!r}", "Give the id of a release that exists.")
         raise NotFoundError(f"there is no release {release!r}")
@@ -100,7 +100,7 @@ def list_releases(
     tx: Read, *, limit: int, after: str | None, app: str | None, number: int | None, newest_first: bool
 ) -> Page[Release]:
     """One page of releases."""
-    query = select(ReleaseRow).where(col(ReleaseRow.deleted_at).is_(None))
+    query = tx.scope.narrow(select(ReleaseRow).where(col(ReleaseRow.deleted_at).is_(None)), app=ReleaseRow.app_id)
     if app:
         query = query.where(ReleaseRow.app_id == apps.find(tx, app).id)
     if number is not None:

@@ -4,7 +4,7 @@ import asyncio
 
 from fastapi import APIRouter, Response
 
-from api.access import Admin, Key, State
+from api.access import Admin, Editor, Key, State, Viewer, ViewerOfAll
 from api.contract.base import Page
 from api.contract.secrets import Rotation, Secret, SecretCreate, SecretUpdate
 from api.db.idempotency import once
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/secrets", tags=["secrets"])
 
 @router.post("", status_code=201)
 async def create_secret(
-    body: SecretCreate, ims: State, actor: Admin, key: Key, response: Response, dry_run: DryRun = False
+    body: SecretCreate, ims: State, caller: Editor, key: Key, response: Response, dry_run: DryRun = False
 ) -> Secret:
     """Make a named secret."""
 
@@ -28,22 +28,22 @@ async def create_secret(
 
     if dry_run:
         response.status_code = 200
-        return await ims.db.rehearse(actor, change)
-    secret = await ims.db.write(actor, change)
+        return await caller.rehearse(change)
+    secret = await caller.write(change)
     set_etag(response, secret.version)
     return secret
 
 
 @router.get("")
-async def list_secrets(ims: State, _: Admin, limit: Limit = 100, after: After = None) -> Page[Secret]:
+async def list_secrets(caller: Viewer, limit: Limit = 100, after: After = None) -> Page[Secret]:
     """Page through the secrets, without their values."""
-    return await ims.db.read(service.list_secrets, limit=limit, after=after)
+    return await caller.read(service.list_secrets, limit=limit, after=after)
 
 
 @router.get("/rotation")
-async def get_rotation(ims: State, _: Admin) -> Rotation:
+async def get_rotation(caller: ViewerOfAll) -> Rotation:
     """How far the last rotation of the data key is."""
-    return await ims.db.read(rotation.state)
+    return await caller.read(rotation.state)
 
 
 @router.post("/rotation")
@@ -60,9 +60,9 @@ async def step_rotation(ims: State, actor: Admin) -> Rotation:
 
 
 @router.get("/{secret}")
-async def get_secret(secret: str, ims: State, _: Admin, response: Response) -> Secret:
+async def get_secret(secret: str, caller: Viewer, response: Response) -> Secret:
     """One secret, by id or name, without its value."""
-    found = await ims.db.read(lambda tx: service.public(tx, service.find(tx, secret)))
+    found = await caller.read(lambda tx: service.public(tx, service.find(tx, secret)))
     set_etag(response, found.version)
     return found
 
@@ -72,7 +72,7 @@ async def update_secret(
     secret: str,
     body: SecretUpdate,
     ims: State,
-    actor: Admin,
+    caller: Editor,
     expected: IfMatch,
     response: Response,
     dry_run: DryRun = False,
@@ -83,12 +83,12 @@ async def update_secret(
         check_version(expected, service.find(tx, secret).version)
         return service.update(tx, ims.vault, secret, body)
 
-    found = await (ims.db.rehearse(actor, change) if dry_run else ims.db.write(actor, change))
+    found = await (caller.rehearse(change) if dry_run else caller.write(change))
     set_etag(response, found.version)
     return found
 
 
 @router.delete("/{secret}", status_code=204)
-async def delete_secret(secret: str, ims: State, actor: Admin) -> None:
+async def delete_secret(secret: str, caller: Editor) -> None:
     """Delete a secret that nothing uses."""
-    await ims.db.write(actor, service.delete, secret)
+    await caller.write(service.delete, secret)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from api.apps import service as apps
 from api.apps.models import AppRow
@@ -10,7 +11,15 @@ from api.components.graph import secret_fields
 from api.components.models import ComponentConfigRow, ComponentRow
 from api.contract.base import Page
 from api.contract.components import ComponentConfig
-from api.contract.problems import ConflictError, FieldProblem, InUseError, InvalidError, NameTakenError, NotFoundError
+from api.contract.problems import (
+    ConflictError,
+    FieldProblem,
+    ForbiddenError,
+    InUseError,
+    InvalidError,
+    NameTakenError,
+    NotFoundError,
+)
 from api.contract.secrets import Secret, SecretCreate, SecretUpdate, SecretUse
 from api.db.pages import page
 from api.db.transaction import Read, Write
@@ -23,16 +32,24 @@ from api.secrets.vault import Vault
 
 def find(tx: Read, secret: str) -> SecretRow:
     """The secret with this id or name. Raises NotFoundError, or ConflictError if several scopes have one of this name."""
-    query = select(SecretRow).where(
-        col(SecretRow.deleted_at).is_(None), (col(SecretRow.id) == secret) | (col(SecretRow.name) == secret)
-    )
-    rows = tx.all(query)
+    rows = tx.all(_visible(tx).where((col(SecretRow.id) == secret) | (col(SecretRow.name) == secret)))
     if not rows:
         raise NotFoundError(f"there is no secret {secret!r}")
     if len(rows) > 1:
         ids = ", ".join(f"{row.id} ({row.scope})" for row in rows)
         raise ConflictError(f"there are several secrets named {secret!r}: {ids}", remedy="Give the id of one of them.")
     return rows[0]
+
+
+def _visible(tx: Read) -> SelectOfScalar[SecretRow]:
+    """The secrets in the caller's scope. An app's aren't in the scope of an install, nor those of the IMS in an app's."""
+    query = select(SecretRow).where(col(SecretRow.deleted_at).is_(None))
+    if tx.scope.install_id is not None:
+        return query.where(SecretRow.scope == tx.scope.install_id)
+    if tx.scope.app_id is not None:
+        of_app = select(InstallRow.id).where(InstallRow.app_id == tx.scope.app_id)
+        return query.where((col(SecretRow.scope) == tx.scope.app_id) | col(SecretRow.scope).in_(of_app))
+    return query
 
 
 def create(tx: Write, vault: Vault, body: SecretCreate) -> Secret:
@@ -63,7 +80,13 @@ def _scope(tx: Read, body: SecretCreate) -> str:
         raise InvalidError.at("install_id", "a secret is for an app or for an install, not for both", "Leave one of them out.")
     if body.install_id:
         return installs.find(tx, body.install_id, field="install_id").id
-    return apps.find(tx, body.app_id, field="app_id").id if body.app_id else ALL
+    app_id = apps.find(tx, body.app_id, field="app_id").id if body.app_id else None
+    if not tx.scope.covers(app_id=app_id, install_id=None):
+        whose = "the app" if app_id else "every app"
+        raise ForbiddenError(
+            f"a secret of {whose} is about more than the token's scope", remedy="Make one for what the token's scope is."
+        )
+    return app_id or ALL
 
 
 def update(tx: Write, vault: Vault, secret: str, body: SecretUpdate) -> Secret:
@@ -83,8 +106,7 @@ def update(tx: Write, vault: Vault, secret: str, body: SecretUpdate) -> Secret:
 def list_secrets(tx: Read, *, limit: int, after: str | None) -> Page[Secret]:
     """One page of secrets, with who uses them."""
     uses = list(_uses(tx))
-    query = select(SecretRow).where(col(SecretRow.deleted_at).is_(None))
-    return page(tx, query, col(SecretRow.id), lambda row: _public(row, uses), limit=limit, after=after)
+    return page(tx, _visible(tx), col(SecretRow.id), lambda row: _public(row, uses), limit=limit, after=after)
 
 
 def delete(tx: Write, secret: str) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.access import Admin, State
+from api.access import Viewer
 from api.contract.base import Page
 from api.contract.statistics import InstallStats, JobRun
 from api.http import After, Limit, Order
@@ -16,22 +16,21 @@ router = APIRouter(prefix="/v1/installs/{install}", tags=["installs"])
 @router.get("/history")
 async def list_job_runs(
     install: str,
-    ims: State,
-    _: Admin,
+    caller: Viewer,
     limit: Limit = 100,
     after: After = None,
     component: Annotated[str | None, Query(description="Only of this component.")] = None,
     order: Order = "asc",
 ) -> Page[JobRun]:
     """Page through an install's jobs with their outcomes and durations. A deleted install is found by its id."""
-    return await ims.db.read(
+    return await caller.read(
         service.job_runs, install, limit=limit, after=after, component=component, newest_first=order == "desc"
     )
 
 
 @router.get("/stats")
 async def get_install_stats(
-    install: str, ims: State, _: Admin, last: Annotated[int, Query(ge=1, le=200, description="How many deploys.")] = 20
+    install: str, caller: Viewer, last: Annotated[int, Query(ge=1, le=200, description="How many deploys.")] = 20
 ) -> InstallStats:
     """Success rates and durations of an install's newest deploys, and of each component in them."""
-    return await ims.db.read(service.install_stats, install, last=last)
+    return await caller.read(service.install_stats, install, last=last)

@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 
 from api.access import Admin, State
+from api.contract.access import Token, TokenCreate, TokenCreated
 from api.contract.base import Page
-from api.contract.resources import Token, TokenCreate, TokenCreated
 from api.http import After, Limit
 from api.tokens import service
 

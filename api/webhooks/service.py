@@ -4,15 +4,17 @@ from datetime import timedelta
 
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import update as sql_update
-from sqlmodel import col, select
+from sqlmodel import col, func, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from api.contract.base import Json, Page
-from api.contract.problems import ConflictError, FieldProblem, NameTakenError, NotFoundError
+from api.contract.problems import ConflictError, FieldProblem, ForbiddenError, NameTakenError, NotFoundError
 from api.contract.webhooks import Delivery, Webhook, WebhookCreate, WebhookUpdate, WebhookWithSecret
 from api.db.pages import page
 from api.db.transaction import Read, Write
 from api.events import service as events
 from api.events.filters import EventFilter, app_of, install_of
+from api.installs.models import InstallRow
 from api.secrets.vault import Vault
 from api.webhooks.models import DeliveryRow, WebhookRow
 from api.webhooks.signing import new_secret
@@ -23,10 +25,18 @@ TOPIC = "webhooks"
 
 def find(tx: Read, webhook: str) -> WebhookRow:
     """The webhook with this id or name. Raises NotFoundError."""
-    row = tx.first(select(WebhookRow).where((col(WebhookRow.id) == webhook) | (col(WebhookRow.name) == webhook)))
+    row = tx.first(_visible(tx).where((col(WebhookRow.id) == webhook) | (col(WebhookRow.name) == webhook)))
     if row is None:
         raise NotFoundError(f"there is no webhook {webhook!r}")
     return row
+
+
+def _visible(tx: Read) -> SelectOfScalar[WebhookRow]:
+    """The webhooks in the caller's scope. Those of an app aren't in the scope of an install: they tell of others, too."""
+    app = func.coalesce(
+        WebhookRow.app_id, select(InstallRow.app_id).where(InstallRow.id == WebhookRow.install_id).scalar_subquery()
+    )
+    return tx.scope.narrow(select(WebhookRow), app=app, install=WebhookRow.install_id)
 
 
 def wanted(row: WebhookRow) -> EventFilter:
@@ -75,11 +85,18 @@ def create(tx: Write, vault: Vault, body: WebhookCreate) -> WebhookWithSecret:
 
 
 def _settings(tx: Read, body: WebhookUpdate) -> dict[str, Json]:
+    app_id = app_of(tx, body.app_id) if body.app_id else None
+    install_id = install_of(tx, body.install_id) if body.install_id else None
+    if not tx.scope.covers(app_id=app_id, install_id=install_id):
+        raise ForbiddenError(
+            "the webhook would tell of more than is in the token's scope",
+            remedy="Narrow it with `app_id` or `install_id` to what the token's scope is.",
+        )
     return {
         "url": body.url,
         "events": list(dict.fromkeys(body.events)),
-        "app_id": app_of(tx, body.app_id) if body.app_id else None,
-        "install_id": install_of(tx, body.install_id) if body.install_id else None,
+        "app_id": app_id,
+        "install_id": install_id,
         "enabled": body.enabled,
         "description": body.description,
     }
@@ -140,7 +157,7 @@ def delete(tx: Write, webhook: str) -> None:
 
 def list_webhooks(tx: Read, *, limit: int, after: str | None) -> Page[Webhook]:
     """One page of webhooks."""
-    return page(tx, select(WebhookRow), col(WebhookRow.id), public, limit=limit, after=after)
+    return page(tx, _visible(tx), col(WebhookRow.id), public, limit=limit, after=after)
 
 
 def show_delivery(row: DeliveryRow) -> Delivery:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from registry_server import serve
 from starlette.applications import Starlette
@@ -25,14 +26,17 @@ from api.contract.agents import (
     JobPayload,
     Lease,
     LeaseRequest,
+    RotateKeyRequest,
     SignInRequest,
     SignInResponse,
+    rotate_key_message,
     sign_in_message,
 )
 from api.contract.base import AgentKind
 from api.contract.health import Health
 from api.contract.problems import (
     PROBLEM_MEDIA_TYPE,
+    AgentRevokedError,
     AttemptClosedError,
     InvalidError,
     ProblemError,
@@ -86,6 +90,9 @@ class AgentProtocolServer:
     sign_ins: int = 0
     leases: int = 0
     down: bool = False
+    revoked: bool = False
+    lose_rotation: str = ""
+    """`request` or `answer`: what of a key rotation gets lost."""
     refuse_results: bool = False
     public_key: str | None = None
     url: str = ""
@@ -114,6 +121,11 @@ class AgentProtocolServer:
         """Wait until something that an agent does makes `condition` true."""
         async with asyncio.timeout(60), self._moved:
             await self._moved.wait_for(condition)
+
+    def revoke(self) -> None:
+        """End the agent's access, as the IMS does: its next call is refused."""
+        self.revoked = True
+        self._access_token = None
 
     def forget_sign_ins(self) -> None:
         """Let all access tokens expire."""
@@ -146,16 +158,33 @@ class AgentProtocolServer:
 
     async def sign_in(self, request: Request) -> Response:
         body = SignInRequest.model_validate_json(await request.body())
+        if self.revoked:
+            raise AgentRevokedError("the agent was revoked")
         assert self.public_key
         assert body.nonce not in self._nonces
         self._nonces.add(body.nonce)
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(self.public_key))
-        key.verify(
-            base64.b64decode(body.signature), sign_in_message(body.agent_id, body.timestamp, body.nonce, body.sealing_key)
-        )
+        try:
+            key.verify(
+                base64.b64decode(body.signature), sign_in_message(body.agent_id, body.timestamp, body.nonce, body.sealing_key)
+            )
+        except InvalidSignature:
+            raise UnauthorizedError("the signature isn't that of the agent's key") from None
         self.sign_ins += 1
         self._access_token = f"exca_{self.sign_ins}"
         return _json(SignInResponse(access_token=self._access_token, expires_in=900))
+
+    async def rotate_key(self, request: Request) -> Response:
+        body = RotateKeyRequest.model_validate_json(await request.body())
+        assert self.public_key
+        message = rotate_key_message("agt_1", body.public_key, body.timestamp, body.nonce)
+        for public, signature in ((self.public_key, body.old_signature), (body.public_key, body.new_signature)):
+            Ed25519PublicKey.from_public_bytes(base64.b64decode(public)).verify(base64.b64decode(signature), message)
+        if self.lose_rotation != "request":
+            self.public_key = body.public_key
+        if self.lose_rotation:
+            raise _BusyError("lost for the test")
+        return Response(status_code=204)
 
     async def lease(self, request: Request) -> Response:
         body = LeaseRequest.model_validate_json(await request.body())
@@ -259,6 +288,7 @@ class AgentProtocolServer:
             routes=[
                 Route("/v1/agent/enroll", guarded(self.enroll, signed_in=False), methods=["POST"]),
                 Route("/v1/agent/session", guarded(self.sign_in, signed_in=False), methods=["POST"]),
+                Route("/v1/agent/rotate-key", guarded(self.rotate_key), methods=["POST"]),
                 Route("/v1/agent/lease", guarded(self.lease), methods=["POST"]),
                 Route("/v1/agent/jobs/{job}/heartbeat", guarded(self.heartbeat), methods=["POST"]),
                 Route("/v1/agent/jobs/{job}/logs/{seq:int}", guarded(self.put_log), methods=["PUT"]),

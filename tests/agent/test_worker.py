@@ -18,7 +18,7 @@ from agent.job import JobContext
 from agent.journal import Journal, JournalEntry
 from agent.report import Office
 from agent.session import Session
-from agent.worker import Limits, Worker
+from agent.worker import Limits, RevokedError, Worker
 from api.client import ImsClient
 from api.contract.agents import ApplyResult, Finish, JobPayload, JobResult, RegistryAccess, SyncJob, SyncResult, TerraformJob
 from api.contract.base import Failure
@@ -231,6 +231,18 @@ async def test_an_expired_token_is_renewed_by_signing_in_again(agent: Agent, ims
         second = await ims.offer(SYNC)
         await ims.until(lambda: second.finish is not None)
     assert ims.sign_ins >= 2
+
+
+async def test_a_revoked_agent_stops_its_jobs_at_the_next_heartbeat_and_ends(agent: Agent, ims: AgentProtocolServer) -> None:
+    running = await agent.start(until_cancelled, limits=Limits(poll=5, stop=600))
+    job = await ims.offer(APPLY)
+    await ims.until(lambda: job.heartbeats > 0)
+    ims.revoke()
+    async with asyncio.timeout(5):
+        with pytest.raises(RevokedError):
+            await running.task
+    assert running.executor.at_once == 0
+    assert job.finish is None, "nobody would take the report"
 
 
 async def test_a_report_waits_until_the_ims_is_back(agent: Agent, ims: AgentProtocolServer) -> None:

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from api.cli import exclave
 from api.configuration import KEYS, load, shown
-from api.settings import Settings
+from api.settings import LoginRule, Rate, Settings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 
@@ -56,7 +56,7 @@ def test_the_file_is_the_flags_then_the_variables_then_the_one_in_the_data_folde
         ({"EXCLAVE_PUBLIC_URL": "ims"}, "EXCLAVE_PUBLIC_URL: 'ims': not an address; write it like https://ims.example.com"),
         ({"EXCLAVE_DATABASE": "mysql://u:canary@h/d"}, "EXCLAVE_DATABASE: 'mysql://u:********@h/d': must be `sqlite` or"),
         ({"EXCLAVE_TRUSTED_PROXIES": "10.0.0.1/8"}, "10.0.0.1/8"),
-        ({"EXCLAVE_OIDC__ROLES": "admins"}, "EXCLAVE_OIDC__ROLES: 'admins' isn't a JSON object"),
+        ({"EXCLAVE_OIDC__RULES": "admins"}, "EXCLAVE_OIDC__RULES: 'admins' isn't JSON"),
         ({"EXCLAVE_OIDC__ISSUER": "https://i"}, "oidc.client_id: Field required: set it as EXCLAVE_OIDC__CLIENT_ID"),
         ({"EXCLAVE_INTERVALS__LEASE": "9", "EXCLAVE_INTERVALS__HEARTBEAT": "9"}, "must be shorter than intervals.lease (9 s)"),
         ({"EXCLAVE_BODY_LIMIT": "much"}, "EXCLAVE_BODY_LIMIT: 'much': could not parse value and unit"),
@@ -98,7 +98,8 @@ def test_lists_groups_and_sizes_are_read_from_the_environment_and_from_the_file(
     file = write(
         tmp_path,
         'trusted_proxies = ["10.0.0.0/8"]\nbody_limit = "2MiB"\n'
-        '[oidc]\nissuer = "https://id"\nclient_id = "x"\n[oidc.roles]\n"ops.team" = "admin"\n',
+        '[oidc]\nissuer = "https://id"\nclient_id = "x"\n'
+        '[[oidc.rules]]\nclaim = "groups"\nvalue = "ops.team"\nrole = "admin"\n',
     )
     by_file = load(config=file, env={}, flags={}).settings
     env = {
@@ -106,7 +107,7 @@ def test_lists_groups_and_sizes_are_read_from_the_environment_and_from_the_file(
         "EXCLAVE_BODY_LIMIT": "2MiB",
         "EXCLAVE_OIDC__ISSUER": "https://id",
         "EXCLAVE_OIDC__CLIENT_ID": "x",
-        "EXCLAVE_OIDC__ROLES": '{"ops.team": "admin"}',
+        "EXCLAVE_OIDC__RULES": '[{"claim": "groups", "value": "ops.team", "role": "admin"}]',
     }
     assert by_file is not None
     assert by_file == load(config=None, env=env, flags={}).settings
@@ -137,12 +138,13 @@ def test_no_secret_is_shown() -> None:
         "EXCLAVE_DATABASE": "postgresql://ims:canary@db/ims?password=canary&sslmode=require",
         "EXCLAVE_OIDC__ISSUER": "https://id",
         "EXCLAVE_OIDC__CLIENT_ID": "x",
+        "EXCLAVE_OIDC__RULES": "[]",
         "EXCLAVE_OIDC__CLIENT_SECRET": "canary",
         "EXCLAVE_OTEL_ENDPOINT": "https://u:canary@otel",
     }
-    for wrong in ({}, {"EXCLAVE_OIDC__CLIENT_SECRET_FILE": "/x"}, {"EXCLAVE_OIDC__ROLES": "{1}"}):
+    for wrong in ({}, {"EXCLAVE_OIDC__CLIENT_SECRET_FILE": "/x"}, {"EXCLAVE_OIDC__RULES": "{1}"}):
         for command in (["check"], ["show"], ["show", "--json"]):
-            result = config(*command, **env, **wrong)
+            result = config(*command, **(env | wrong))
             assert "canary" not in result.output
             assert result.exit_code == bool(wrong)
     shown_as_json = json.loads(config("show", "--json", **env).stdout)["settings"]
@@ -154,8 +156,35 @@ def test_no_secret_is_shown() -> None:
 
 
 def test_settings_never_show_a_secret_in_their_own_text() -> None:
-    env = {"EXCLAVE_OIDC__ISSUER": "https://i", "EXCLAVE_OIDC__CLIENT_ID": "x", "EXCLAVE_OIDC__CLIENT_SECRET": "canary"}
-    assert "canary" not in repr(load(config=None, env=env, flags={}).settings)
+    env = {
+        "EXCLAVE_OIDC__ISSUER": "https://i",
+        "EXCLAVE_OIDC__CLIENT_ID": "x",
+        "EXCLAVE_OIDC__RULES": "[]",
+        "EXCLAVE_OIDC__CLIENT_SECRET": "canary",
+    }
+    settings = load(config=None, env=env, flags={}).settings
+    assert settings is not None
+    assert "canary" not in repr(settings)
+
+
+def test_the_limits_of_a_door_keep_what_isnt_set(tmp_path: Path) -> None:
+    file = write(tmp_path, "[rate_limits.login]\nburst = 5\n")
+    settings = load(config=file, env={"EXCLAVE_RATE_LIMITS__ENROLL__PER_MINUTE": "2.5"}, flags={}).settings
+    assert settings is not None
+    assert settings.rate_limits.login == Rate(5, 30)
+    assert settings.rate_limits.enroll == Rate(20, 2.5)
+
+
+def test_a_rule_that_cannot_be_is_refused_with_where_it_stands(tmp_path: Path) -> None:
+    rules = '[oidc]\nissuer = "https://id/"\nclient_id = "x"\n[[oidc.rules]]\nclaim = "groups"\nvalue = "ops"\nrole = "root"\n'
+    file = write(tmp_path, rules)
+    (problem,) = load(config=file, env={}, flags={}).problems
+    assert f"{file}:oidc.rules" in problem
+    right = load(config=write(tmp_path, rules.replace("root", "admin")), env={}, flags={}).settings
+    assert right is not None
+    assert right.oidc is not None
+    assert right.oidc.issuer == "https://id/", "some providers' issuers end with a slash, and it counts"
+    assert right.oidc.rules == (LoginRule("groups", "ops", "admin"),)
 
 
 def reference_rows() -> list[str]:

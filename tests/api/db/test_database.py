@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import select
 
-from api.contract.resources import TokenCreate
+from api.contract.access import TokenCreate
 from api.db.database import Database
 from api.db.doorbell import Doorbell
 from api.db.schema import open_database

@@ -1,0 +1,233 @@
+"""People log in with OpenID Connect; programs with the device flow.
+
+The provider here is a fake, over real HTTP with real RS256 keys, written from OpenID Connect Core 1.0 and Discovery 1.0.
+"""
+
+import asyncio
+import base64
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+import uvicorn
+from ims_driver import Body, Ims
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from api.settings import LoginRule, Oidc
+
+pytestmark = pytest.mark.anyio
+
+RULES = (LoginRule("groups", "ops", "deployer"), LoginRule("email", "ann@vendor.example", "viewer"))
+
+
+@dataclass
+class FakeProvider:
+    """An OpenID provider that lets everybody in as the person that the test sets."""
+
+    claims: Body = field(default_factory=lambda: {"sub": "s1", "email": "ann@vendor.example", "email_verified": True})
+    spoil: Callable[[Body], Body] = lambda claims: claims
+    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "k1"}))
+    signing_key: RSAKey | None = None
+    url: str = ""
+    asked: dict[str, str] = field(default_factory=dict)
+    now: Callable[[], float] = time.time
+
+    async def discovery(self, _: Request) -> JSONResponse:
+        pages = {name: f"{self.url}/{name}" for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
+        return JSONResponse({"issuer": self.url, **pages})
+
+    async def jwks(self, _: Request) -> JSONResponse:
+        return JSONResponse({"keys": [self.key.as_dict(private=False)]})
+
+    async def token(self, request: Request) -> JSONResponse:
+        form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).decode().rstrip("=")
+        good = (form["code"], challenge, form["client_secret"], form["redirect_uri"])
+        if good != ("code-1", self.asked["code_challenge"], "hush", self.asked["redirect_uri"]):
+            return JSONResponse({"error": "invalid_grant"}, 400)
+        now = int(self.now())
+        claims = {"iss": self.url, "aud": "exclave", "iat": now, "exp": now + 300, "nonce": self.asked["nonce"], **self.claims}
+        signed = jwt.encode({"alg": "RS256", "kid": "k1"}, self.spoil(claims), self.signing_key or self.key)
+        return JSONResponse({"access_token": "unused", "token_type": "Bearer", "id_token": signed})
+
+    def authorize(self, url: str) -> str:
+        """What the provider's own page does once the person has signed in: the code and the state to send back."""
+        self.asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        assert self.asked["response_type"] == "code"
+        assert self.asked["code_challenge_method"] == "S256"
+        return f"/login/callback?code=code-1&state={self.asked['state']}"
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[FakeProvider]:
+    fake = FakeProvider()
+    routes = [
+        Route("/.well-known/openid-configuration", fake.discovery),
+        Route("/jwks_uri", fake.jwks),
+        Route("/token_endpoint", fake.token, methods=["POST"]),
+    ]
+    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=0, log_level="warning", lifespan="off"))
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    fake.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    yield fake
+    server.should_exit = True
+    await task
+
+
+@pytest.fixture
+def vendor(ims: Ims, provider: FakeProvider) -> Ims:
+    """An IMS whose people log in with the provider."""
+    provider.now = lambda: ims.clock().timestamp()
+    oidc = Oidc(issuer=provider.url, client_id="exclave", client_secret=SecretStr("hush"), rules=RULES)
+    ims.app.state.ims = replace(ims.state, settings=replace(ims.state.settings, oidc=oidc))
+    return ims
+
+
+async def log_in(ims: Ims, provider: FakeProvider, page: str = "") -> httpx.Response:
+    """What a browser goes through; the answer to the callback."""
+    begun = await ims.http.get("/login", params={"next": page} if page else {})
+    assert begun.status_code == 303, begun.text
+    return await ims.http.get(provider.authorize(begun.headers["location"]))
+
+
+async def test_a_person_logs_in_and_is_what_the_first_rule_says(vendor: Ims, provider: FakeProvider) -> None:
+    provider.claims["groups"] = ["dev", "ops"]
+    answer = await log_in(vendor, provider)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login/done")
+    cookie = next(one for one in answer.headers.get_list("set-cookie") if one.startswith("exclave-session="))
+    assert {"HttpOnly", "SameSite=lax", "Path=/"} <= set(cookie.split("; "))
+    assert "ann@vendor.example" in (await vendor.http.get("/login/done")).text
+    who = (await vendor.http.get("/v1/whoami")).json()
+    assert (who["name"], who["role"], who["scope"]) == ("person:ann@vendor.example", "deployer", "all")
+    vendor.clock.forward(8 * 3600)
+    assert (await vendor.http.get("/v1/whoami")).status_code == 401
+
+
+async def test_whom_no_rule_fits_may_not_enter(vendor: Ims, provider: FakeProvider) -> None:
+    for claims in ({"email": "eve@else.example"}, {"email_verified": False}, {"groups": "opsy"}):
+        provider.claims = {"sub": "s1", "email": "ann@vendor.example", "email_verified": True, **claims}
+        if "groups" in claims:
+            provider.claims["email"] = "x@y"
+        answer = await log_in(vendor, provider)
+        assert (answer.status_code, "no rule of this IMS" in answer.text) == (403, True)
+    assert (await vendor.http.get("/v1/whoami")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "change", [{"nonce": "other"}, {"aud": "another-client"}, {"iss": "https://else.example"}, {"exp": 1}, {"azp": "else"}]
+)
+async def test_an_id_token_that_is_not_for_this_login_is_refused(vendor: Ims, provider: FakeProvider, change: Body) -> None:
+    provider.spoil = lambda claims: {**claims, **change}
+    answer = await log_in(vendor, provider)
+    assert (answer.status_code, "hold" in answer.text) == (401, True)
+
+
+async def test_an_id_token_without_a_nonce_or_of_another_key_is_refused(vendor: Ims, provider: FakeProvider) -> None:
+    provider.spoil = lambda claims: {name: value for name, value in claims.items() if name != "nonce"}
+    assert (await log_in(vendor, provider)).status_code == 401
+    provider.spoil = lambda claims: claims
+    provider.signing_key = RSAKey.generate_key(2048, {"kid": "k1"})
+    assert (await log_in(vendor, provider)).status_code == 401
+
+
+async def test_a_login_belongs_to_the_browser_that_began_it_and_ends_after_ten_minutes(
+    vendor: Ims, provider: FakeProvider
+) -> None:
+    back = provider.authorize((await vendor.http.get("/login")).headers["location"])
+    assert (await vendor.http.get("/login/callback?code=code-1&state=guess")).status_code == 400
+    vendor.clock.forward(601)
+    assert (await vendor.http.get(back)).status_code == 400
+    vendor.http.cookies.clear()
+    assert (await vendor.http.get(back)).status_code == 400
+
+
+async def test_a_login_never_sends_the_browser_elsewhere(vendor: Ims, provider: FakeProvider) -> None:
+    for page in ("https://evil.example", "//evil.example", "/login/../../x", "/login/\\evil"):
+        assert (await log_in(vendor, provider, page)).headers["location"] == "/login/done"
+
+
+async def test_another_site_can_not_use_the_cookie(vendor: Ims, provider: FakeProvider) -> None:
+    await log_in(vendor, provider)
+    for headers in ({}, {"origin": "https://evil.example"}, {"origin": "null"}):
+        assert (await vendor.http.delete("/v1/session", headers=headers)).status_code == 403
+        assert (await vendor.http.post("/login/device", headers=headers)).status_code == 403
+    assert (await vendor.http.delete("/v1/session", headers={"origin": "http://ims.test"})).status_code == 204
+    assert (await vendor.http.get("/v1/whoami")).status_code == 401
+
+
+async def test_over_https_the_cookie_is_bound_to_the_host(vendor: Ims, provider: FakeProvider) -> None:
+    settings = replace(vendor.state.settings, public_url="https://ims.test")
+    vendor.app.state.ims = replace(vendor.state, settings=settings)
+    begun = await vendor.http.get("/login")
+    cookie = begun.headers["set-cookie"]
+    assert cookie.startswith("__Host-exclave-login=")
+    assert {"Secure", "HttpOnly", "Path=/"} <= set(cookie.split("; "))
+
+
+async def test_a_program_logs_in_once_a_person_confirms(vendor: Ims, provider: FakeProvider) -> None:
+    begun = await vendor.ok("POST", "/v1/login/device", token=None)
+    poll = {"device_code": begun["device_code"]}
+    problem = await vendor.refused(400, "POST", "/v1/login/device/token", poll, token=None)
+    assert problem["type"].endswith("authorization_pending")
+    page = begun["verification_uri_complete"].removeprefix("http://ims.test")
+    to_login = await vendor.http.get(page)
+    assert to_login.headers["location"].startswith("/login?next=")
+    begin = await vendor.http.get(to_login.headers["location"])
+    back = await vendor.http.get(provider.authorize(begin.headers["location"]))
+    assert back.headers["location"] == page
+    shown = await vendor.http.get(page)
+    assert begun["user_code"] in shown.text
+    assert "ann@vendor.example" in shown.text
+    assert "<script" not in shown.text
+    assert "default-src 'none'" in shown.headers["content-security-policy"]
+    form = {"user_code": begun["user_code"].lower(), "answer": "confirm"}
+    done = await vendor.http.post("/login/device", data=form, headers={"origin": "http://ims.test"})
+    assert "logged in" in done.text
+    assert (await vendor.http.post("/login/device", data=form, headers={"origin": "http://ims.test"})).status_code == 404
+    vendor.http.cookies.clear()
+    got = await vendor.ok("POST", "/v1/login/device/token", poll, token=None)
+    assert got["whoami"]["role"] == "viewer"
+    await vendor.ok("GET", "/v1/apps", token=got["access_token"])
+    await vendor.refused(403, "POST", "/v1/apps", {"name": "x"}, token=got["access_token"])
+    await vendor.refused(401, "POST", "/v1/login/device/token", poll, token=None)
+    await vendor.ok("DELETE", "/v1/session", token=got["access_token"])
+    await vendor.refused(401, "GET", "/v1/apps", token=got["access_token"])
+    stored = (vendor.data / "exclave.db").read_bytes() + (vendor.data / "exclave.db-wal").read_bytes()
+    for secret in (got["access_token"], begun["device_code"], begun["user_code"].replace("-", "")):
+        assert secret.encode() not in stored
+
+
+async def test_a_denied_or_forgotten_program_gets_nothing(vendor: Ims, provider: FakeProvider) -> None:
+    await log_in(vendor, provider)
+    denied, forgotten = [await vendor.ok("POST", "/v1/login/device", token=None) for _ in range(2)]
+    form = {"user_code": denied["user_code"], "answer": "deny"}
+    await vendor.http.post("/login/device", data=form, headers={"origin": "http://ims.test"})
+    poll = {"device_code": denied["device_code"]}
+    problem = await vendor.refused(400, "POST", "/v1/login/device/token", poll, token=None)
+    assert problem["type"].endswith("access_denied")
+    vendor.clock.forward(600)
+    await vendor.refused(401, "POST", "/v1/login/device/token", {"device_code": forgotten["device_code"]}, token=None)
+
+
+async def test_without_a_provider_there_is_no_login(ims: Ims) -> None:
+    problem = await ims.refused(404, "POST", "/v1/login/device", token=None)
+    assert problem["type"].endswith("login_off")
+
+
+async def test_a_provider_that_is_down_is_told_in_words(vendor: Ims, provider: FakeProvider) -> None:
+    oidc = Oidc(issuer="http://127.0.0.1:9", client_id="exclave", rules=RULES)
+    vendor.app.state.ims = replace(vendor.state, settings=replace(vendor.state.settings, oidc=oidc))
+    answer = await vendor.http.get("/login")
+    assert (answer.status_code, "no usable answer" in answer.text) == (502, True)
