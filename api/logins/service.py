@@ -25,6 +25,8 @@ PREFIX = "excs_"
 
 _DEVICE_SECONDS = 600
 _POLL_SECONDS = 5
+_KEPT_DAYS = 7
+_BATCH = 500
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 """No vowels, so that no code is a word (RFC 8628, section 6.1): 20^8 codes, ten minutes each, behind a rate limit."""
 
@@ -87,6 +89,18 @@ def close_session(tx: Write, session_id: str) -> None:
     if row and row.revoked_at is None:
         row.revoked_at = tx.now
         tx.emit("session.closed", row.id)
+
+
+def ended_long_ago(tx: Read) -> list[SessionRow]:
+    """Some of the sessions whose end is days ago; the history keeps who they were."""
+    return tx.all(select(SessionRow).where(SessionRow.expires_at < tx.now - timedelta(days=_KEPT_DAYS)).limit(_BATCH))
+
+
+def forget(tx: Write) -> None:
+    """Remove some of them, and the programs that they once confirmed."""
+    ids = [row.id for row in ended_long_ago(tx)]
+    tx.session.execute(delete(DeviceLoginRow).where(col(DeviceLoginRow.session_id).in_(ids)))
+    tx.session.execute(delete(SessionRow).where(col(SessionRow.id).in_(ids)))
 
 
 def begin_device(tx: Write, public_url: str) -> DeviceLogin:
