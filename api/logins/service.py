@@ -6,15 +6,19 @@ from datetime import timedelta
 
 from sqlalchemy import delete
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
-from api.contract.access import DeviceLogin, TokenRole
+from api.contract.access import DeviceLogin, Session, TokenRole
+from api.contract.base import Page
 from api.contract.problems import (
     AccessDeniedError,
     AuthorizationPendingError,
     ForbiddenError,
     InvalidError,
+    NotFoundError,
     UnauthorizedError,
 )
+from api.db.pages import page
 from api.db.scope import Scope
 from api.db.transaction import Read, Write
 from api.logins.models import DeviceLoginRow, SessionRow
@@ -89,6 +93,30 @@ def close_session(tx: Write, session_id: str) -> None:
     if row and row.revoked_at is None:
         row.revoked_at = tx.now
         tx.emit("session.closed", row.id)
+
+
+def _open(tx: Read) -> SelectOfScalar[SessionRow]:
+    return select(SessionRow).where(col(SessionRow.revoked_at).is_(None), SessionRow.expires_at > tx.now)
+
+
+def public(row: SessionRow) -> Session:
+    """A row as the API shows it."""
+    hidden = {"subject", "app_id", "install_id", "secret_hash", "revoked_at"}
+    return Session(scope=str(Scope(row.app_id, row.install_id)), **row.model_dump(exclude=hidden))
+
+
+def list_sessions(tx: Read, *, limit: int, after: str | None) -> Page[Session]:
+    """One page of the sessions that haven't ended."""
+    return page(tx, _open(tx), col(SessionRow.id), public, limit=limit, after=after)
+
+
+def revoke(tx: Write, session: str) -> None:
+    """End a session by its id, or all of a person by their name. Raises NotFoundError."""
+    rows = tx.all(_open(tx).where((col(SessionRow.id) == session) | (col(SessionRow.name) == session)))
+    if not rows:
+        raise NotFoundError(f"there is no login {session!r}", remedy="See them: `exclave sessions list`.")
+    for row in rows:
+        close_session(tx, row.id)
 
 
 def ended_long_ago(tx: Read) -> list[SessionRow]:
