@@ -24,6 +24,7 @@ from api.logins import service as logins
 from api.logins.cookies import check_same_origin, cookie
 from api.monitoring.log import note
 from api.tokens import service as tokens
+from api.tokens.secrets import hash_secret
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -153,7 +154,17 @@ async def agent(ims: Annotated[Ims, Depends(get_ims)], credentials: Credentials)
     return caller
 
 
-def idempotency_key(request: Request) -> str | None:
+async def agent_session(ims: Annotated[Ims, Depends(get_ims)], credentials: Credentials) -> AgentCaller:
+    """The agent that calls, without a query if it called before: the transaction checks that it is still signed in."""
+    known = ims.sessions.find(hash_secret(credentials.credentials), ims.db.now()) if credentials else None
+    if known is None:
+        known = await agent(ims, credentials)
+        ims.sessions.remember(known)
+    note(agent_id=known.id)
+    return known
+
+
+async def idempotency_key(request: Request) -> str | None:
     """The Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header), if there is one."""
     return request.headers.get("idempotency-key")
 
@@ -175,5 +186,6 @@ Deployer = Annotated[Caller, Security(Needs("deploy"), scopes=["deploy"])]
 AdminOfInstall = Annotated[Caller, Security(Needs("administer"), scopes=["administer"])]
 Admin = Annotated[str, Security(admin, scopes=["administer", "scope:all"])]
 AgentOf = Annotated[AgentCaller, Security(agent, scopes=["work"])]
+AgentSession = Annotated[AgentCaller, Security(agent_session, scopes=["work"])]
 State = Annotated[Ims, Depends(get_ims)]
 Key = Annotated[str | None, Depends(idempotency_key)]

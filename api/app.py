@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.routing import APIRouter
 
 from api import housekeeping
+from api.agents.fast_path import FastPath
 from api.agents.routes import people as agent_routes
 from api.agents.routes import protocol as agent_protocol
 from api.apps.routes import router as app_routes
@@ -61,6 +62,7 @@ from api.webhooks.sender import Sender
 _log = logging.getLogger(__name__)
 
 ROUTERS: list[APIRouter] = [
+    agent_protocol,  # first, because it is asked most
     app_routes,
     component_routes,
     install_routes,
@@ -71,7 +73,6 @@ ROUTERS: list[APIRouter] = [
     install_action_routes,
     approval_protocol,
     agent_routes,
-    agent_protocol,
     job_routes,
     event_routes,
     token_routes,
@@ -149,6 +150,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     db.committed = metrics.committed
     if settings.otel_endpoint:
         at_end.callback(_tracing()(app, db, settings.otel_endpoint))
+    app.add_middleware(FastPath, ims=app.state.ims)
     app.add_middleware(BodyLimit, largest=settings.body_limit)
     app.add_middleware(Monitoring, metrics=metrics)  # the last one added is the outermost
     install_handlers(app)

@@ -22,7 +22,7 @@ Force = Annotated[bool, Query(description="Delete it although others use it; the
 DryRun = Annotated[bool, Query(description="Check everything, change nothing.")]
 
 
-def if_match(request: Request) -> int | None:
+async def if_match(request: Request) -> int | None:
     """The version that the caller expects, from If-Match; None if it doesn't care."""
     value = request.headers.get("if-match")
     if value is None or value == "*":

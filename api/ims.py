@@ -1,10 +1,11 @@
 """One running IMS: what the routes share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from starlette.requests import HTTPConnection
 
+from api.agents.sessions import KnownSessions
 from api.db.database import Database
 from api.jobs.payloads import Sources
 from api.rate_limits import Limiter
@@ -22,6 +23,7 @@ class Ims:
     vault: Vault
     keys: KeyProvider
     limiter: Limiter
+    sessions: KnownSessions = field(default_factory=KnownSessions)
 
     @property
     def sources(self) -> Sources:
@@ -34,7 +36,7 @@ class Ims:
         return self.settings.data / "logs"
 
 
-def get_ims(connection: HTTPConnection) -> Ims:
-    """The IMS that serves a request."""
+async def get_ims(connection: HTTPConnection) -> Ims:
+    """The IMS that serves a request. A coroutine, as all dependencies are: FastAPI runs a plain function on a thread."""
     ims: Ims = connection.app.state.ims
     return ims

@@ -1,12 +1,13 @@
 """Fills an IMS's database with a vendor that has many installs, each with its agent, before the IMS is started."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import insert
 
 from api.agents.models import AgentRow
+from api.app import utc_now
 from api.apps import service as apps
 from api.builds.models import BuildRow
 from api.components import service as components
@@ -21,6 +22,8 @@ from api.deploys import service as deploys
 from api.events.chain import Chain
 from api.installs.models import InstallRow
 from api.releases.models import ReleaseBuildRow, ReleaseRow
+from api.secrets.keyring import open_vault
+from api.secrets.keys import open_provider
 from api.secrets.vault import Vault
 from api.settings import Settings
 from api.tokens.secrets import hash_secret
@@ -39,8 +42,10 @@ class Seeded:
 async def seed(settings: Settings, *, installs: int, deploys_of: int) -> Seeded:
     """`installs` installs with agents; the first `deploys_of` of them have a deploy of two components under way."""
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    vault = Vault.open(settings.secrets_key_file)
-    db = Database(open_database(settings), clock=lambda: datetime.now(UTC), doorbell=Doorbell(), history=Chain())
+    provider = open_provider(settings.secrets_provider, make=True)
+    driver = open_database(settings)
+    vault = open_vault(driver, provider, utc_now)
+    db = Database(driver, clock=utc_now, doorbell=Doorbell(), history=Chain())
     try:
         made = await db.write("benchmark", _vendor, vault, installs)
         for install, _ in made.installs[:deploys_of]:

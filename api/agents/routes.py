@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
-from api.access import AdminOfInstall, AgentOf, State, Viewer
+from api.access import AdminOfInstall, AgentOf, AgentSession, State, Viewer
 from api.agents import health, service
 from api.contract.agents import (
     LOG_CHUNK_BYTES,
@@ -29,7 +29,7 @@ from api.contract.health import HealthSample
 from api.contract.logs import JOB_LOG_BYTES
 from api.contract.problems import ContentTooLargeError, LogFullError
 from api.http import LARGEST, After, Limit
-from api.jobs import logs, outcomes, queue
+from api.jobs import hot, logs, outcomes, queue
 
 people = APIRouter(prefix="/v1/agents", tags=["agents"])
 protocol = APIRouter(prefix="/v1/agent", tags=["agent protocol"])
@@ -97,39 +97,38 @@ async def rotate_key(body: RotateKeyRequest, ims: State, agent: AgentOf) -> None
 
 
 @protocol.post("/lease", responses={204: {"description": "No job; come back after `Retry-After` seconds."}})
-async def lease(body: LeaseRequest, request: Request, ims: State, agent: AgentOf, response: Response) -> Lease | None:
+async def lease(body: LeaseRequest, request: Request, ims: State, agent: AgentSession, response: Response) -> Lease | None:
     """Get a job, or the attempt that the agent held before it was restarted."""
     db, intervals, actor = ims.db, ims.settings.intervals, f"agent:{agent.id}"
     if body.health:
         await db.write(actor, health.record, agent.id, body.health)
     if body.resume:
         return await db.write(actor, outcomes.resume, agent, body.resume, ims.sources, intervals)
-    holding = body.holding
-    if holding is not None and await db.read(lambda tx: bool(outcomes.unreceived(tx, agent, holding))):
-        await db.write(actor, outcomes.take_back, agent, holding)
     clock = asyncio.get_running_loop().time
     deadline = clock() + min(body.wait_seconds, intervals.long_poll)
+    holding = body.holding
     with db.doorbell.listen(queue.topic(agent.kind, agent.install_id)) as listener:
         while True:
-            if await db.read(lambda tx: queue.next_for(tx, service.still_signed_in(tx, agent)) is not None):
-                if await request.is_disconnected():  # nobody would get the job
-                    break
-                job = await db.write(actor, outcomes.claim, agent, ims.sources, intervals)
-                if job:
-                    return job
-            elif not await listener.wait(deadline - clock()):
-                break
+            job = await db.write_together(hot.load_claims, actor, outcomes.claim, agent, holding, ims.sources, intervals)
+            if job:
+                return job
+            holding = None  # what it lacked is offered again; what it was given since, it has
+            if not await listener.wait(deadline - clock()) or await request.is_disconnected():
+                break  # a job that is claimed now would reach nobody
     response.status_code = 204
     response.headers["Retry-After"] = "1" if db.doorbell.closed else "0"
     return None
 
 
 @protocol.post("/jobs/{job}/heartbeat")
-async def heartbeat(job: str, body: Heartbeat, ims: State, agent: AgentOf) -> HeartbeatAnswer:
+async def heartbeat(job: str, body: Heartbeat, ims: State, agent: AgentSession) -> HeartbeatAnswer:
     """Prolong a lease."""
     if body.health:
         await ims.db.write(f"agent:{agent.id}", health.record, agent.id, body.health)
-    return await ims.db.write(f"agent:{agent.id}", outcomes.heartbeat, agent, job, body.attempt, ims.settings.intervals)
+    intervals = ims.settings.intervals
+    return await ims.db.write_together(
+        hot.load_heartbeats, f"agent:{agent.id}", outcomes.heartbeat, agent, job, body.attempt, intervals
+    )
 
 
 @protocol.put("/jobs/{job}/logs/{seq}", status_code=204)
@@ -155,6 +154,6 @@ async def put_log(
 
 
 @protocol.post("/jobs/{job}/finish", status_code=204)
-async def finish(job: str, body: Finish, ims: State, agent: AgentOf) -> None:
+async def finish(job: str, body: Finish, ims: State, agent: AgentSession) -> None:
     """Report how an attempt ended; the same report again is harmless."""
-    await ims.db.write(f"agent:{agent.id}", outcomes.finish, agent, job, body)
+    await ims.db.write_together(hot.load_reports, f"agent:{agent.id}", outcomes.finish, agent, job, body)

@@ -2,7 +2,7 @@
 
 import base64
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
@@ -57,6 +57,7 @@ class AgentCaller:
     kind: AgentKind
     install_id: str | None
     access_hash: str
+    until: datetime
 
 
 def public(tx: Read, rows: list[AgentRow], intervals: Intervals) -> list[Agent]:
@@ -308,7 +309,7 @@ def authenticate(tx: Read, secret: str) -> AgentCaller:
     row = tx.first(select(AgentRow).where(AgentRow.access_hash == digest))
     if row is None or row.revoked_at is not None or row.access_until is None or row.access_until < tx.now:
         raise UnauthorizedError("the access token isn't known or has expired", remedy="Sign in again.")
-    return AgentCaller(row.id, row.kind, row.install_id, digest)
+    return AgentCaller(row.id, row.kind, row.install_id, digest, row.access_until)
 
 
 def still_signed_in(tx: Read, caller: AgentCaller) -> AgentRow:
@@ -316,10 +317,15 @@ def still_signed_in(tx: Read, caller: AgentCaller) -> AgentRow:
 
     A poll outlives the process that sent it: without this, the poll of a killed agent would take the job of the next one.
     """
-    row = find(tx, caller.id)
-    if row.revoked_at is not None or row.access_hash != caller.access_hash:
+    row = tx.get(AgentRow, caller.id)
+    if row is None or row.revoked_at is not None or row.access_hash != caller.access_hash:
         raise UnauthorizedError("the access token has ended while the request waited", remedy="Sign in again.")
     return row
+
+
+def seen_long_ago(tx: Read, row: AgentRow) -> bool:
+    """Whether it is time to note that an agent was heard of."""
+    return row.last_seen_at is None or tx.now - row.last_seen_at >= _SEEN_STEP
 
 
 def seen_lately(tx: Read, agent_id: str) -> bool:

@@ -5,6 +5,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,11 +119,20 @@ def up_command(
     if url_file:
         url_file.unlink(missing_ok=True)  # an earlier server's URL
     try:
-        with listener:
-            asyncio.run(serve(settings, listener, ready=ready))
+        with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(settings, listener, ready=ready))
     except UnusableDataError as error:
         raise click.ClickException(str(error)) from None
     click.echo("The IMS has stopped.")
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop, which serves half as much again, where there is one for the platform."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def _write_url(file: Path, url: str) -> None:

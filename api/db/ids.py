@@ -1,5 +1,6 @@
 """Ids: a prefix that says what it is, then a ULID, so that ids sort by the time they were made."""
 
+import random
 import secrets
 import threading
 from datetime import datetime
@@ -12,11 +13,12 @@ class IdMaker:
 
     def __init__(self) -> None:
         self._last = 0
+        self._random = random.Random(secrets.randbits(128))  # noqa: S311 - an id is no secret; the system's would cost more
         self._lock = threading.Lock()
 
     def new(self, prefix: str, now: datetime) -> str:
         """`prefix_` and 26 characters: 48 bits of Unix milliseconds, 80 bits that are random or one more than the last."""
-        fresh = (int(now.timestamp() * 1000) << 80) | secrets.randbits(80)
+        fresh = (int(now.timestamp() * 1000) << 80) | self._random.getrandbits(80)
         with self._lock:
             if fresh <= self._last:
                 fresh = self._last + 1

@@ -1,9 +1,9 @@
 """What a service function gets: a session, the time, ids, and the two things that happen with a commit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 from sqlmodel import Session
@@ -22,6 +22,30 @@ class Read:
     session: Session
     now: datetime
     scope: Scope = field(default=EVERYTHING, kw_only=True)
+
+    def get(self, of: type[R], key: Any) -> R | None:
+        """One row by its primary key, or None. What this transaction has looked up or been given (`keep`) needs no query.
+
+        For rows that are changed through the session only: a statement that deletes or updates many isn't seen.
+        """
+        memo = self.memo
+        if (of, key) not in memo:
+            memo[of, key] = self.session.get(of, key)
+        found: R | None = memo[of, key]
+        return found
+
+    def keep(self, of: type[R], rows: Iterable[R], key: Callable[[R], Any], wanted: Iterable[Any] = ()) -> None:
+        """Remember rows for `get`; of the keys that were `wanted`, those that no row has are remembered as missing."""
+        memo = self.memo
+        for one in wanted:
+            memo.setdefault((of, one), None)
+        for row in rows:
+            memo[of, key(row)] = row
+
+    @property
+    def memo(self) -> dict[Any, Any]:
+        """What lives as long as the session: for the transactions that share one (`Database.write_together`), too."""
+        return self.session.info
 
     def all(self, query: SelectOfScalar[R]) -> list[R]:
         """Every row of a query."""

@@ -1,5 +1,6 @@
 """What a deploy's life means: loads what `decide` and `planning` want to know, and carries out what they say."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlmodel import col, select
@@ -32,7 +33,7 @@ def topic(deploy_id: str) -> str:
 
 def find(tx: Read, deploy: str) -> DeployRow:
     """The deploy with this id. Raises NotFoundError."""
-    row = tx.session.get(DeployRow, deploy)
+    row = tx.get(DeployRow, deploy)
     if row is None or not tx.scope.holds(app_id=row.app_id, install_id=row.install_id):
         raise NotFoundError(f"there is no deploy {deploy!r}")
     return row
@@ -46,7 +47,28 @@ def under_way(tx: Read, install_id: str) -> DeployRow | None:
 
 def steps_of(tx: Read, deploy_id: str) -> list[StepRow]:
     """The steps of a deploy, in the order of the graph."""
+    known: list[StepRow] | None = tx.memo.get(("steps", deploy_id))
+    if known is not None:
+        return known
     return tx.all(select(StepRow).where(StepRow.deploy_id == deploy_id).order_by(col(StepRow.position)))
+
+
+def load(tx: Read, deploy_ids: Sequence[str]) -> None:
+    """Look up at once what `advance` is going to ask for, of many deploys."""
+    if not deploy_ids:
+        return
+    rows = tx.all(select(DeployRow).where(col(DeployRow.id).in_(deploy_ids)))
+    tx.keep(DeployRow, rows, lambda row: row.id)
+    steps: dict[str, list[StepRow]] = {deploy_id: [] for deploy_id in deploy_ids}
+    for step in tx.all(select(StepRow).where(col(StepRow.deploy_id).in_(deploy_ids)).order_by(col(StepRow.position))):
+        steps[step.deploy_id].append(step)
+        tx.keep(StepRow, [step], lambda row: row.id)
+    tx.memo.update({("steps", deploy_id): found for deploy_id, found in steps.items()})
+    installed = tx.all(
+        select(InstalledComponentRow).where(col(InstalledComponentRow.install_id).in_({row.install_id for row in rows}))
+    )
+    wanted = {(row.install_id, step.component) for row in rows for step in steps[row.id]}
+    tx.keep(InstalledComponentRow, installed, lambda row: (row.install_id, row.name), wanted)
 
 
 def create(
@@ -214,7 +236,7 @@ def _state(tx: Read, deploy: DeployRow, row: StepRow) -> engine.StepState:
 
 def _nothing_to_apply(tx: Read, deploy: DeployRow, step: StepRow) -> bool:
     """Whether the step's plan is empty. After an apply that did not end well even an empty one is applied, for its outputs."""
-    installed = tx.session.get(InstalledComponentRow, (deploy.install_id, step.component))
+    installed = tx.get(InstalledComponentRow, (deploy.install_id, step.component))
     return step.plan is not None and step.plan.empty and (installed is None or installed.fingerprint is not None)
 
 
@@ -255,7 +277,7 @@ def _note_phase(tx: Write, deploy: DeployRow, step: StepRow, phase: engine.StepP
     """What a step's new phase says about the component in the customer's account."""
     if step.kind == "apply" and phase == "skipped" and not step.left_out:
         _mark_in_work(tx, deploy, step)  # a plan without changes still brings the component to this release
-    installed = tx.session.get(InstalledComponentRow, (deploy.install_id, step.component))
+    installed = tx.get(InstalledComponentRow, (deploy.install_id, step.component))
     if installed is None:
         return
     if phase in ("failed", "cancelled") or step.left_out:
@@ -270,6 +292,7 @@ def _note_phase(tx: Write, deploy: DeployRow, step: StepRow, phase: engine.StepP
         installed.updated_at = tx.now
     elif step.kind == "destroy" and phase == "succeeded":
         tx.session.delete(installed)
+        tx.memo[InstalledComponentRow, (installed.install_id, installed.name)] = None
 
 
 def _enqueue(tx: Write, deploy: DeployRow, step: StepRow) -> None:
@@ -298,7 +321,7 @@ def _ask_approval(tx: Write, deploy: DeployRow, step: StepRow) -> None:
 
 def _mark_in_work(tx: Write, deploy: DeployRow, step: StepRow) -> None:
     """From the first step on that can leave something in the account, the install says that the component is there."""
-    installed = tx.session.get(InstalledComponentRow, (deploy.install_id, step.component))
+    installed = tx.get(InstalledComponentRow, (deploy.install_id, step.component))
     if step.kind == "destroy" and installed:
         installed.status, installed.fingerprint = "removing", None
     elif step.kind == "apply" and deploy.release_id:
@@ -317,21 +340,21 @@ def _mark_in_work(tx: Write, deploy: DeployRow, step: StepRow) -> None:
                 updated_at=tx.now,
             )
             tx.session.add(installed)
+            tx.keep(InstalledComponentRow, [installed], lambda row: (row.install_id, row.name))
         installed.status, installed.fingerprint = "deploying", None
         installed.release_id, installed.build_id = deploy.release_id, step.build_id
         installed.config, installed.digest, installed.repository = step.config, step.digest, step.repository
         installed.updated_at = tx.now
-    tx.session.flush()
 
 
 def _cancel_job(tx: Write, step: StepRow) -> None:
-    job = tx.session.get(JobRow, step.job_id) if step.job_id else None
+    job = tx.get(JobRow, step.job_id) if step.job_id else None
     if job:
         queue.request_cancel(tx, job)
 
 
 def _drop_job(tx: Write, step: StepRow) -> None:
-    job = tx.session.get(JobRow, step.job_id) if step.job_id else None
+    job = tx.get(JobRow, step.job_id) if step.job_id else None
     if job and job.state == "queued":
         queue.close(tx, job, "cancelled", None)
 
@@ -351,7 +374,7 @@ def _end(tx: Write, deploy: DeployRow, status: str, steps: list[StepRow]) -> Non
 
 def step_ended(tx: Write, job: JobRow, outcome: str, result: JobResult | None, failure: Failure | None) -> None:
     """A step's job is over: note what it brought, and go on."""
-    step = tx.session.get(StepRow, job.step_id) if job.step_id else None
+    step = tx.get(StepRow, job.step_id) if job.step_id else None
     if step is None:
         raise LookupError(f"job {job.id} belongs to no step")
     deploy = find(tx, step.deploy_id)
@@ -362,7 +385,7 @@ def step_ended(tx: Write, job: JobRow, outcome: str, result: JobResult | None, f
             drift.note(tx, deploy, step.component, result.summary)
     if isinstance(result, ApplyResult):
         outputs = (result.outputs, sorted(result.sensitive_outputs))
-        installed = tx.session.get(InstalledComponentRow, (deploy.install_id, step.component))
+        installed = tx.get(InstalledComponentRow, (deploy.install_id, step.component))
         step.outputs_changed = result.outputs_changed
         if installed and step.kind == "apply":
             # An agent that was stopped before it could report compares with what it stored, not with what is known here.
@@ -395,7 +418,7 @@ def cancel(tx: Write, deploy: str, *, force: bool = False) -> DeployRow:
         _end_queued(tx, row)
     if force and row.ended_at is None:
         for step in steps_of(tx, row.id):
-            job = tx.session.get(JobRow, step.job_id) if step.phase == "active" and step.job_id else None
+            job = tx.get(JobRow, step.job_id) if step.phase == "active" and step.job_id else None
             if job and job.cancel != "force":
                 queue.request_cancel(tx, job, "force")
     return row
@@ -404,7 +427,7 @@ def cancel(tx: Write, deploy: str, *, force: bool = False) -> DeployRow:
 def _end_queued(tx: Write, deploy: DeployRow) -> None:
     """Jobs that no agent has yet can be cancelled on the spot."""
     for step in steps_of(tx, deploy.id):
-        job = tx.session.get(JobRow, step.job_id) if step.phase == "active" and step.job_id else None
+        job = tx.get(JobRow, step.job_id) if step.phase == "active" and step.job_id else None
         if job and job.state == "queued":
             queue.close(tx, job, "cancelled", None)
             step_ended(tx, job, "cancelled", None, None)

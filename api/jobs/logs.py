@@ -210,6 +210,6 @@ def watch(tx: Write, job_id: str, intervals: Intervals) -> None:
 
 def log_seconds(tx: Read, job_id: str, intervals: Intervals) -> float:
     """How long the agent may let log lines of a job wait."""
-    row = tx.session.get(JobLogRow, job_id)
+    row = tx.get(JobLogRow, job_id)
     watched = row is not None and row.watched_until is not None and row.watched_until > tx.now
     return intervals.log_watched if watched else intervals.log_unwatched

@@ -22,9 +22,17 @@ from api.releases import service as releases
 from api.settings import Intervals
 
 
-def claim(tx: Write, agent: AgentCaller, sources: Sources, intervals: Intervals) -> Lease | None:
-    """Lease the oldest job that the agent may have, or None. Raises UnauthorizedError if its session has ended meanwhile."""
-    job = queue.claim(tx, agents.still_signed_in(tx, agent), lease_seconds=intervals.lease)
+def claim(tx: Write, agent: AgentCaller, holding: list[HeldJob] | None, sources: Sources, intervals: Intervals) -> Lease | None:
+    """Lease the oldest job that the agent may have, or None. Raises UnauthorizedError if its session has ended.
+
+    First, what it was leased and doesn't say to hold is offered again.
+    """
+    row = agents.still_signed_in(tx, agent)
+    if agents.seen_long_ago(tx, row):
+        health.seen(tx, row)
+    if holding is not None:
+        _take_back(tx, agent, holding)
+    job = queue.claim(tx, row, lease_seconds=intervals.lease)
     if job is None:
         return None
     _moved(tx, job)
@@ -40,17 +48,12 @@ def resume(tx: Write, agent: AgentCaller, held: HeldJob, sources: Sources, inter
     return _lease(tx, job, sources, intervals, resumed=True)
 
 
-def unreceived(tx: Read, agent: AgentCaller, holding: list[HeldJob]) -> list[JobRow]:
-    """Jobs leased to an agent that doesn't have them: the answer with the lease was lost on its way."""
+def _take_back(tx: Write, agent: AgentCaller, holding: list[HeldJob]) -> None:
+    """Offer again what the agent never received: the answer with the lease was lost. That is safe: it can't have begun."""
     held = {(job.job_id, job.attempt) for job in holding}
-    leased = tx.all(select(JobRow).where(JobRow.agent_id == agent.id, col(JobRow.state).in_(("leased", "unknown"))))
-    return [job for job in leased if (job.id, job.attempt) not in held]
-
-
-def take_back(tx: Write, agent: AgentCaller, holding: list[HeldJob]) -> None:
-    """Offer again what the agent never received. That is safe for every kind: it can't have begun."""
-    agents.still_signed_in(tx, agent)
-    for job in unreceived(tx, agent, holding):
+    for job in queue.leased_to(tx, agent.id):
+        if (job.id, job.attempt) in held:
+            continue
         if job.cancel != "none":
             _end(tx, job, Finish(attempt=job.attempt, outcome="cancelled"))
             continue
@@ -72,7 +75,7 @@ def _lease(tx: Write, job: JobRow, sources: Sources, intervals: Intervals, *, re
 
 def heartbeat(tx: Write, agent: AgentCaller, job_id: str, attempt: int, intervals: Intervals) -> HeartbeatAnswer:
     """Prolong the lease, and tell the agent whether to stop."""
-    row = agents.find(tx, agent.id)
+    row = agents.still_signed_in(tx, agent)
     job = queue.current(tx, row, job_id, attempt)
     was_lost = job.state == "unknown"
     queue.renew(tx, job, lease_seconds=intervals.lease)
@@ -102,8 +105,8 @@ def finish(tx: Write, agent: AgentCaller, job_id: str, body: Finish) -> None:
 
     Raises StaleAttemptError if the attempt has ended in another way: the agent was given up, and comes back with its result.
     """
-    row = agents.find(tx, agent.id)
-    known = tx.session.get(JobRow, job_id)
+    row = agents.still_signed_in(tx, agent)
+    known = tx.get(JobRow, job_id)
     if known is None:
         raise NotFoundError(f"there is no job {job_id!r}")
     if known.state == body.outcome and known.agent_id == agent.id and known.attempt == body.attempt:
@@ -152,7 +155,7 @@ def _moved(tx: Write, job: JobRow) -> None:
     if build:
         builds.started(tx, build)
         releases.build_moved(tx, build.id)
-    step = tx.session.get(StepRow, job.step_id) if job.step_id else None
+    step = tx.get(StepRow, job.step_id) if job.step_id else None
     if step:
         deploys.moved(tx, deploys.find(tx, step.deploy_id))
 

@@ -19,7 +19,7 @@ from api.releases.models import ReleaseRow
 from api.secrets.vault import Vault
 from api.tickets import service as tickets
 
-_PLAN_OF = {"apply": "plan", "destroy": "plan_destroy"}
+PLAN_OF: dict[str, str] = {"apply": "plan", "destroy": "plan_destroy"}
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ def payload(tx: Write, job: JobRow, sources: Sources) -> JobPayload:
     """The payload of the attempt that has just been leased, with a fresh ticket where it needs one."""
     if job.build_id:
         return _build(tx, job, sources)
-    step = tx.session.get(StepRow, job.step_id)
-    deploy = tx.session.get(DeployRow, step.deploy_id) if step else None
+    step = tx.get(StepRow, job.step_id)
+    deploy = tx.get(DeployRow, step.deploy_id) if step else None
     if step is None or deploy is None:
         raise LookupError(f"job {job.id} belongs to no step")
     if step.kind == "sync":
@@ -69,15 +69,15 @@ def _build(tx: Write, job: JobRow, sources: Sources) -> BuildJob:
 
 
 def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: Vault) -> TerraformJob:
-    install = tx.session.get(InstallRow, deploy.install_id)
+    install = tx.get(InstallRow, deploy.install_id)
     if install is None or step.kind in ("sync", "approve"):
         raise LookupError(f"step {step.id} is no job of an install's engine")
-    release = tx.session.get(ReleaseRow, _release_of(tx, deploy, step))
+    release = tx.get(ReleaseRow, _release_of(tx, deploy, step))
     if release is None:
         raise LookupError(f"deploy {deploy.id} has no release")
     plain, sensitive = deploys.inputs_of(vault, deploy)
     secrets = deploys.secrets_of(vault, deploy, step.config)
-    agent = tx.session.get(AgentRow, job.agent_id)
+    agent = tx.get(AgentRow, job.agent_id)
     box = None
     if agent and agent.sealing_key:
         context = sealed_box.job_context(job.id, job.attempt, install.id)
@@ -85,7 +85,6 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
         box = sealed_box.seal(sealed_box.public_key(agent.sealing_key), content, context)
         sensitive, secrets = {}, {}
     plan = _plan(tx, step)
-    made = releases.builds_of(tx, release.id)
     return TerraformJob(
         kind=step.kind,
         deploy_id=deploy.id,
@@ -99,7 +98,7 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
         sensitive_inputs=sensitive,
         secrets=secrets,
         sealed=box,
-        digests={link.component: build.artifact.digest for link, build in made if build.artifact},
+        digests=releases.digests_of(tx, release.id),
         plan_job_id=plan.job_id if plan else None,
         plan_digest=plan.plan_digest if plan else None,
         approval=deploy.approval,
@@ -110,15 +109,21 @@ def _release_of(tx: Read, deploy: DeployRow, step: StepRow) -> str | None:
     """The deploy's release; for what is destroyed or looked at, the one that it was deployed with."""
     if deploy.kind != "drift" and step.kind not in ("plan_destroy", "destroy"):
         return deploy.release_id
-    row = tx.session.get(InstalledComponentRow, (deploy.install_id, step.component))
+    row = tx.get(InstalledComponentRow, (deploy.install_id, step.component))
     return row.release_id if row else None
 
 
 def _plan(tx: Read, step: StepRow) -> StepRow | None:
     """The plan step whose saved plan a step carries out (`saved-plan`)."""
-    kind = _PLAN_OF.get(step.kind)
+    kind = PLAN_OF.get(step.kind)
     if kind is None:
         return None
-    return tx.first(
+    known: StepRow | None = tx.memo.get(plan_key(step))
+    return known or tx.first(
         select(StepRow).where(StepRow.deploy_id == step.deploy_id, StepRow.component == step.component, StepRow.kind == kind)
     )
+
+
+def plan_key(step: StepRow) -> object:
+    """Where `hot` leaves the plan step of an apply or a destroy, given either of the two."""
+    return "plan", step.deploy_id, step.component, PLAN_OF.get(step.kind, step.kind)

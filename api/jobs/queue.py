@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from api.agents.models import AgentRow
 from api.contract.agents import Cancel, JobKind
@@ -35,26 +36,51 @@ def enqueue(
         created_at=tx.now,
     )
     tx.session.add(job)
-    tx.session.flush()
-    tx.ring(topic(job.agent_kind, install_id))
+    tx.keep(JobRow, [job], lambda row: row.id)
+    _offer(tx, job)
     return job
+
+
+def _offer(tx: Write, job: JobRow) -> None:
+    """Let agents know of a job, and the leases of this very commit, too."""
+    known: list[JobRow] | None = tx.memo.get(queue_key(job.install_id)) if job.install_id else None
+    if known is not None and job not in known and (job.not_before is None or job.not_before <= tx.now):
+        known.append(job)
+        known.sort(key=lambda one: one.id)
+    tx.ring(topic(job.agent_kind, job.install_id))
+
+
+def offered(tx: Read) -> SelectOfScalar[JobRow]:
+    """Jobs that an agent could have now."""
+    return select(JobRow).where(JobRow.state == "queued", col(JobRow.not_before).is_(None) | (col(JobRow.not_before) <= tx.now))
+
+
+def queue_key(install_id: str) -> object:
+    """Where `hot` leaves the offered jobs of an install."""
+    return "queue", install_id
+
+
+def leased_key(agent_id: str) -> object:
+    """Where `hot` leaves the jobs that an agent is leased."""
+    return "leased", agent_id
+
+
+def leased_to(tx: Read, agent_id: str) -> list[JobRow]:
+    """The jobs that an agent is leased, as far as the IMS knows."""
+    known: list[JobRow] | None = tx.memo.get(leased_key(agent_id))
+    if known is not None:
+        return known
+    return tx.all(select(JobRow).where(JobRow.agent_id == agent_id, col(JobRow.state).in_(("leased", "unknown"))))
 
 
 def next_for(tx: Read, agent: AgentRow) -> JobRow | None:
     """The oldest job that this agent could have now; among builds, fairly (see `fairness`)."""
-    if agent.kind == "build":
+    if agent.kind == "build" or agent.install_id is None:
         return fairness.next_build(tx)
-    return tx.first(
-        select(JobRow)
-        .where(
-            JobRow.state == "queued",
-            JobRow.agent_kind == agent.kind,
-            JobRow.install_id == agent.install_id,
-            col(JobRow.not_before).is_(None) | (col(JobRow.not_before) <= tx.now),
-        )
-        .order_by(col(JobRow.id))
-        .limit(1)
-    )
+    known: list[JobRow] | None = tx.memo.get(queue_key(agent.install_id))
+    if known is not None:
+        return next((job for job in known if job.state == "queued"), None)
+    return tx.first(offered(tx).where(JobRow.install_id == agent.install_id).order_by(col(JobRow.id)).limit(1))
 
 
 def claim(tx: Write, agent: AgentRow, *, lease_seconds: float) -> JobRow | None:
@@ -78,7 +104,7 @@ def claim(tx: Write, agent: AgentRow, *, lease_seconds: float) -> JobRow | None:
 
 def current(tx: Write, agent: AgentRow, job_id: str, attempt: int) -> JobRow:
     """`fencing`: the job, if this agent holds this attempt of it and the attempt is open. Raises StaleAttemptError."""
-    job = tx.session.get(JobRow, job_id)
+    job = tx.get(JobRow, job_id)
     if job is None:
         raise NotFoundError(f"there is no job {job_id!r}")
     if job.agent_id != agent.id or job.attempt != attempt or job.state not in ("leased", "unknown"):
@@ -124,7 +150,7 @@ def requeue(tx: Write, job: JobRow, *, not_before: datetime | None, why: Failure
     job.failure = why
     after = {"attempt": job.attempt, "failure": why.model_dump(mode="json")}
     tx.emit("job.requeued", job.id, after=after, install_id=job.install_id)
-    tx.ring(topic(job.agent_kind, job.install_id))
+    _offer(tx, job)
 
 
 def request_cancel(tx: Write, job: JobRow, how: Cancel = "graceful") -> None:

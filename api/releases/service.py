@@ -37,6 +37,16 @@ def builds_of(tx: Read, release_id: str) -> list[tuple[ReleaseBuildRow, BuildRow
     return [(link, build) for link, build in tx.session.exec(query)]
 
 
+def digests_of(tx: Read, release_id: str) -> dict[str, str]:
+    """The artifact of each component of a release that is ready."""
+    known: dict[str, str] | None = tx.memo.get(("digests", release_id))
+    if known is None:
+        made = builds_of(tx, release_id)
+        known = {link.component: build.artifact.digest for link, build in made if build.artifact}
+        tx.memo["digests", release_id] = known
+    return known
+
+
 def configs_of(tx: Read, release_id: str) -> dict[str, ComponentConfig]:
     """The configs that a release was made of, by component."""
     return {link.component: builds.names(tx, build)[2].config for link, build in builds_of(tx, release_id)}

@@ -74,7 +74,7 @@ Route = tuple[str, str]
 def needs_of(dependant: Dependant) -> Iterator[Any]:
     """What a route declares: `Needs`, or the agents' dependency."""
     for dependency in dependant.dependencies:
-        if isinstance(dependency.call, Needs) or dependency.call is access.agent:
+        if isinstance(dependency.call, Needs) or dependency.call in (access.agent, access.agent_session):
             yield dependency.call
         yield from needs_of(dependency)
 
