@@ -5,8 +5,10 @@ import logging
 from datetime import datetime, timedelta
 
 from api.agents import health
+from api.db import idempotency
 from api.db.database import Database
 from api.jobs import forgetting, retention
+from api.logins import service as logins
 from api.settings import Settings
 from api.webhooks import deliveries
 
@@ -42,6 +44,10 @@ async def notice_offline(db: Database, settings: Settings, started: datetime, no
 
 async def prune(db: Database, settings: Settings) -> None:
     """Remove some of what is older than the settings allow."""
+    if await db.read(idempotency.old):
+        await db.write("system", idempotency.forget)
+    if await db.read(logins.ended_long_ago):
+        await db.write("system", logins.forget)
     if settings.retention_logs_days:
         await retention.prune(db, "system", timedelta(days=settings.retention_logs_days), batches=_PRUNE_BATCHES)
     if settings.retention_jobs_days:

@@ -16,6 +16,7 @@ _COMMANDS = {
     "releases": ("api.cli.releases:releases_command", "Read releases and their builds."),
     "deploys": ("api.cli.deploys:deploys_command", "Follow, approve, retry, cancel and tear down deploys."),
     "tokens": ("api.cli.tokens:tokens_command", "Make, list and revoke service tokens."),
+    "sessions": ("api.cli.sessions:sessions_command", "List and end the logins of people."),
     "login": ("api.cli.login:login_command", "Log in with your browser."),
     "logout": ("api.cli.login:logout_command", "End the login."),
     "whoami": ("api.cli.login:whoami_command", "Say who you are to the IMS, and what you may do."),

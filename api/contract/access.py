@@ -84,6 +84,18 @@ class Whoami(Model):
     expires_at: Timestamp | None
 
 
+class Session(Model):
+    """A person's login, or that of a program that they confirmed."""
+
+    id: str
+    name: str
+    role: TokenRole
+    scope: str
+    scope_name: str | None
+    created_at: Timestamp
+    expires_at: Timestamp
+
+
 class DeviceLogin(Model):
     """How to log a program in that has no browser (RFC 8628, section 3.2)."""
 

@@ -2,17 +2,20 @@
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, SQLModel, select
 
 from api.contract.base import Model
 from api.contract.problems import ConflictError
 from api.db.columns import UtcDateTime
-from api.db.transaction import Write
+from api.db.transaction import Read, Write
 
 M = TypeVar("M", bound=Model)
+
+KEPT_DAYS = 7
+_BATCH = 1000
 
 
 class IdempotencyRow(SQLModel, table=True):
@@ -45,3 +48,14 @@ def once(tx: Write, key: str | None, request: Model, answer_type: type[M], make:
     if row.request_hash != digest:
         raise ConflictError("this Idempotency-Key was used for another request", remedy="Send a fresh key.")
     return answer_type.model_validate_json(row.answer)
+
+
+def old(tx: Read) -> list[IdempotencyRow]:
+    """Some of the answers that are kept no longer: who sends a create again does so within days."""
+    return tx.all(select(IdempotencyRow).where(IdempotencyRow.created_at < tx.now - timedelta(days=KEPT_DAYS)).limit(_BATCH))
+
+
+def forget(tx: Write) -> None:
+    """Remove some of them."""
+    for row in old(tx):
+        tx.session.delete(row)

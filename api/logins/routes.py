@@ -12,9 +12,11 @@ from cryptography.exceptions import InvalidTag
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from api.access import Identity, State, Viewer, identify, whoami
-from api.contract.access import DeviceLogin, DeviceLoginDone, DeviceLoginPoll, Whoami
+from api.access import Admin, Identity, State, Viewer, identify, whoami
+from api.contract.access import DeviceLogin, DeviceLoginDone, DeviceLoginPoll, Session, Whoami
+from api.contract.base import Page
 from api.contract.problems import LoginOffError, ProblemError, UnauthorizedError
+from api.http import After, Limit
 from api.ims import Ims
 from api.logins import pages, service
 from api.logins.cookies import check_same_origin, cookie, drop_cookie, set_cookie
@@ -172,3 +174,15 @@ async def get_whoami(caller: Viewer) -> Whoami:
 async def log_out(caller: Viewer) -> None:
     """End the login that the request came with. A service token isn't one: nothing happens to it."""
     await caller.write(service.close_session, caller.identity.id)
+
+
+@programs.get("/sessions")
+async def list_sessions(ims: State, _: Admin, limit: Limit = 100, after: After = None) -> Page[Session]:
+    """Page through the logins that haven't ended."""
+    return await ims.db.read(service.list_sessions, limit=limit, after=after)
+
+
+@programs.delete("/sessions/{session}", status_code=204)
+async def revoke_session(session: str, ims: State, actor: Admin) -> None:
+    """End a login at once, by id; or all of a person, by name."""
+    await ims.db.write(actor, service.revoke, session)

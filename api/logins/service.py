@@ -6,15 +6,19 @@ from datetime import timedelta
 
 from sqlalchemy import delete
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
-from api.contract.access import DeviceLogin, TokenRole
+from api.contract.access import DeviceLogin, Session, TokenRole
+from api.contract.base import Page
 from api.contract.problems import (
     AccessDeniedError,
     AuthorizationPendingError,
     ForbiddenError,
     InvalidError,
+    NotFoundError,
     UnauthorizedError,
 )
+from api.db.pages import page
 from api.db.scope import Scope
 from api.db.transaction import Read, Write
 from api.logins.models import DeviceLoginRow, SessionRow
@@ -25,6 +29,8 @@ PREFIX = "excs_"
 
 _DEVICE_SECONDS = 600
 _POLL_SECONDS = 5
+_KEPT_DAYS = 7
+_BATCH = 500
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 """No vowels, so that no code is a word (RFC 8628, section 6.1): 20^8 codes, ten minutes each, behind a rate limit."""
 
@@ -87,6 +93,42 @@ def close_session(tx: Write, session_id: str) -> None:
     if row and row.revoked_at is None:
         row.revoked_at = tx.now
         tx.emit("session.closed", row.id)
+
+
+def _open(tx: Read) -> SelectOfScalar[SessionRow]:
+    return select(SessionRow).where(col(SessionRow.revoked_at).is_(None), SessionRow.expires_at > tx.now)
+
+
+def public(row: SessionRow) -> Session:
+    """A row as the API shows it."""
+    hidden = {"subject", "app_id", "install_id", "secret_hash", "revoked_at"}
+    return Session(scope=str(Scope(row.app_id, row.install_id)), **row.model_dump(exclude=hidden))
+
+
+def list_sessions(tx: Read, *, limit: int, after: str | None) -> Page[Session]:
+    """One page of the sessions that haven't ended."""
+    return page(tx, _open(tx), col(SessionRow.id), public, limit=limit, after=after)
+
+
+def revoke(tx: Write, session: str) -> None:
+    """End a session by its id, or all of a person by their name. Raises NotFoundError."""
+    rows = tx.all(_open(tx).where((col(SessionRow.id) == session) | (col(SessionRow.name) == session)))
+    if not rows:
+        raise NotFoundError(f"there is no login {session!r}", remedy="See them: `exclave sessions list`.")
+    for row in rows:
+        close_session(tx, row.id)
+
+
+def ended_long_ago(tx: Read) -> list[SessionRow]:
+    """Some of the sessions whose end is days ago; the history keeps who they were."""
+    return tx.all(select(SessionRow).where(SessionRow.expires_at < tx.now - timedelta(days=_KEPT_DAYS)).limit(_BATCH))
+
+
+def forget(tx: Write) -> None:
+    """Remove some of them, and the programs that they once confirmed."""
+    ids = [row.id for row in ended_long_ago(tx)]
+    tx.session.execute(delete(DeviceLoginRow).where(col(DeviceLoginRow.session_id).in_(ids)))
+    tx.session.execute(delete(SessionRow).where(col(SessionRow.id).in_(ids)))
 
 
 def begin_device(tx: Write, public_url: str) -> DeviceLogin:

@@ -128,7 +128,21 @@ async def call(ims: Ims, route: Route, token: str, objects: dict[str, str]) -> t
     return answer.status_code, answer.text
 
 
-OBJECTS = ("app", "component", "install", "build", "release", "deploy", "step", "agent", "job", "token", "secret", "webhook")
+OBJECTS = (
+    "app",
+    "component",
+    "install",
+    "build",
+    "release",
+    "deploy",
+    "step",
+    "agent",
+    "job",
+    "token",
+    "secret",
+    "webhook",
+    "session",
+)
 NOWHERE = dict.fromkeys((*OBJECTS, "delivery"), "x") | {"seq": "0"}
 
 
@@ -193,6 +207,7 @@ async def foreign(ims: Ims, shop: Shop) -> dict[str, str]:
         "job": deploys[0]["steps"][0]["job_id"],
         "secret": secret["id"],
         "webhook": webhook["id"],
+        "session": "ses_1",
         "delivery": deliveries[0]["id"],
         "agent": agent.id,
         "token": tokens[0]["id"],

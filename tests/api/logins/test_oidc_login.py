@@ -1,27 +1,17 @@
 """People log in with OpenID Connect; programs with the device flow.
 
-The provider here is a fake, over real HTTP with real RS256 keys, written from OpenID Connect Core 1.0 and Discovery 1.0.
+The provider here is a fake: see `openid_provider.py`.
 """
 
-import asyncio
-import base64
-import hashlib
-import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import pytest
-import uvicorn
 from ims_driver import Body, Ims
-from joserfc import jwt
 from joserfc.jwk import RSAKey
+from openid_provider import FakeProvider, openid_provider
 from pydantic import SecretStr
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from api.settings import LoginRule, Oidc
 
@@ -30,60 +20,10 @@ pytestmark = pytest.mark.anyio
 RULES = (LoginRule("groups", "ops", "deployer"), LoginRule("email", "ann@vendor.example", "viewer"))
 
 
-@dataclass
-class FakeProvider:
-    """An OpenID provider that lets everybody in as the person that the test sets."""
-
-    claims: Body = field(default_factory=lambda: {"sub": "s1", "email": "ann@vendor.example", "email_verified": True})
-    spoil: Callable[[Body], Body] = lambda claims: claims
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "k1"}))
-    signing_key: RSAKey | None = None
-    url: str = ""
-    asked: dict[str, str] = field(default_factory=dict)
-    now: Callable[[], float] = time.time
-
-    async def discovery(self, _: Request) -> JSONResponse:
-        pages = {name: f"{self.url}/{name}" for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
-        return JSONResponse({"issuer": self.url, **pages})
-
-    async def jwks(self, _: Request) -> JSONResponse:
-        return JSONResponse({"keys": [self.key.as_dict(private=False)]})
-
-    async def token(self, request: Request) -> JSONResponse:
-        form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).decode().rstrip("=")
-        good = (form["code"], challenge, form["client_secret"], form["redirect_uri"])
-        if good != ("code-1", self.asked["code_challenge"], "hush", self.asked["redirect_uri"]):
-            return JSONResponse({"error": "invalid_grant"}, 400)
-        now = int(self.now())
-        claims = {"iss": self.url, "aud": "exclave", "iat": now, "exp": now + 300, "nonce": self.asked["nonce"], **self.claims}
-        signed = jwt.encode({"alg": "RS256", "kid": "k1"}, self.spoil(claims), self.signing_key or self.key)
-        return JSONResponse({"access_token": "unused", "token_type": "Bearer", "id_token": signed})
-
-    def authorize(self, url: str) -> str:
-        """What the provider's own page does once the person has signed in: the code and the state to send back."""
-        self.asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-        assert self.asked["response_type"] == "code"
-        assert self.asked["code_challenge_method"] == "S256"
-        return f"/login/callback?code=code-1&state={self.asked['state']}"
-
-
 @pytest.fixture
 async def provider() -> AsyncIterator[FakeProvider]:
-    fake = FakeProvider()
-    routes = [
-        Route("/.well-known/openid-configuration", fake.discovery),
-        Route("/jwks_uri", fake.jwks),
-        Route("/token_endpoint", fake.token, methods=["POST"]),
-    ]
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=0, log_level="warning", lifespan="off"))
-    task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    fake.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    yield fake
-    server.should_exit = True
-    await task
+    async with openid_provider() as fake:
+        yield fake
 
 
 @pytest.fixture
@@ -219,6 +159,18 @@ async def test_a_denied_or_forgotten_program_gets_nothing(vendor: Ims, provider:
     assert problem["type"].endswith("access_denied")
     vendor.clock.forward(600)
     await vendor.refused(401, "POST", "/v1/login/device/token", {"device_code": forgotten["device_code"]}, token=None)
+
+
+async def test_an_admin_ends_the_logins_of_a_person(vendor: Ims, provider: FakeProvider) -> None:
+    await log_in(vendor, provider)
+    (seen,) = (await vendor.ok("GET", "/v1/sessions"))["items"]
+    assert (seen["name"], seen["role"], seen["scope"]) == ("ann@vendor.example", "viewer", "all")
+    assert "secret" not in str(seen)
+    assert (await vendor.http.get("/v1/sessions")).status_code == 403
+    await vendor.ok("DELETE", f"/v1/sessions/{seen['name']}")
+    assert (await vendor.http.get("/v1/whoami")).status_code == 401
+    assert (await vendor.ok("GET", "/v1/sessions"))["items"] == []
+    await vendor.refused(404, "DELETE", f"/v1/sessions/{seen['id']}")
 
 
 async def test_without_a_provider_there_is_no_login(ims: Ims) -> None:
