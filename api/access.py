@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.agents import service as agents
 from api.agents.service import AgentCaller
 from api.contract.problems import UnauthorizedError
+from api.http import idempotency_key
 from api.ims import Ims, get_ims
 from api.monitoring.log import note
 from api.tokens import service as tokens
@@ -51,11 +52,6 @@ async def agent_session(ims: Annotated[Ims, Depends(get_ims)], credentials: Cred
         ims.sessions.remember(known)
     note(agent_id=known.id)
     return known
-
-
-async def idempotency_key(request: Request) -> str | None:
-    """The Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header), if there is one."""
-    return request.headers.get("idempotency-key")
 
 
 Admin = Annotated[str, Depends(admin)]

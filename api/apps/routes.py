@@ -55,6 +55,11 @@ async def update_app(
 
 
 @router.delete("/{app}", status_code=204)
-async def delete_app(app: str, ims: State, actor: Admin, force: Force = False) -> None:
+async def delete_app(app: str, ims: State, actor: Admin, expected: IfMatch, force: Force = False) -> None:
     """Delete an app that nothing uses; with `force`, with its components, and its installs are forgotten."""
-    await (ims.db.write(actor, forget.forget_app, app) if force else ims.db.write(actor, service.delete, app))
+
+    def change(tx: Write) -> None:
+        check_version(expected, service.find(tx, app).version)
+        (forget.forget_app if force else service.delete)(tx, app)
+
+    await ims.db.write(actor, change)

@@ -70,6 +70,12 @@ async def update_component(
 
 
 @router.delete("/{component}", status_code=204)
-async def delete_component(app: str, component: str, ims: State, actor: Admin) -> None:
+async def delete_component(app: str, component: str, ims: State, actor: Admin, expected: IfMatch) -> None:
     """Take a component out of its app; installs keep it until a release without it is deployed."""
-    await ims.db.write(actor, lambda tx: service.delete(tx, apps.find(tx, app), component))
+
+    def change(tx: Write) -> None:
+        owner = apps.find(tx, app)
+        check_version(expected, service.find(tx, owner, component).version)
+        service.delete(tx, owner, component)
+
+    await ims.db.write(actor, change)

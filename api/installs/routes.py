@@ -73,6 +73,11 @@ async def update_install(
 
 
 @router.delete("/{install}", status_code=204)
-async def delete_install(install: str, ims: State, actor: Admin, force: Force = False) -> None:
+async def delete_install(install: str, ims: State, actor: Admin, expected: IfMatch, force: Force = False) -> None:
     """Delete an install on which nothing runs; with `force`, forget what runs there and leave it behind."""
-    await (ims.db.write(actor, forget.forget_install, install) if force else ims.db.write(actor, service.delete, install))
+
+    def change(tx: Write) -> None:
+        check_version(expected, service.find(tx, install).version)
+        (forget.forget_install if force else service.delete)(tx, install)
+
+    await ims.db.write(actor, change)

@@ -89,6 +89,11 @@ async def update_secret(
 
 
 @router.delete("/{secret}", status_code=204)
-async def delete_secret(secret: str, ims: State, actor: Admin) -> None:
+async def delete_secret(secret: str, ims: State, actor: Admin, expected: IfMatch) -> None:
     """Delete a secret that nothing uses."""
-    await ims.db.write(actor, service.delete, secret)
+
+    def change(tx: Write) -> None:
+        check_version(expected, service.find(tx, secret).version)
+        service.delete(tx, secret)
+
+    await ims.db.write(actor, change)
