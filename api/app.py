@@ -18,7 +18,6 @@ from api.apps.routes import router as app_routes
 from api.body_limit import BodyLimit
 from api.builds.routes import router as build_routes
 from api.components.routes import router as component_routes
-from api.contract.problems import Problem
 from api.contract.resources import ServerInfo
 from api.db.database import Database
 from api.db.doorbell import Doorbell
@@ -38,6 +37,7 @@ from api.jobs.routes import router as job_routes
 from api.monitoring.metrics import Metrics
 from api.monitoring.middleware import Monitoring
 from api.monitoring.routes import router as monitoring_routes
+from api.openapi.document import install_document, operation_id
 from api.registry.app import create_registry, registry_routes
 from api.registry.storage import RegistryStorage
 from api.registry.tokens import TokenSigner
@@ -132,11 +132,9 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         version=version("exclave"),
         summary="Runs a vendor's product inside its customers' clouds.",
         lifespan=lifespan,
-        responses={
-            422: {"model": Problem, "description": "A value can't be accepted; `errors` names the fields."},
-            "4XX": {"model": Problem, "description": "A problem (RFC 9457), as application/problem+json."},
-        },
+        generate_unique_id_function=operation_id,
     )
+    install_document(app)
     app.state.ims = Ims(settings, db, vault, provider)
     app.state.webhook_sender = sender
     app.state.metrics = metrics = Metrics()

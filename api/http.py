@@ -54,9 +54,7 @@ async def idempotency_key(
 
 
 async def no_idempotency_key(
-    idempotency_key: Annotated[
-        str | None, Header(description="Refused: the answer has a secret, and what a key stands for would be stored.")
-    ] = None,
+    idempotency_key: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> None:
     """For creates whose answer has a secret. Raises InvalidError, so that nobody relies on a key that does nothing."""
     if idempotency_key is not None:

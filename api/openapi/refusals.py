@@ -1,0 +1,72 @@
+"""Which operation answers with which problems: what can't be read off its parameters, by its `operationId`.
+
+`tests/api/ims_driver.py` holds every answer of every test against this, and `test_contract_of_the_api.py` thousands of odd
+requests: a status that isn't said here fails there.
+"""
+
+from api.contract.problems import (
+    AttemptClosedError,
+    ChunkConflictError,
+    ConflictError,
+    ContentTooLargeError,
+    InUseError,
+    InvalidError,
+    LogFullError,
+    LogPrunedError,
+    NameTakenError,
+    NotFoundError,
+    NotTheApproverError,
+    PreconditionFailedError,
+    ProblemError,
+    StaleAttemptError,
+    UnauthorizedError,
+    UpgradeRequiredError,
+)
+
+SIGNED_IN: list[type[ProblemError]] = [UnauthorizedError]
+"""Of every operation that needs a token."""
+WITH_BODY: list[type[ProblemError]] = [ContentTooLargeError, InvalidError]
+WITH_PATH: list[type[ProblemError]] = [NotFoundError, InvalidError]
+"""Of every operation whose path names an object."""
+WITH_PARAMETERS: list[type[ProblemError]] = [InvalidError]
+BY_PARAMETER: dict[str, list[type[ProblemError]]] = {
+    "app": [NotFoundError],
+    "install": [NotFoundError],
+    "If-Match": [PreconditionFailedError],
+    "Idempotency-Key": [ConflictError],
+}
+
+BY_OPERATION: dict[str, list[type[ProblemError]]] = {
+    "approve_step": [ConflictError, NotTheApproverError],
+    "cancel_build": [ConflictError],
+    "cancel_deploy": [ConflictError],
+    "create_app": [NameTakenError],
+    "create_component": [NameTakenError],
+    "create_deploy": [ConflictError],
+    "create_install": [NameTakenError],
+    "create_secret": [NameTakenError],
+    "create_token": [NameTakenError],
+    "create_webhook": [NameTakenError],
+    "customer_decision": [ConflictError, NotTheApproverError],
+    "delete_app": [InUseError],
+    "delete_install": [InUseError],
+    "delete_release": [InUseError],
+    "delete_secret": [InUseError],
+    "enroll": [ConflictError, UnauthorizedError, UpgradeRequiredError],
+    "find_drift": [ConflictError],
+    "finish": [StaleAttemptError],
+    "get_log": [LogPrunedError],
+    "heartbeat": [StaleAttemptError],
+    "put_log": [AttemptClosedError, ChunkConflictError, LogFullError, StaleAttemptError],
+    "reject_step": [ConflictError, NotTheApproverError],
+    "replay": [ConflictError],
+    "replay_delivery": [ConflictError],
+    "retry_deploy": [ConflictError],
+    "retry_step": [ConflictError],
+    "revoke_token": [ConflictError],
+    "roll_back": [ConflictError],
+    "send_test": [],
+    "sign_in": [UnauthorizedError, UpgradeRequiredError],
+    "skip_step": [ConflictError],
+    "stream_log": [LogPrunedError],
+}
