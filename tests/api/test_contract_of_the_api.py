@@ -141,6 +141,7 @@ def problems_only(response: Any) -> None:
 ORDER = {"GET": 0, "PUT": 1, "POST": 2, "DELETE": 3}
 
 
+@pytest.mark.timeout(3600)
 def test_every_answer_is_in_the_document(
     tmp_path: Path, opened_shop: tuple[Opened, Shop], request: pytest.FixtureRequest
 ) -> None:
