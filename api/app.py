@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.routing import APIRouter
+from starlette.middleware.exceptions import ExceptionMiddleware
 
 from api import housekeeping
 from api.agents.fast_path import FastPath
@@ -141,10 +142,12 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     db.committed = metrics.committed
     if settings.otel_endpoint:
         at_end.callback(_tracing()(app, db, settings.otel_endpoint))
+    install_handlers(app)
     app.add_middleware(FastPath, ims=app.state.ims)
+    refusals = {kind: answer for kind, answer in app.exception_handlers.items() if kind is not Exception}
+    app.add_middleware(ExceptionMiddleware, handlers=refusals)  # for the short way: FastAPI's own stands further in
     app.add_middleware(BodyLimit, largest=settings.body_limit)
     app.add_middleware(Monitoring, metrics=metrics)  # the last one added is the outermost
-    install_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
 
