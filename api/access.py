@@ -19,6 +19,7 @@ from api.contract.problems import ForbiddenError, UnauthorizedError
 from api.db.database import Database
 from api.db.scope import Scope
 from api.db.transaction import Read, Write
+from api.http import idempotency_key
 from api.ims import Ims, get_ims
 from api.logins import service as logins
 from api.logins.cookies import check_same_origin, cookie
@@ -162,11 +163,6 @@ async def agent_session(ims: Annotated[Ims, Depends(get_ims)], credentials: Cred
         ims.sessions.remember(known)
     note(agent_id=known.id)
     return known
-
-
-async def idempotency_key(request: Request) -> str | None:
-    """The Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header), if there is one."""
-    return request.headers.get("idempotency-key")
 
 
 _administers = Needs("administer", "all")

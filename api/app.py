@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRouter
+from starlette.middleware.exceptions import ExceptionMiddleware
 
 from api import housekeeping
 from api.agents.fast_path import FastPath
@@ -18,7 +19,7 @@ from api.apps.routes import router as app_routes
 from api.body_limit import BodyLimit
 from api.builds.routes import router as build_routes
 from api.components.routes import router as component_routes
-from api.contract.problems import Problem, RateLimitedError
+from api.contract.problems import RateLimitedError
 from api.contract.resources import ServerInfo
 from api.db.database import Database
 from api.db.doorbell import Doorbell
@@ -40,6 +41,7 @@ from api.logins.routes import programs as login_routes
 from api.monitoring.metrics import Metrics
 from api.monitoring.middleware import Monitoring
 from api.monitoring.routes import router as monitoring_routes
+from api.openapi.document import install_document, operation_id
 from api.rate_limits import Limiter
 from api.registry.app import create_registry, registry_routes
 from api.registry.errors import TooManyRequestsError
@@ -138,11 +140,9 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         version=version("exclave"),
         summary="Runs a vendor's product inside its customers' clouds.",
         lifespan=lifespan,
-        responses={
-            422: {"model": Problem, "description": "A value can't be accepted; `errors` names the fields."},
-            "4XX": {"model": Problem, "description": "A problem (RFC 9457), as application/problem+json."},
-        },
+        generate_unique_id_function=operation_id,
     )
+    install_document(app)
     limiter = Limiter(settings.rate_limits, clock)
     app.state.ims = Ims(settings, db, vault, provider, limiter)
     app.state.webhook_sender = sender
@@ -150,10 +150,12 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     db.committed = metrics.committed
     if settings.otel_endpoint:
         at_end.callback(_tracing()(app, db, settings.otel_endpoint))
+    install_handlers(app)
     app.add_middleware(FastPath, ims=app.state.ims)
+    refusals = {kind: answer for kind, answer in app.exception_handlers.items() if kind is not Exception}
+    app.add_middleware(ExceptionMiddleware, handlers=refusals)  # for the short way: FastAPI's own stands further in
     app.add_middleware(BodyLimit, largest=settings.body_limit)
     app.add_middleware(Monitoring, metrics=metrics)  # the last one added is the outermost
-    install_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
 

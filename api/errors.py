@@ -2,11 +2,15 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any, get_args
 
 from fastapi import FastAPI, Request
+from fastapi.dependencies.utils import solve_dependencies
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
 from api.contract.base import NAME_PATTERN, NAME_RULE
@@ -54,6 +58,22 @@ def _field_problem(error: dict[str, Any]) -> FieldProblem:
     return FieldProblem(field=field, message=str(error["msg"]).removeprefix("Value error, "))
 
 
+async def _refusal(request: Request) -> ProblemError | None:
+    """Why the caller may not call at all, if so: FastAPI reads the body before it asks who calls, and we tell in our order."""
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute):
+        return None
+    try:
+        async with AsyncExitStack() as stack:
+            request.scope.update({"fastapi_inner_astack": stack, "fastapi_function_astack": stack})
+            await solve_dependencies(
+                request=request, dependant=route.dependant, body={}, async_exit_stack=stack, embed_body_fields=False
+            )
+    except ProblemError as refusal:
+        return refusal if refusal.status in (401, 403, 429) else None
+    return None
+
+
 def install_handlers(app: FastAPI) -> None:
     """Make an app answer with problems only."""
 
@@ -65,7 +85,9 @@ def install_handlers(app: FastAPI) -> None:
         return problem_answer(error.problem(), headers)
 
     @app.exception_handler(RequestValidationError)
-    async def on_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        if error.errors()[0]["type"] == "json_invalid" and (refusal := await _refusal(request)):
+            return await on_problem(request, refusal)
         # Neither detail nor errors repeat the values: a body may hold secrets.
         errors = [_field_problem(one) for one in error.errors()]
         detail = "; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in errors)
@@ -78,10 +100,25 @@ def install_handlers(app: FastAPI) -> None:
         # JSON can escape half of a surrogate pair, which neither UTF-8 nor the database has a place for.
         return problem_answer(InvalidError("the request has an unpaired surrogate, which is no character").problem())
 
+    @app.exception_handler(DataError)
+    @app.exception_handler(OverflowError)
+    async def on_value_without_a_place(_: Request, __: Exception) -> JSONResponse:
+        # What JSON can say and the database can't keep: on PostgreSQL a text with U+0000, on both an integer above 64 bits.
+        return problem_answer(
+            InvalidError(
+                "the request has a text with the character U+0000, or a number that is too large",
+                remedy="Leave the character out; keep integers below 2^63.",
+            ).problem()
+        )
+
     @app.exception_handler(HTTPException)
-    async def on_http(_: Request, error: HTTPException) -> JSONResponse:
+    async def on_http(request: Request, error: HTTPException) -> JSONResponse:
         if isinstance(error.__cause__, ProblemError):
             return problem_answer(error.__cause__.problem())
+        if error.status_code == 400 and error.__cause__:  # FastAPI's word for a body whose bytes can't be read
+            refusal = await _refusal(request)
+            unread = InvalidError("the body can't be read", remedy="Send JSON in UTF-8, as application/json.")
+            return await on_problem(request, refusal or unread)
         title = str(error.detail)
         code = title.lower().replace(" ", "_")
         return problem_answer(

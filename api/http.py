@@ -1,12 +1,13 @@
 """Small pieces that the routes share: paging, entity tags, long polls."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Header, Query, Response
 
-from api.contract.problems import PreconditionFailedError
+from api.contract.problems import InvalidError, PreconditionFailedError
 from api.db.doorbell import Doorbell
 
 T = TypeVar("T")
@@ -22,16 +23,50 @@ Force = Annotated[bool, Query(description="Delete it although others use it; the
 DryRun = Annotated[bool, Query(description="Check everything, change nothing.")]
 
 
-async def if_match(request: Request) -> int | None:
-    """The version that the caller expects, from If-Match; None if it doesn't care."""
-    value = request.headers.get("if-match")
-    if value is None or value == "*":
+_VERSION = re.compile(r"[0-9]{1,18}")
+_KEY_BYTES = 255
+
+
+async def if_match(
+    if_match: Annotated[
+        str | None, Header(description='Refuse with 412 unless this is the ETag, such as `"3"`, that the object has now.')
+    ] = None,
+) -> int | None:
+    """The version that the caller expects, from If-Match (RFC 9110, 13.1.1); None if it doesn't care."""
+    if if_match is None or if_match == "*":
         return None
-    tag = value.strip().removeprefix("W/").strip('"')
-    return int(tag) if tag.isdigit() else -1
+    tag = if_match.strip().removeprefix("W/").strip('"')
+    return int(tag) if _VERSION.fullmatch(tag) else -1
 
 
 IfMatch = Annotated[int | None, Depends(if_match)]
+
+
+async def idempotency_key(
+    idempotency_key: Annotated[
+        str | None, Header(description="The same create sent again with the same key makes nothing new; at most 255 bytes.")
+    ] = None,
+) -> str | None:
+    """The Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header), if there is one."""
+    if idempotency_key and len(idempotency_key) > _KEY_BYTES:
+        raise InvalidError.at("Idempotency-Key", f"longer than {_KEY_BYTES} bytes", "Send a UUID.")
+    return idempotency_key or None
+
+
+async def no_idempotency_key(
+    idempotency_key: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> None:
+    """For creates whose answer has a secret. Raises InvalidError, so that nobody relies on a key that does nothing."""
+    if idempotency_key is not None:
+        raise InvalidError.at(
+            "Idempotency-Key",
+            "not taken here: the answer has a secret, which is shown once and not stored to be shown again",
+            "Leave the header out; if the answer was lost, delete what was made, and make it anew.",
+        )
+
+
+SecretOnce = Depends(no_idempotency_key)
+"""For the decorator of a create whose answer has a secret."""
 
 
 def check_version(expected: int | None, actual: int) -> None:

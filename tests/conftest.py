@@ -34,6 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--database", choices=("sqlite", "postgresql"), default="sqlite", help="what the IMS keeps its data in")
+    parser.addoption("--cases", type=int, default=1500, help="how many odd requests the API is sent at least")
     parser.addoption("--examples", type=int, default=10, help="how many lives of jobs and deploys are tried out")
 
 

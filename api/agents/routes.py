@@ -28,7 +28,7 @@ from api.contract.base import Page
 from api.contract.health import HealthSample
 from api.contract.logs import JOB_LOG_BYTES
 from api.contract.problems import ContentTooLargeError, LogFullError
-from api.http import LARGEST, After, Limit
+from api.http import LARGEST, After, Limit, SecretOnce
 from api.jobs import hot, logs, outcomes, queue
 
 people = APIRouter(prefix="/v1/agents", tags=["agents"])
@@ -38,7 +38,7 @@ _CHUNK_LIMIT = 128 * 1024
 """gzip makes nothing twice as large."""
 
 
-@people.post("/enrollments", status_code=201)
+@people.post("/enrollments", status_code=201, dependencies=[SecretOnce])
 async def create_enrollment(body: EnrollmentCreate, ims: State, caller: AdminOfInstall) -> EnrollmentCreated:
     """Make a one-time token with which one agent can enrol."""
     return await caller.write(service.create_enrollment, body, seconds=ims.settings.intervals.enrollment)

@@ -55,8 +55,13 @@ async def update_app(
 
 
 @router.delete("/{app}", status_code=204)
-async def delete_app(app: str, caller: EditorOfApp, force: Force = False) -> None:
+async def delete_app(app: str, caller: EditorOfApp, expected: IfMatch, force: Force = False) -> None:
     """Delete an app that nothing uses; with `force`, with its components, and its installs are forgotten."""
     if force:
         caller.must("administer", "app")
-    await (caller.write(forget.forget_app, app) if force else caller.write(service.delete, app))
+
+    def change(tx: Write) -> None:
+        check_version(expected, service.find(tx, app).version)
+        (forget.forget_app if force else service.delete)(tx, app)
+
+    await caller.write(change)

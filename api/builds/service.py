@@ -33,6 +33,17 @@ def names(tx: Read, row: BuildRow) -> tuple[str, str, ComponentConfigRow]:
     return app.name, component.name, config
 
 
+def components_of(tx: Read, build_ids: Sequence[str]) -> dict[str, tuple[str, ComponentConfigRow]]:
+    """The component and config of each build, in one query."""
+    query = (
+        select(BuildRow.id, ComponentRow.name, ComponentConfigRow)
+        .join(ComponentRow, col(ComponentRow.id) == col(BuildRow.component_id))
+        .join(ComponentConfigRow, col(ComponentConfigRow.id) == col(BuildRow.config_id))
+        .where(col(BuildRow.id).in_(build_ids))
+    )
+    return {build: (component, config) for build, component, config in tx.session.exec(query)}
+
+
 def jobs_of(tx: Read, build_ids: Sequence[str]) -> dict[str, JobRow]:
     """The newest job of each build, in one query."""
     query = select(JobRow).where(col(JobRow.build_id).in_(build_ids)).order_by(col(JobRow.id))
@@ -42,10 +53,11 @@ def jobs_of(tx: Read, build_ids: Sequence[str]) -> dict[str, JobRow]:
 def publics(tx: Read, rows: list[BuildRow]) -> list[Build]:
     """Rows as the API shows them."""
     jobs = jobs_of(tx, [row.id for row in rows])
+    made_of = components_of(tx, [row.id for row in rows])
     why = waiting.reasons(tx, jobs.values())
     found = []
     for row in rows:
-        _, component, config = names(tx, row)
+        component, config = made_of[row.id]
         found.append(
             Build(
                 component=component,

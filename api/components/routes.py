@@ -69,6 +69,12 @@ async def update_component(
 
 
 @router.delete("/{component}", status_code=204)
-async def delete_component(app: str, component: str, caller: EditorOfApp) -> None:
+async def delete_component(app: str, component: str, caller: EditorOfApp, expected: IfMatch) -> None:
     """Take a component out of its app; installs keep it until a release without it is deployed."""
-    await caller.write(lambda tx: service.delete(tx, apps.find(tx, app), component))
+
+    def change(tx: Write) -> None:
+        owner = apps.find(tx, app)
+        check_version(expected, service.find(tx, owner, component).version)
+        service.delete(tx, owner, component)
+
+    await caller.write(change)

@@ -12,6 +12,7 @@ from api.components.models import ComponentConfigRow, ComponentRow
 from api.contract.base import Page
 from api.contract.components import Component, ComponentConfig, ComponentCreate, ComponentUpdate, PathSource
 from api.contract.problems import FieldProblem, InvalidError, NameTakenError, NotFoundError
+from api.db.pages import check_cursor
 from api.db.transaction import Read, Write
 
 
@@ -160,7 +161,10 @@ def update(tx: Write, app: AppRow, component: str, body: ComponentUpdate) -> Com
 def list_components(tx: Read, app: AppRow, *, limit: int, after: str | None) -> Page[Component]:
     """One page of an app's components."""
     query = _with_config().where(ComponentRow.app_id == app.id).order_by(col(ComponentRow.id)).limit(limit + 1)
-    rows = list(tx.session.exec(query.where(ComponentRow.id > after) if after else query))
+    if after:
+        check_cursor(col(ComponentRow.id), after)
+        query = query.where(ComponentRow.id > after)
+    rows = list(tx.session.exec(query))
     items = [_public(row, config) for row, config in rows[:limit]]
     return Page(items=items, after=items[-1].id if len(rows) > limit else None)
 

@@ -22,6 +22,7 @@ class DeployRow(SQLModel, table=True):
 
     __tablename__ = "deploy"
     __table_args__ = (
+        Index("deploy_install", "install_id", "id"),
         Index(
             "deploy_under_way",
             "install_id",
@@ -79,7 +80,7 @@ class StepRow(SQLModel, table=True):
     repository: str
     build_id: str = Field(foreign_key="build.id")
     fingerprint: str
-    job_id: str | None = None
+    job_id: str | None = Field(default=None, index=True)
     replans: int = 0
     plan: PlanSummary | None = Field(default=None, sa_column=Column(JsonOf(PlanSummary)))
     plan_digest: str | None = None

@@ -73,8 +73,13 @@ async def update_install(
 
 
 @router.delete("/{install}", status_code=204)
-async def delete_install(install: str, caller: Editor, force: Force = False) -> None:
+async def delete_install(install: str, caller: Editor, expected: IfMatch, force: Force = False) -> None:
     """Delete an install on which nothing runs; with `force`, forget what runs there and leave it behind."""
     if force:
         caller.must("administer")
-    await (caller.write(forget.forget_install, install) if force else caller.write(service.delete, install))
+
+    def change(tx: Write) -> None:
+        check_version(expected, service.find(tx, install).version)
+        (forget.forget_install if force else service.delete)(tx, install)
+
+    await caller.write(change)

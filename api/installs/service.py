@@ -1,5 +1,6 @@
 """What an install's life means."""
 
+from collections import defaultdict
 from datetime import datetime, timedelta
 
 from sqlmodel import col, select
@@ -47,22 +48,43 @@ def agent_of(tx: Read, install_id: str) -> AgentRow | None:
 
 def public(tx: Read, row: InstallRow) -> Install:
     """A row as the API shows it."""
-    agent = agent_of(tx, row.id)
-    return Install(
-        agent_id=agent.id if agent else None,
-        agent_last_seen_at=agent.last_seen_at if agent else None,
-        components=[_component(tx, component) for component in components_of(tx, row.id)],
-        **row.model_dump(exclude={"sealed_inputs", "deleted_at"}),
+    return publics(tx, [row])[0]
+
+
+def publics(tx: Read, rows: list[InstallRow]) -> list[Install]:
+    """The same of many rows. The number of queries doesn't grow with them."""
+    of_rows = [row.id for row in rows]
+    working = select(AgentRow).where(col(AgentRow.install_id).in_(of_rows), col(AgentRow.revoked_at).is_(None))
+    agents = {agent.install_id: agent for agent in tx.all(working)}
+    there = (
+        select(InstalledComponentRow, ReleaseRow.number)
+        .join(ReleaseRow, col(ReleaseRow.id) == col(InstalledComponentRow.release_id))
+        .where(col(InstalledComponentRow.install_id).in_(of_rows))
+        .order_by(col(InstalledComponentRow.name))
     )
+    components: defaultdict[str, list[InstalledComponent]] = defaultdict(list)
+    for component, release_number in tx.session.exec(there):
+        components[component.install_id].append(_component(component, release_number))
+    found = []
+    for row in rows:
+        agent = agents.get(row.id)
+        found.append(
+            Install(
+                agent_id=agent.id if agent else None,
+                agent_last_seen_at=agent.last_seen_at if agent else None,
+                components=components[row.id],
+                **row.model_dump(exclude={"sealed_inputs", "deleted_at"}),
+            )
+        )
+    return found
 
 
-def _component(tx: Read, row: InstalledComponentRow) -> InstalledComponent:
-    release = tx.session.get(ReleaseRow, row.release_id)
+def _component(row: InstalledComponentRow, release_number: int) -> InstalledComponent:
     return InstalledComponent(
         name=row.name,
         status=row.status,
         digest=row.digest,
-        release_number=release.number if release else None,
+        release_number=release_number,
         outputs=row.outputs,
         sensitive_outputs=row.sensitive_outputs,
         drift_checked_at=row.drift_checked_at,
@@ -135,7 +157,8 @@ def list_installs(tx: Read, *, limit: int, after: str | None, app: str | None, s
         query = query.where(InstallRow.app_id == apps.find(tx, app).id)
     if selector:
         query = query.where(*selects(selector, col(InstallRow.id)))
-    return page(tx, query, col(InstallRow.id), lambda row: public(tx, row), limit=limit, after=after)
+    found = page(tx, query, col(InstallRow.id), lambda row: row, limit=limit, after=after)
+    return Page(items=publics(tx, found.items), after=found.after)
 
 
 def sensitive_inputs(vault: Vault, row: InstallRow) -> dict[str, Json]:

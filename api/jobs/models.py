@@ -17,7 +17,15 @@ class JobRow(SQLModel, table=True):
     """
 
     __tablename__ = "job"
-    __table_args__ = (Index("job_queue", "state", "agent_kind", "install_id"),)
+    __table_args__ = (
+        Index("job_queue", "state", "agent_kind", "install_id"),
+        Index("job_due", "state", "not_before"),
+        Index("job_agent", "agent_id", "state"),
+        Index(
+            "job_build", "build_id", sqlite_where=text("build_id IS NOT NULL"), postgresql_where=text("build_id IS NOT NULL")
+        ),
+        Index("job_install", "install_id", "id"),
+    )
 
     id: str = Field(primary_key=True)
     kind: JobKind = Field(sa_type=String)

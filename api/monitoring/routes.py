@@ -8,15 +8,15 @@ from api.db.schema import newest_version
 from api.monitoring.counts import count
 from api.monitoring.metrics import Metrics
 from api.monitoring.readiness import reasons_against
-from api.monitoring.schemas import Health, Readiness
+from api.monitoring.schemas import Liveness, Readiness
 
 router = APIRouter(tags=["monitoring"])
 
 
 @router.get("/healthz")
-async def health() -> Health:
+async def health() -> Liveness:
     """Whether the process lives; asks nothing of the database, needs no token."""
-    return Health()
+    return Liveness()
 
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready; `reasons` says why."}})

@@ -7,7 +7,7 @@ from pydantic import Field
 from api.contract.base import Model
 
 
-class Health(Model):
+class Liveness(Model):
     """The process lives."""
 
     status: Literal["ok"] = "ok"

@@ -1,5 +1,7 @@
 """What a release's life means."""
 
+from collections import defaultdict
+
 from sqlmodel import col, func, select
 
 from api.apps import service as apps
@@ -26,12 +28,12 @@ def topic(release_id: str) -> str:
     return f"release:{release_id}"
 
 
-def builds_of(tx: Read, release_id: str) -> list[tuple[ReleaseBuildRow, BuildRow]]:
-    """The builds of a release, by component."""
+def builds_of(tx: Read, *release_ids: str) -> list[tuple[ReleaseBuildRow, BuildRow]]:
+    """The builds of a release, or of several, by component."""
     query = (
         select(ReleaseBuildRow, BuildRow)
         .join(BuildRow, col(BuildRow.id) == col(ReleaseBuildRow.build_id))
-        .where(ReleaseBuildRow.release_id == release_id)
+        .where(col(ReleaseBuildRow.release_id).in_(release_ids))
         .order_by(col(ReleaseBuildRow.component))
     )
     return [(link, build) for link, build in tx.session.exec(query)]
@@ -49,24 +51,39 @@ def digests_of(tx: Read, release_id: str) -> dict[str, str]:
 
 def configs_of(tx: Read, release_id: str) -> dict[str, ComponentConfig]:
     """The configs that a release was made of, by component."""
-    return {link.component: builds.names(tx, build)[2].config for link, build in builds_of(tx, release_id)}
+    made = builds_of(tx, release_id)
+    made_of = builds.components_of(tx, [build.id for _, build in made])
+    return {link.component: made_of[build.id][1].config for link, build in made}
 
 
 def public(tx: Read, row: ReleaseRow) -> Release:
     """A row as the API shows it."""
-    made = builds_of(tx, row.id)
-    jobs = builds.jobs_of(tx, [build.id for _, build in made])
+    return publics(tx, [row])[0]
+
+
+def publics(tx: Read, rows: list[ReleaseRow]) -> list[Release]:
+    """The same of many rows. The number of queries doesn't grow with them."""
+    made = builds_of(tx, *(row.id for row in rows))
+    build_ids = list({build.id for _, build in made})
+    made_of, jobs = builds.components_of(tx, build_ids), builds.jobs_of(tx, build_ids)
     why = waiting.reasons(tx, jobs.values())
-    shown = [_build(tx, link, build, why[jobs[build.id].id] if build.id in jobs else "") for link, build in made]
-    return Release(
-        builds=shown,
-        waiting_for="; ".join(f"{one.component}: {one.waiting_for}" for one in shown if one.waiting_for and not row.ended_at),
-        **row.model_dump(exclude={"deleted_at"}),
-    )
+    shown: defaultdict[str, list[ReleaseBuild]] = defaultdict(list)
+    for link, build in made:
+        waiting_for = why[jobs[build.id].id] if build.id in jobs else ""
+        shown[link.release_id].append(_build(link, build, made_of[build.id][1], waiting_for))
+    return [
+        Release(
+            builds=shown[row.id],
+            waiting_for=""
+            if row.ended_at
+            else "; ".join(f"{x.component}: {x.waiting_for}" for x in shown[row.id] if x.waiting_for),
+            **row.model_dump(exclude={"deleted_at"}),
+        )
+        for row in rows
+    ]
 
 
-def _build(tx: Read, link: ReleaseBuildRow, build: BuildRow, waiting_for: str) -> ReleaseBuild:
-    _, _, config = builds.names(tx, build)
+def _build(link: ReleaseBuildRow, build: BuildRow, config: ComponentConfigRow, waiting_for: str) -> ReleaseBuild:
     return ReleaseBuild(
         component=link.component,
         component_version=config.version,
@@ -105,7 +122,8 @@ def list_releases(
         query = query.where(ReleaseRow.app_id == apps.find(tx, app).id)
     if number is not None:
         query = query.where(ReleaseRow.number == number)
-    return page(tx, query, col(ReleaseRow.id), lambda row: public(tx, row), limit=limit, after=after, newest_first=newest_first)
+    found = page(tx, query, col(ReleaseRow.id), lambda row: row, limit=limit, after=after, newest_first=newest_first)
+    return Page(items=publics(tx, found.items), after=found.after)
 
 
 def create(tx: Write, body: ReleaseCreate) -> Release:

@@ -89,6 +89,11 @@ async def update_secret(
 
 
 @router.delete("/{secret}", status_code=204)
-async def delete_secret(secret: str, caller: Editor) -> None:
+async def delete_secret(secret: str, caller: Editor, expected: IfMatch) -> None:
     """Delete a secret that nothing uses."""
-    await caller.write(service.delete, secret)
+
+    def change(tx: Write) -> None:
+        check_version(expected, service.find(tx, secret).version)
+        service.delete(tx, secret)
+
+    await caller.write(change)

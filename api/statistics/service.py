@@ -10,6 +10,7 @@ from sqlmodel import col, select
 
 from api.contract.base import Page
 from api.contract.statistics import ComponentStats, Durations, InstallStats, JobRun
+from api.db.pages import check_cursor
 from api.db.transaction import Read
 from api.deploys.models import DeployRow, StepRow
 from api.events.filters import install_of
@@ -36,6 +37,7 @@ def job_runs(
     if component:
         query = query.where(StepRow.component == component)
     if after:
+        check_cursor(col(JobRow.id), after)
         query = query.where(col(JobRow.id) < after if newest_first else col(JobRow.id) > after)
     order = col(JobRow.id).desc() if newest_first else col(JobRow.id)
     rows = list(tx.session.exec(query.order_by(order).limit(limit + 1)))

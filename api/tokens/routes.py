@@ -5,13 +5,13 @@ from fastapi import APIRouter
 from api.access import Admin, State
 from api.contract.access import Token, TokenCreate, TokenCreated
 from api.contract.base import Page
-from api.http import After, Limit
+from api.http import After, Limit, SecretOnce
 from api.tokens import service
 
 router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, dependencies=[SecretOnce])
 async def create_token(body: TokenCreate, ims: State, actor: Admin) -> TokenCreated:
     """Make a token. Its secret is shown in this answer only."""
     return await ims.db.write(actor, service.create, body)

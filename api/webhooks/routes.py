@@ -18,7 +18,7 @@ from api.contract.webhooks import (
     WebhookWithSecret,
 )
 from api.db.transaction import Write
-from api.http import After, IfMatch, Limit, Order, check_version, set_etag
+from api.http import After, IfMatch, Limit, Order, SecretOnce, check_version, set_etag
 from api.webhooks import address, service
 from api.webhooks.sender import Sender
 
@@ -33,7 +33,7 @@ def _sender(request: Request) -> Sender:
 SenderOf = Annotated[Sender, Depends(_sender)]
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, dependencies=[SecretOnce])
 async def create_webhook(
     body: WebhookCreate, ims: State, caller: AdminOfInstall, sender: SenderOf, response: Response
 ) -> WebhookWithSecret:
@@ -75,9 +75,14 @@ async def update_webhook(
 
 
 @router.delete("/{webhook}", status_code=204)
-async def delete_webhook(webhook: str, caller: AdminOfInstall) -> None:
+async def delete_webhook(webhook: str, caller: AdminOfInstall, expected: IfMatch) -> None:
     """Delete a webhook, and what was on its way to it."""
-    await caller.write(service.delete, webhook)
+
+    def change(tx: Write) -> None:
+        check_version(expected, service.find(tx, webhook).version)
+        service.delete(tx, webhook)
+
+    await caller.write(change)
 
 
 @router.post("/{webhook}/rotate")

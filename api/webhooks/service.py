@@ -1,5 +1,6 @@
 """What a webhook's life means: made, changed, rotated, replayed, deleted."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from sqlalchemy import delete as sql_delete
@@ -8,7 +9,7 @@ from sqlmodel import col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from api.contract.base import Json, Page
-from api.contract.problems import ConflictError, FieldProblem, ForbiddenError, NameTakenError, NotFoundError
+from api.contract.problems import ConflictError, FieldProblem, ForbiddenError, InvalidError, NameTakenError, NotFoundError
 from api.contract.webhooks import Delivery, Webhook, WebhookCreate, WebhookUpdate, WebhookWithSecret
 from api.db.pages import page
 from api.db.transaction import Read, Write
@@ -84,9 +85,16 @@ def create(tx: Write, vault: Vault, body: WebhookCreate) -> WebhookWithSecret:
     return _with_secret(row, secret)
 
 
+def _id_in(field: str, find: Callable[[Read, str], str], tx: Read, name: str) -> str:
+    try:
+        return find(tx, name)
+    except NotFoundError as error:
+        raise InvalidError.at(field, error.detail, "Give the id or name of one that exists.") from None
+
+
 def _settings(tx: Read, body: WebhookUpdate) -> dict[str, Json]:
-    app_id = app_of(tx, body.app_id) if body.app_id else None
-    install_id = install_of(tx, body.install_id) if body.install_id else None
+    app_id = _id_in("app_id", app_of, tx, body.app_id) if body.app_id else None
+    install_id = _id_in("install_id", install_of, tx, body.install_id) if body.install_id else None
     if not tx.scope.covers(app_id=app_id, install_id=install_id):
         raise ForbiddenError(
             "the webhook would tell of more than is in the token's scope",

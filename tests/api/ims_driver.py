@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from as_documented import assert_as_documented
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -92,6 +93,8 @@ class Ims:
         headers = {**({"authorization": f"Bearer {secret}"} if secret else {}), **more.pop("headers", {})}
         answer = await self.http.request(method, path, json=body, headers=headers, **more)
         self.answers.append(answer)
+        if self.app is not None:
+            assert_as_documented(self.app, answer)
         return answer
 
     async def ok(self, method: str, path: str, body: Any = None, **more: Any) -> Body:

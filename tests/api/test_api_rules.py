@@ -109,6 +109,30 @@ async def test_an_update_of_an_older_version_is_refused(ims: Ims, shop: Shop) ->
             tag = answer.headers["etag"]
 
 
+async def test_everything_with_a_version_is_changed_and_deleted_only_as_it_was_seen(ims: Ims) -> None:
+    hook = {"url": "http://127.0.0.1:9/"}
+    await ims.ok("POST", "/v1/apps", {"name": "other"})
+    await ims.ok("POST", "/v1/apps/other/components", {"name": "part", "config": module()})
+    await ims.ok("POST", "/v1/installs", {"app_id": "other", "name": "acme"})
+    await ims.ok("POST", "/v1/secrets", {"name": "key", "value": "one"})
+    await ims.ok("POST", "/v1/webhooks", {"name": "hook", **hook})
+    changes: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/apps/other/components/part", {"config": module({"a": "b"})}),
+        ("/v1/installs/acme", {"labels": {"a": "b"}}),
+        ("/v1/secrets/key", {"value": "two"}),
+        ("/v1/webhooks/hook", {**hook, "enabled": False}),
+        ("/v1/apps/other", {"description": "b"}),
+    ]
+    for path, body in changes:
+        seen = (await ims.send("GET", path)).headers["etag"]
+        await ims.ok("PUT", path, body, headers={"if-match": seen})
+        for lost in (seen, '"²"', '"' + "9" * 5000 + '"'):
+            headers = {"if-match": lost.encode("latin-1")}
+            await ims.refused(412, "PUT", path, body, headers=headers)
+            await ims.refused(412, "DELETE", path, headers=headers)
+        await ims.ok("DELETE", path, headers={"if-match": (await ims.send("GET", path)).headers["etag"]})
+
+
 async def test_a_create_sent_twice_with_one_key_makes_one_object(ims: Ims, shop: Shop) -> None:
     key = {"idempotency-key": "k1"}
     body = {"name": "twice"}

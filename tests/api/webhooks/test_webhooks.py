@@ -316,7 +316,8 @@ async def test_a_bad_url_is_refused_with_field_and_remedy(ims: Ims, url: str) ->
 async def test_other_values_are_checked_too(ims: Ims, receiver: Receiver) -> None:
     for wrong in ({"events": []}, {"events": ["a*b"]}, {"name": "No"}):
         await ims.refused(422, "POST", "/v1/webhooks", {"name": "hook", "url": receiver.url, **wrong})
-    await ims.refused(404, "POST", "/v1/webhooks", {"name": "hook", "url": receiver.url, "install_id": "nobody"})
+    problem = await ims.refused(422, "POST", "/v1/webhooks", {"name": "hook", "url": receiver.url, "install_id": "nobody"})
+    assert fields(problem) == ["install_id"]
     await hook(ims, receiver)
     assert fields(await ims.refused(409, "POST", "/v1/webhooks", {"name": "hook", "url": receiver.url})) == ["name"]
     await ims.refused(412, "PUT", "/v1/webhooks/hook", {"url": receiver.url}, headers={"if-match": '"7"'})
