@@ -12,6 +12,7 @@ from ims_driver import Body, Ims
 from joserfc.jwk import RSAKey
 from openid_provider import FakeProvider, openid_provider
 from pydantic import SecretStr
+from sqlmodel import SQLModel
 
 from api.settings import LoginRule, Oidc
 
@@ -144,9 +145,10 @@ async def test_a_program_logs_in_once_a_person_confirms(vendor: Ims, provider: F
     await vendor.refused(401, "POST", "/v1/login/device/token", poll, token=None)
     await vendor.ok("DELETE", "/v1/session", token=got["access_token"])
     await vendor.refused(401, "GET", "/v1/apps", token=got["access_token"])
-    stored = (vendor.data / "exclave.db").read_bytes() + (vendor.data / "exclave.db-wal").read_bytes()
+    tables = SQLModel.metadata.sorted_tables
+    stored = await vendor.state.db.read(lambda tx: repr([tx.session.execute(table.select()).all() for table in tables]))
     for secret in (got["access_token"], begun["device_code"], begun["user_code"].replace("-", "")):
-        assert secret.encode() not in stored
+        assert secret not in stored
 
 
 async def test_a_denied_or_forgotten_program_gets_nothing(vendor: Ims, provider: FakeProvider) -> None:
