@@ -324,6 +324,7 @@ class KillLoop:
 
     def kill_at_random(self, kills: int) -> None:
         """SIGKILL to one program or several at a random moment, started again after another one, `kills` times."""
+        caller = self.caller()
         begun = time.monotonic()
         victims = ["ims"] * 5 + ["agent"] * 5 + ["machine"] * 2 + ["builder"] + ["both"] * 2
         victims += ["postgresql"] * 3 if self._postgres else []
@@ -331,9 +332,19 @@ class KillLoop:
             assert not self.faults, self.faults
             if self.random.random() < 0.75:  # else whatever is starting is killed while it starts
                 wait_for("the IMS", self._answers, seconds=60)
+                self._await_work(caller)
             time.sleep(self.random.uniform(0, self.random.choice([0.5, 3])))
             self._kill(self.random.choice(victims), self.random.choice(list(CUSTOMERS)))
         self.seconds = time.monotonic() - begun
+
+    def _await_work(self, caller: Caller) -> None:
+        """Until an agent of a customer is at work, so that most kills hit something; not for long."""
+        give_up = time.monotonic() + 8
+        while time.monotonic() < give_up:
+            answer = caller.send("GET", "/v1/jobs?state=leased")
+            if answer and any(job["install_id"] for job in answer[1]["items"]):
+                return
+            time.sleep(0.05)
 
     def _kill(self, victim: str, name: str) -> None:
         down = self.random.uniform(0, 0.5)
