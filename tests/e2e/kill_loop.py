@@ -1,7 +1,7 @@
 """A vendor, three customers and somebody who kills them: `kill -9` at random points under load, and what must hold afterwards.
 
-Everything is real but Terraform: `exclave up`, `exclave agent build`, `exclave agent install` and `exclave registry` as processes of
-their own, bundles that are built, signed, synced and unpacked. Terraform is `stand_in_terraform`, which keeps a ledger.
+Everything is real but Terraform: `exclave up`, `exclave agent build`, `exclave agent install` and `exclave registry` as processes
+of their own, bundles that are built, signed, synced and unpacked. Terraform is `stand_in_terraform`, which keeps a ledger.
 
 Clients change inputs, release, deploy, approve, cancel and make apps all the while, and note every write that was acknowledged
 (2xx). An Idempotency-Key goes with each create, and a create without an answer is sent again until it has one.
@@ -213,7 +213,16 @@ class KillLoop:
 
     def _start_agent(self, name: str) -> Process:
         home, writer = self.stage.customer(name) / "agent", self.stage.customer(name) / "registry" / "writer.json"
-        options = ["--url", self._url, "--home", str(home), "--engine", str(self._engine), "--registry-credentials", str(writer)]
+        options = [
+            "--url",
+            self._url,
+            "--home",
+            str(home),
+            "--engine",
+            str(self._engine),
+            "--registry-credentials",
+            str(writer),
+        ]
         token = self.stage.customer(name) / "enrollment.token"
         return self.stage.start(f"{name}/agent", "agent", "install", *options, "--token-file", str(token))
 
@@ -337,11 +346,12 @@ class KillLoop:
                 self._await_work(caller)
             time.sleep(self.random.uniform(0, self.random.choice([0.5, 3])))
             self._kill(self.random.choice(victims), self.random.choice(list(CUSTOMERS)))
+            print(f"{sum(self.kills.values())} kills, {len(self.written)} acknowledged writes", flush=True)
         self.seconds = time.monotonic() - begun
 
     def _await_work(self, caller: Caller) -> None:
         """Until an agent of a customer is at work, so that most kills hit something; not for long."""
-        give_up = time.monotonic() + 8
+        give_up = time.monotonic() + 4
         while time.monotonic() < give_up:
             answer = caller.send("GET", "/v1/jobs?state=leased")
             if answer and any(job["install_id"] for job in answer[1]["items"]):

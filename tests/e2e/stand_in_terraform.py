@@ -1,10 +1,10 @@
 """A stand-in for Terraform, never Terraform itself: what the install agent calls, on the command line, in tens of milliseconds.
 
 The kill loop runs it in place of the real program because a hundred kills would take an hour with that one, which
-`test_kills.py` runs. It follows Terraform's documented behaviour for one module only (`MODULE` of `kill_loop`): `version`, `init`,
-`plan -out`, `show -json`, `apply <saved plan>` and `output`, with `-json` lines; a state with lineage and serial; a lock on the state;
-a saved plan that is refused ("Saved plan is stale") once the state has moved; on SIGINT, state saved for what was done so far,
-and exit code 1.
+`test_kills.py` runs. It follows Terraform's documented behaviour for one module only (`MODULE` of `kill_loop`): `version`,
+`init`, `plan -out`, `show -json`, `apply <saved plan>` and `output`, with `-json` lines; a state with lineage and serial; a
+lock on the state; a saved plan that is refused ("Saved plan is stale") once the state has moved; on SIGINT, state saved for
+what was done so far, and exit code 1.
 
 Every apply writes what it does to `ledger.jsonl` beside this file, one line at a time, flushed to the disk (O_APPEND, fsync):
 

@@ -77,7 +77,8 @@ async def under_load(replicas: Replicas, shop: Shop, disturb: "asyncio.Task[None
     agents = [Agent(replicas.ims(), agent.key, agent.id, agent.token) for agent in shop.agents.values()]
     async with working(*agents):
         load = [
-            asyncio.create_task(deploy_again_and_again(replicas.ims(), install, shop.release, made, until)) for install in INSTALLS
+            asyncio.create_task(deploy_again_and_again(replicas.ims(), install, shop.release, made, until))
+            for install in INSTALLS
         ]
         await disturb
         so_far = len(made)
@@ -98,6 +99,14 @@ async def nothing_lost_nothing_twice(ims: Ims, made: list[str]) -> None:
     ended = Counter(event["object_id"] for event in await ims.events("job.succeeded"))
     assert ended == Counter(job["id"] for job in jobs)
     assert await ims.chain_is_whole()
+
+
+async def until_there_is(ims: Ims, action: str) -> None:
+    """Wait for an event."""
+    give_up = time.monotonic() + 40
+    while not await ims.events(action):
+        assert time.monotonic() < give_up, action
+        await asyncio.sleep(0.2)
 
 
 async def pages(ims: Ims, path: str) -> list[Body]:
@@ -186,18 +195,16 @@ async def test_what_replicas_do_by_themselves_is_done_once(replicas: Replicas) -
         await replicas.ims("b").ok("POST", "/v1/deploys", body)
         assert await shop.agents["north"].lease()  # and nothing more is heard of the agent
         ims = replicas.ims("b")
-        async with asyncio.timeout(40):
-            while not (await ims.events("job.requeued") and await ims.events("agent.offline")):
-                await asyncio.sleep(0.2)
+        for action in ("job.requeued", "agent.offline"):
+            await until_there_is(ims, action)
         lost = [(event["action"], event["object_id"]) for event in (await pages(ims, "/v1/events"))]
         once = Counter(one for one in lost if one[0] in ("job.lost_contact", "job.requeued", "agent.offline"))
         assert set(once.values()) == {1}, once
         assert {action for action, _ in once} == {"job.lost_contact", "job.requeued", "agent.offline"}
         wanted = [event for event in await pages(ims, "/v1/events") if event["object_id"] != made["id"]]
         last = wanted[-1]["seq"]
-        async with asyncio.timeout(20):
-            while not any(one.message["data"].get("seq") == last for one in receiver.got):
-                await asyncio.sleep(0.05)
+        async with asyncio.timeout(20), receiver.arrived:
+            await receiver.arrived.wait_for(lambda: any(one.message["data"].get("seq") == last for one in receiver.got))
         seqs = Counter(one.message["data"]["seq"] for one in receiver.got)
         assert set(seqs.values()) == {1}, "each event was sent once"
         assert await ims.chain_is_whole()

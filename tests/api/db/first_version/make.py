@@ -29,7 +29,7 @@ async def main(data: Path) -> None:
     async with running_ims(data) as ims:
         shop = await Shop.open(ims)
         acme = await shop.install("acme", sensitive_inputs={"password": "of acme"})
-        globex = await shop.install("globex", sensitive_inputs={"password": "of globex"}, inputs={"domain": "globex.example"})
+        await shop.install("globex", sensitive_inputs={"password": "of globex"}, inputs={"domain": "globex.example"})
         await shop.deploy("globex")
         middle = await shop.begin("acme")
         await acme.succeed(await acme.take("sync", "network"), SYNCED)
