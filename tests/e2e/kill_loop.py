@@ -1,6 +1,6 @@
 """A vendor, three customers and somebody who kills them: `kill -9` at random points under load, and what must hold afterwards.
 
-Everything is real but Terraform: `exclave up`, `exclave agent build`, `exclave agent install` and `exclave registry` as processes
+Everything is real but Terraform: `exclave up`, `exclave agent build`, `exclave agent install`, `exclave registry` as processes
 of their own, bundles that are built, signed, synced and unpacked. Terraform is `stand_in_terraform`, which keeps a ledger.
 
 Clients change inputs, release, deploy, approve, cancel and make apps all the while, and note every write that was acknowledged
@@ -344,17 +344,18 @@ class KillLoop:
             if self.random.random() < 0.75:  # else whatever is starting is killed while it starts
                 wait_for("the IMS", self._answers, seconds=60)
                 self._await_work(caller)
-            time.sleep(self.random.uniform(0, self.random.choice([0.5, 3])))
+            time.sleep(self.random.uniform(0, self.random.choice([0.5, 2])))
             self._kill(self.random.choice(victims), self.random.choice(list(CUSTOMERS)))
             print(f"{sum(self.kills.values())} kills, {len(self.written)} acknowledged writes", flush=True)
         self.seconds = time.monotonic() - begun
 
     def _await_work(self, caller: Caller) -> None:
-        """Until an agent of a customer is at work, so that most kills hit something; not for long."""
+        """Until an agent of a customer is at work, at an apply half of the times, so that kills hit something; not for long."""
         give_up = time.monotonic() + 4
+        kinds = ("apply",) if self.random.random() < 0.5 else ("sync", "plan", "apply")
         while time.monotonic() < give_up:
             answer = caller.send("GET", "/v1/jobs?state=leased")
-            if answer and any(job["install_id"] for job in answer[1]["items"]):
+            if answer and any(job["kind"] in kinds for job in answer[1]["items"]):
                 return
             time.sleep(0.05)
 

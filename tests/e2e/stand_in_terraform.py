@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 
 VERSION = "1.9.8"
 LEDGER = Path(__file__).with_name("ledger.jsonl")
-LONGEST = 0.25
+LONGEST = 1.5
 """Seconds of the longest apply."""
 
 
