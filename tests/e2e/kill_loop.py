@@ -145,6 +145,7 @@ class KillLoop:
         self.seconds = 0.0
         self._postgres = postgres
         self._callers: list[Caller] = []
+        self._installs: dict[str, str] = {}
         self._stopping = threading.Event()
         self._engine = folder / "bin" / "terraform"
         self._install_engine()
@@ -184,6 +185,7 @@ class KillLoop:
         for name, approval in CUSTOMERS.items():
             body = {"app_id": "load", "name": name, "approval": approval, "inputs": {"colour": "first"}}
             made = self._must(caller, "/v1/installs", {**body, "sensitive_inputs": {"secret": "canary"}})
+            self._installs[made["id"]] = name
             self.written.inputs[name] = [(made["inputs_version"], "first")]
             self.written.deploys[name] = []
             self.stage.start_registry(name)
@@ -343,21 +345,25 @@ class KillLoop:
             assert not self.faults, self.faults
             if self.random.random() < 0.75:  # else whatever is starting is killed while it starts
                 wait_for("the IMS", self._answers, seconds=60)
-                self._await_work(caller)
-            time.sleep(self.random.uniform(0, self.random.choice([0.5, 2])))
-            self._kill(self.random.choice(victims), self.random.choice(list(CUSTOMERS)))
+                customer = self._await_work(caller)
+            else:
+                customer = self.random.choice(list(CUSTOMERS))
+            time.sleep(self.random.uniform(0, 1))
+            self._kill(self.random.choice(victims), customer)
             print(f"{sum(self.kills.values())} kills, {len(self.written)} acknowledged writes", flush=True)
         self.seconds = time.monotonic() - begun
 
-    def _await_work(self, caller: Caller) -> None:
-        """Until an agent of a customer is at work, at an apply half of the times, so that kills hit something; not for long."""
+    def _await_work(self, caller: Caller) -> str:
+        """Wait until an agent is at work, at an apply half of the times, so that kills hit something. Its customer, or any."""
         give_up = time.monotonic() + 4
         kinds = ("apply",) if self.random.random() < 0.5 else ("sync", "plan", "apply")
         while time.monotonic() < give_up:
             answer = caller.send("GET", "/v1/jobs?state=leased")
-            if answer and any(job["kind"] in kinds for job in answer[1]["items"]):
-                return
+            for job in answer[1]["items"] if answer else []:
+                if job["kind"] in kinds:
+                    return self._installs[job["install_id"]]
             time.sleep(0.05)
+        return self.random.choice(list(CUSTOMERS))
 
     def _kill(self, victim: str, name: str) -> None:
         down = self.random.uniform(0, 0.5)
