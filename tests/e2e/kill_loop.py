@@ -355,7 +355,7 @@ class KillLoop:
 
     def _await_work(self, caller: Caller) -> str:
         """Wait until an agent is at work, at an apply half of the times, so that kills hit something. Its customer, or any."""
-        give_up = time.monotonic() + 4
+        give_up = time.monotonic() + 12
         kinds = ("apply",) if self.random.random() < 0.5 else ("sync", "plan", "apply")
         while time.monotonic() < give_up:
             answer = caller.send("GET", "/v1/jobs?state=leased")
