@@ -10,7 +10,7 @@ from fastapi.dependencies.utils import solve_dependencies
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
 from api.contract.base import NAME_PATTERN, NAME_RULE
@@ -23,6 +23,7 @@ from api.contract.problems import (
     Problem,
     ProblemError,
     RateLimitedError,
+    UnavailableError,
 )
 
 _log = logging.getLogger(__name__)
@@ -124,6 +125,17 @@ def install_handlers(app: FastAPI) -> None:
         return problem_answer(
             Problem(type=PROBLEM_TYPE_PREFIX + code, title=title, status=error.status_code), dict(error.headers or {})
         )
+
+    @app.exception_handler(InterfaceError)
+    @app.exception_handler(OperationalError)
+    async def on_no_database(request: Request, error: OperationalError | InterfaceError) -> JSONResponse:
+        # The database restarts, can't be reached, or its disk is full. All connections are made anew with the next request.
+        _log.error("%s %s failed: the database can't be used: %s", request.method, request.url.path, error.orig)
+        unavailable = UnavailableError(
+            "the server's database can't be used at the moment; the change may have been made",
+            remedy="Try again, with the same Idempotency-Key where one was sent.",
+        )
+        return problem_answer(unavailable.problem(), {"Retry-After": "1"})
 
     @app.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> JSONResponse:

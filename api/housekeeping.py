@@ -22,17 +22,19 @@ _PRUNE_BATCHES = 5
 
 async def run(db: Database, settings: Settings) -> None:
     """Until cancelled."""
-    started = last_prune = await db.read(lambda tx: tx.now)
+    started = last_prune = None
     while True:
-        await asyncio.sleep(_PRESENCE_SECONDS)
         try:
             now = await db.read(lambda tx: tx.now)
+            if started is None or last_prune is None:
+                started = last_prune = now
             await notice_offline(db, settings, started, now)
             if now - last_prune >= _PRUNE_EVERY:
                 last_prune = now
                 await prune(db, settings)
         except Exception:  # one bad pass must not be the last: the next one tries again
             _log.exception("housekeeping failed")
+        await asyncio.sleep(_PRESENCE_SECONDS)
 
 
 async def notice_offline(db: Database, settings: Settings, started: datetime, now: datetime) -> None:

@@ -36,6 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--database", choices=("sqlite", "postgresql"), default="sqlite", help="what the IMS keeps its data in")
     parser.addoption("--cases", type=int, default=1500, help="how many odd requests the API is sent at least")
     parser.addoption("--examples", type=int, default=10, help="how many lives of jobs and deploys are tried out")
+    parser.addoption("--kills", type=int, default=12, help="how often the kill loop kills")
+    parser.addoption("--seed", type=int, help="what the kill loop's choices are made from; printed, else chosen at random")
 
 
 @pytest.fixture(scope="session")

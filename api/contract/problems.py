@@ -196,6 +196,12 @@ class LogFullError(ProblemError):
     status, code, title = 413, "log_full", "Log full"
 
 
+class UnavailableError(ProblemError):
+    """The server can't reach what it needs, such as its database. Whether a change was made is not known."""
+
+    status, code, title, retryable = 503, "unavailable", "Not available now", True
+
+
 class UpgradeRequiredError(ProblemError):
     """The agent is of a version that this IMS no longer speaks with; the detail names the oldest one that it does."""
 

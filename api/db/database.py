@@ -231,6 +231,8 @@ class Database:
                 session.commit()
                 job.topics = tx.topics
             except BaseException as error:
+                if connection.invalidated:  # it is lost, and the whole batch with it: all are told why
+                    raise
                 session.rollback()
                 self._history.undo(mark)
                 job.error = error
@@ -254,6 +256,8 @@ class Database:
                     job.topics = tx.topics
                 session.commit()
             except Exception:
+                if connection.invalidated:
+                    raise
                 session.rollback()
                 self._history.undo(mark)
                 return False

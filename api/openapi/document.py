@@ -19,7 +19,7 @@ to the other.
 
 Every error is a problem (RFC 9457, `application/problem+json`): `type` ends in a stable code, `errors` names the fields at
 fault, `remedy` says what to do, `retryable` whether trying again can help. A mistake of the server is a problem, too, with the
-status 500 and the code `internal`; no operation lists it.
+status 500 and the code `internal`, and so is a database that can't be reached: 503, `unavailable`. No operation lists these.
 """
 
 TAGS = {

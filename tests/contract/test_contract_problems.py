@@ -44,6 +44,7 @@ def test_codes_are_stable_and_each_has_one_meaning() -> None:
         "log_full": 413,
         "log_pruned": 410,
         "upgrade_required": 426,
+        "unavailable": 503,
     }
 
 
