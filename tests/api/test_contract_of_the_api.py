@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ ODD = ["\x00", "a\x00b", " ", "\u2028", "é", "😀", "x" * 5000, "0", "-1", str
 
 @schemathesis.serializer("application/gzip")
 def as_it_is(_: Any, value: Any) -> bytes:
-    return gzip.compress(value.encode(errors="surrogatepass")) if isinstance(value, str) else bytes(value)
+    return gzip.compress(value.encode(errors="surrogatepass")) if isinstance(value, str) else repr(value).encode()
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,7 @@ def served(data: Path, opened: tuple[Opened, Shop]) -> Iterator[World]:
 
     async def run(url: str | None) -> None:
         async with running_ims(data, token=opened[1].ims.token, database_url=url) as ims:
-            shop = Shop(ims, opened[1].builder, opened[1].release)
-            shop.builder.ims = ims
-            await shop.builder.sign_in()
+            shop = Shop(ims, replace(opened[1].builder, ims=ims), opened[1].release)
             agents, names = await furnished(shop)
             ims.doorbell.close()
             server = uvicorn.Server(uvicorn.Config(ims.app, port=0, lifespan="off", log_level="critical", ws="none"))
