@@ -155,7 +155,7 @@ def test_every_answer_is_in_the_document(
         )
         schema = schemathesis.openapi.from_dict(world.document, config=config)
         operations = sorted((one.ok() for one in schema.get_all_operations()), key=lambda one: ORDER[one.method.upper()])
-        each = -(-wanted // len(operations))
+        each = -(-wanted * 21 // (len(operations) * 20))  # a few operations have nothing that could vary
         for operation in operations:
             for_agents = "/v1/agent/" in operation.path
             tokens = [*(world.agents * 4), world.admin] if for_agents else [*([world.admin] * 8), world.agents[0]]
