@@ -67,6 +67,8 @@ class FastPath:
         try:
             response = await call(request, self._ims, agent, body)
         except ProblemError as error:
+            if error.status == 401:
+                self._ims.sessions.forget(agent)
             response = problem_answer(error.problem(), {"WWW-Authenticate": "Bearer"} if error.status == 401 else None)
         await response(scope, receive, send)
 

@@ -124,7 +124,7 @@ async def lease(body: LeaseRequest, request: Request, ims: State, agent: AgentSe
 async def heartbeat(job: str, body: Heartbeat, ims: State, agent: AgentSession) -> HeartbeatAnswer:
     """Prolong a lease."""
     if body.health:
-        await ims.db.write(f"agent:{agent.id}", health.record, agent.id, body.health)
+        await ims.db.write(f"agent:{agent.id}", service.record_health, agent, body.health)
     intervals = ims.settings.intervals
     return await ims.db.write_together(
         hot.load_heartbeats, f"agent:{agent.id}", outcomes.heartbeat, agent, job, body.attempt, intervals

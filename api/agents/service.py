@@ -28,6 +28,7 @@ from api.contract.agents import (
     sign_in_message,
 )
 from api.contract.base import AgentKind, Page
+from api.contract.health import Health
 from api.contract.problems import (
     AgentRevokedError,
     ConflictError,
@@ -300,7 +301,7 @@ def rotate_key(tx: Write, caller: AgentCaller, body: RotateKeyRequest) -> None:
         raise InvalidError.at("new_signature", "not made with `public_key`, or that isn't an Ed25519 key (32 bytes in base64)")
     _use_up(tx, row, body.timestamp, body.nonce)
     row.public_key = body.public_key
-    tx.emit("agent.key_rotated", row.id)
+    tx.emit("agent.key_rotated", row.id, install_id=row.install_id)
 
 
 def authenticate(tx: Read, secret: str) -> AgentCaller:
@@ -321,6 +322,11 @@ def still_signed_in(tx: Read, caller: AgentCaller) -> AgentRow:
     if row is None or row.revoked_at is not None or row.access_hash != caller.access_hash:
         raise UnauthorizedError("the access token has ended while the request waited", remedy="Sign in again.")
     return row
+
+
+def record_health(tx: Write, caller: AgentCaller, said: Health) -> None:
+    """Keep what an agent said of itself. Raises UnauthorizedError if its session has ended."""
+    health.record(tx, still_signed_in(tx, caller).id, said)
 
 
 def seen_long_ago(tx: Read, row: AgentRow) -> bool:

@@ -28,3 +28,7 @@ class KnownSessions:
         self._callers[caller.access_hash] = caller
         while len(self._callers) > _LARGEST:
             self._callers.popitem(last=False)
+
+    def forget(self, caller: AgentCaller) -> None:
+        """Its session has ended: from now on it is refused without a write, which would make its whole batch run again."""
+        self._callers.pop(caller.access_hash, None)

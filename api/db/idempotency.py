@@ -10,6 +10,7 @@ from sqlmodel import Field, SQLModel, select
 from api.contract.base import Model
 from api.contract.problems import ConflictError
 from api.db.columns import UtcDateTime
+from api.db.scope import EVERYTHING
 from api.db.transaction import Read, Write
 
 M = TypeVar("M", bound=Model)
@@ -34,11 +35,14 @@ def once(tx: Write, key: str | None, request: Model, answer_type: type[M], make:
     """What `make()` returns, or what it returned when this actor sent the same key before.
 
     `within` is the id of the object in whose collection it is made, if there is one. Raises ConflictError if the key came with
-    another request. Only for answers without secrets: they are stored.
+    another request, or from a login with another scope. Only for answers without secrets: they are stored.
     """
     if not key:
         return make()
-    digest = hashlib.sha256(f"{type(request).__name__}\n{within}\n{request.model_dump_json()}".encode()).hexdigest()
+    asked = f"{type(request).__name__}\n{within}\n{request.model_dump_json()}"
+    if tx.scope != EVERYTHING:
+        asked = f"{tx.scope}\n{asked}"
+    digest = hashlib.sha256(asked.encode()).hexdigest()
     row = tx.session.get(IdempotencyRow, (tx.actor, key))
     if row is None:
         answer = make()

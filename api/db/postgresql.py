@@ -30,8 +30,11 @@ _RECONNECT_SECONDS = 5.0
 
 
 def open_engine(url: str, *, read_only: bool = False, readers: int = 4) -> Engine:
-    """An SQLAlchemy engine. A reader's transactions see one snapshot and refuse to write."""
-    options: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}
+    """An SQLAlchemy engine. A reader's transactions see one snapshot and refuse to write.
+
+    A writer's don't, whatever the database's default is: a snapshot from before the lock wouldn't see the batch waited for.
+    """
+    options: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True, "isolation_level": "READ COMMITTED"}
     if read_only:
         options |= {"pool_size": readers, "isolation_level": "REPEATABLE READ"}
     where = make_url(url).set(drivername="postgresql+psycopg")

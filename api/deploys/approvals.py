@@ -35,11 +35,11 @@ def answers(tx: Read, deploy_id: str) -> list[ApprovalRow]:
 def decide_by_person(tx: Write, deploy: str, step: str, decision: Decision, plan_digest: str, note: str) -> DeployRow:
     """A person's answer. They may always say no; their yes counts where the vendor approves.
 
-    Raises NotTheApproverError or ConflictError.
+    Raises NotFoundError, NotTheApproverError or ConflictError.
     """
     row = service.find(tx, deploy)
     if decision == "approved" and row.approval == "customer":
-        tx.note_refusal("approval.refused", step, {"deploy": row.id, "by": tx.actor})
+        tx.note_refusal("approval.refused", step_of(tx, row, step).id, {"deploy": row.id, "by": tx.actor})
         raise NotTheApproverError(
             "the plan waits for the customer: only the install's own agent can approve it",
             remedy=f"Ask the customer to run `exclave agent approve {row.id}` on the agent's machine.",

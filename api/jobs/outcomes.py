@@ -40,8 +40,11 @@ def claim(tx: Write, agent: AgentCaller, holding: list[HeldJob] | None, sources:
 
 
 def resume(tx: Write, agent: AgentCaller, held: HeldJob, sources: Sources, intervals: Intervals) -> Lease:
-    """Give an agent that was restarted its own attempt again. Raises StaleAttemptError if it is no longer the current one."""
-    job = queue.current(tx, agents.find(tx, agent.id), held.job_id, held.attempt)
+    """Give an agent that was restarted its own attempt again.
+
+    Raises UnauthorizedError if its session has ended, and StaleAttemptError if the attempt is no longer the current one.
+    """
+    job = queue.current(tx, agents.still_signed_in(tx, agent), held.job_id, held.attempt)
     queue.renew(tx, job, lease_seconds=intervals.lease)
     tx.emit("job.resumed", job.id, after={"attempt": job.attempt, "agent": agent.id}, install_id=job.install_id)
     _moved(tx, job)

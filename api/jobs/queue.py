@@ -68,8 +68,8 @@ def leased_key(agent_id: str) -> object:
 def leased_to(tx: Read, agent_id: str) -> list[JobRow]:
     """The jobs that an agent is leased, as far as the IMS knows."""
     known: list[JobRow] | None = tx.memo.get(leased_key(agent_id))
-    if known is not None:
-        return known
+    if known is not None:  # an earlier lease of this commit may have given one away, or taken one back
+        return [job for job in known if job.agent_id == agent_id and job.state in ("leased", "unknown")]
     return tx.all(select(JobRow).where(JobRow.agent_id == agent_id, col(JobRow.state).in_(("leased", "unknown"))))
 
 
@@ -95,6 +95,9 @@ def claim(tx: Write, agent: AgentRow, *, lease_seconds: float) -> JobRow | None:
     job.started_at = job.started_at or tx.now
     job.not_before = None
     job.failure = None
+    known: list[JobRow] | None = tx.memo.get(leased_key(agent.id))
+    if known is not None and job not in known:
+        known.append(job)
     if job.build_id:
         fairness.took_turn(tx, job.build_id)
     after = {"kind": job.kind, "attempt": job.attempt, "agent": agent.id}

@@ -9,7 +9,7 @@ from api.apps import service as apps
 from api.apps.models import AppRow
 from api.components.graph import secret_fields
 from api.components.models import ComponentConfigRow, ComponentRow
-from api.contract.base import Page
+from api.contract.base import Json, Page
 from api.contract.components import ComponentConfig
 from api.contract.problems import (
     ConflictError,
@@ -71,7 +71,7 @@ def create(tx: Write, vault: Vault, body: SecretCreate) -> Secret:
     )
     tx.session.add(row)
     tx.session.flush()
-    tx.emit("secret.created", row.id, after={"name": row.name, "scope": row.scope, "version": row.version})
+    _emit(tx, "created", row, after={"name": row.name, "scope": row.scope, "version": row.version})
     return public(tx, row)
 
 
@@ -99,7 +99,7 @@ def update(tx: Write, vault: Vault, secret: str, body: SecretUpdate) -> Secret:
         row.version += 1
         row.updated_at = tx.now
         tx.session.flush()
-        tx.emit("secret.updated", row.id, before={"version": row.version - 1}, after={"name": row.name, "version": row.version})
+        _emit(tx, "updated", row, before={"version": row.version - 1}, after={"name": row.name, "version": row.version})
     return public(tx, row)
 
 
@@ -121,12 +121,23 @@ def delete(tx: Write, secret: str) -> None:
         )
     row.deleted_at = tx.now
     row.sealed = b""
-    tx.emit("secret.deleted", row.id, before={"name": row.name, "scope": row.scope, "version": row.version})
+    _emit(tx, "deleted", row, before={"name": row.name, "scope": row.scope, "version": row.version})
 
 
 def public(tx: Read, row: SecretRow) -> Secret:
     """A row as the API shows it."""
     return _public(row, list(_uses(tx)))
+
+
+def _whose(row: SecretRow) -> dict[str, str | None]:
+    return {
+        "app_id": row.scope if row.scope.startswith("app_") else None,
+        "install_id": row.scope if row.scope.startswith("ins_") else None,
+    }
+
+
+def _emit(tx: Write, what: str, row: SecretRow, *, before: Json = None, after: Json = None) -> None:
+    tx.emit(f"secret.{what}", row.id, before=before, after=after, **_whose(row))
 
 
 _Use = tuple[str, set[str], SecretUse]
@@ -135,8 +146,7 @@ _Use = tuple[str, set[str], SecretUse]
 
 def _public(row: SecretRow, uses: list[_Use]) -> Secret:
     return Secret(
-        app_id=row.scope if row.scope.startswith("app_") else None,
-        install_id=row.scope if row.scope.startswith("ins_") else None,
+        **_whose(row),
         used_by=[use for name, scopes, use in uses if name == row.name and row.scope in scopes],
         **row.model_dump(exclude={"scope", "sealed", "deleted_at"}),
     )

@@ -327,6 +327,31 @@ async def test_a_scoped_reader_sees_the_history_of_its_scope(ims: Ims, foreign: 
         assert answer.json()["items"] == [], "what belongs to no app is for the scope of everything"
 
 
+async def test_the_history_of_a_scope_has_its_secrets_and_its_agents_keys(ims: Ims, foreign: dict[str, str]) -> None:
+    await ims.ok("POST", "/v1/secrets", {"name": "whole", "value": "v", "app_id": "shop"})
+    of_install = await made(ims, "b", "viewer", "install:acme")
+    of_app = await made(ims, "a", "viewer", "app:shop")
+    of_other = await made(ims, "c", "viewer", "app:warehouse")
+    seen = []
+    for token in (of_install, of_app, of_other):
+        answer = await ims.ok("GET", "/v1/events", token=token, params={"action": "secret.*"})
+        seen.append([event["after"]["name"] for event in answer["items"]])
+    assert seen == [["key"], ["key", "whole"], []]
+
+
+async def test_the_answer_to_a_key_is_not_for_a_login_with_another_scope(ims: Ims, foreign: dict[str, str]) -> None:
+    body = AppCreate(name="mine")
+
+    def make(tx: Write, scope: Scope) -> App:
+        tx.scope = scope
+        return once(tx, "key", body, App, lambda: apps.create(tx, body))
+
+    made_once = await ims.state.db.write("person:ada", make, EVERYTHING)
+    assert await ims.state.db.write("person:ada", make, EVERYTHING) == made_once
+    with pytest.raises(ConflictError, match="another request"):
+        await ims.state.db.write("person:ada", make, Scope(app_id=foreign["app"]))
+
+
 async def test_nothing_is_made_that_is_wider_than_the_scope(ims: Ims, foreign: dict[str, str]) -> None:
     of_app, of_install = await made(ims, "a", "admin", "app:shop"), await made(ims, "b", "admin", "install:acme")
     url = "https://93.184.215.14/"

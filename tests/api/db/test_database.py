@@ -2,12 +2,14 @@
 
 import asyncio
 import sqlite3
-import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
+from held_writer import HeldWriter
+from postgresql import PostgresServer
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import select
 
@@ -54,29 +56,6 @@ def names(tx: Read) -> list[str]:
 
 def history(tx: Read) -> list[str]:
     return [row.action for row in tx.all(select(EventRow))]
-
-
-class HeldWriter:
-    """Keeps the writer busy, so that what is asked for meanwhile shares one commit."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-        self._go = threading.Event()
-
-    async def __aenter__(self) -> None:
-        begun = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def hold(tx: Write) -> None:
-            loop.call_soon_threadsafe(begun.set)
-            assert self._go.wait(10)
-
-        self._task = asyncio.create_task(self._db.write("test", hold))
-        await begun.wait()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._go.set()
-        await self._task
 
 
 async def test_a_write_that_fails_takes_nothing_else_of_its_batch_with_it(db: Database) -> None:
@@ -175,3 +154,34 @@ async def test_commits_are_on_the_disk_when_they_are_answered(db: Database, data
     if database_url:
         pytest.skip("these are SQLite's settings")
     assert await db.write("test", pragmas) == ("wal", 2, 1)
+
+
+async def test_a_batch_sees_the_one_that_it_waited_for_whatever_the_database_s_isolation(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    url = postgres.new_database()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', "
+                           "current_database()); END $$")
+    settings = Settings(tmp_path, "http://ims.test", database=url)
+    one, other = (
+        Database(open_database(settings), clock=lambda: datetime.now(UTC), doorbell=Doorbell(), history=Chain())
+        for _ in range(2)
+    )
+    try:
+        for round_ in range(5):
+            async with HeldWriter(one):  # has the lock; the other one's batch begins now, and waits
+                writes = [asyncio.create_task(one.write("test", add, f"one{round_}"))]
+                writes += [asyncio.create_task(other.write("test", add, f"other{round_}"))]
+                with psycopg.connect(url, autocommit=True) as connection:
+                    waits = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                    async with asyncio.timeout(10):
+                        while connection.execute(waits).fetchone() is None:  # noqa: ASYNC110 - another server's state
+                            await asyncio.sleep(0.01)
+            await asyncio.gather(*writes)
+        assert len(await one.read(names)) == 10
+        assert (await events.verify(one))[1] is None
+    finally:
+        await one.close()
+        await other.close()
+        postgres.drop(url)
