@@ -5,7 +5,7 @@ import secrets
 import threading
 from datetime import datetime
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, in lower case
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, in lower case
 
 
 class IdMaker:
@@ -23,4 +23,4 @@ class IdMaker:
             if fresh <= self._last:
                 fresh = self._last + 1
             self._last = fresh
-        return f"{prefix}_" + "".join(_ALPHABET[(fresh >> shift) & 31] for shift in range(125, -1, -5))
+        return f"{prefix}_" + "".join(ALPHABET[(fresh >> shift) & 31] for shift in range(125, -1, -5))

@@ -8,7 +8,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, String, column, select, values
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import SQLModel
 
@@ -28,6 +28,7 @@ import api.tickets.models
 import api.tokens.models
 import api.webhooks.models  # noqa: F401  (each import registers its tables)
 from api.db.driver import Driver
+from api.db.ids import ALPHABET
 from api.db.sqlite import SqliteDriver
 from api.settings import Settings, UnusableDataError
 
@@ -91,8 +92,23 @@ def migrate(engine: Engine, where: str) -> None:
     """Bring a database to the newest schema. Raises UnusableDataError, in which `where` names the database."""
     try:
         with engine.connect() as connection:
+            if engine.dialect.name == "postgresql":
+                _check_order(connection, where)
             command.upgrade(alembic_config(connection), "head")
     except CommandError as error:
         raise UnusableDataError(f"{where} is of a newer Exclave: {error}. Upgrade Exclave, or use another database") from error
     except DatabaseError as error:
         raise UnusableDataError(f"{where} can't be used: {error.orig}. Restore it, or use another database") from error
+
+
+def _check_order(connection: Connection, where: str) -> None:
+    """`ids-sort-by-time`, in the database, too: some languages put y with i, or see one letter in `ch` or `aa`."""
+    pairs = sorted(f"id_{first}{second}" for first in ALPHABET for second in ALPHABET)
+    ids = values(column("id", String), name="ids").data([(pair,) for pair in pairs])
+    in_order = list(connection.scalars(select(ids.c.id).order_by(ids.c.id))) == pairs
+    connection.rollback()  # the migrations begin a transaction of their own
+    if not in_order:
+        raise UnusableDataError(
+            f"{where} sorts text by the rules of a language in which ids don't sort by time. "
+            "Make it anew: CREATE DATABASE ... TEMPLATE template0 LOCALE 'C' ENCODING 'UTF8'"
+        )

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 from api.db.database import Database
 from api.db.transaction import Write
@@ -10,8 +11,9 @@ from api.db.transaction import Write
 class HeldWriter:
     """Keeps the writer busy, so that what is asked for meanwhile shares one commit."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, first: Callable[[Write], object] = lambda _: None) -> None:
         self._db = db
+        self._first = first
         self._go = threading.Event()
 
     async def __aenter__(self) -> "HeldWriter":
@@ -19,6 +21,7 @@ class HeldWriter:
         loop = asyncio.get_running_loop()
 
         def hold(tx: Write) -> None:
+            self._first(tx)
             loop.call_soon_threadsafe(begun.set)
             assert self._go.wait(10)
 

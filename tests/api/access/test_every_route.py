@@ -11,7 +11,12 @@ from shop import PLAN_DIGEST, Shop, module
 
 from api import access
 from api.access import Needs
+from api.apps import service as apps
 from api.contract.access import PERMISSIONS
+from api.contract.problems import ConflictError
+from api.contract.resources import App, AppCreate
+from api.db.idempotency import once
+from api.db.scope import EVERYTHING, Scope
 from api.db.transaction import Write
 from api.webhooks.models import DeliveryRow
 

@@ -1,6 +1,7 @@
 """The embedded database: one writer, many readers, commits that are shared."""
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from api.db.transaction import Read, Write
 from api.events import service as events
 from api.events.chain import Chain
 from api.events.models import EventRow
-from api.settings import Settings
+from api.settings import Settings, UnusableDataError
 from api.tokens import service as tokens
 from api.tokens.models import TokenRow
 
@@ -161,27 +162,41 @@ async def test_a_batch_sees_the_one_that_it_waited_for_whatever_the_database_s_i
 ) -> None:
     url = postgres.new_database()
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', "
-                           "current_database()); END $$")
+        connection.execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', "
+            "current_database()); END $$"
+        )
     settings = Settings(tmp_path, "http://ims.test", database=url)
     one, other = (
         Database(open_database(settings), clock=lambda: datetime.now(UTC), doorbell=Doorbell(), history=Chain())
         for _ in range(2)
     )
     try:
-        for round_ in range(5):
-            async with HeldWriter(one):  # has the lock; the other one's batch begins now, and waits
-                writes = [asyncio.create_task(one.write("test", add, f"one{round_}"))]
-                writes += [asyncio.create_task(other.write("test", add, f"other{round_}"))]
-                with psycopg.connect(url, autocommit=True) as connection:
-                    waits = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-                    async with asyncio.timeout(10):
-                        while connection.execute(waits).fetchone() is None:  # noqa: ASYNC110 - another server's state
-                            await asyncio.sleep(0.01)
-            await asyncio.gather(*writes)
-        assert len(await one.read(names)) == 10
+        async with HeldWriter(one, lambda tx: add(tx, "one")):  # it has the lock; the other's batch begins now, and waits
+            write = asyncio.create_task(other.write("test", add, "other"))
+            with psycopg.connect(url, autocommit=True) as connection:
+                waits = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                async with asyncio.timeout(10):
+                    while connection.execute(waits).fetchone() is None:  # noqa: ASYNC110 - the server's own state
+                        await asyncio.sleep(0.01)
+        await write
+        assert await one.read(names) == ["one", "other"]
         assert (await events.verify(one))[1] is None
     finally:
         await one.close()
         await other.close()
         postgres.drop(url)
+
+
+@pytest.mark.parametrize(("language", "fits"), [("en-US", True), ("de", True), ("cs", False), ("et", False), ("da", False)])
+def test_a_database_that_would_not_sort_ids_by_time_is_refused(
+    tmp_path: Path, postgres: PostgresServer, language: str, fits: bool
+) -> None:
+    name = f"sorted_{language.replace('-', '_').lower()}"
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE '{language}'"
+        )
+    settings = Settings(tmp_path, "http://ims.test", database=postgres.url(name))
+    with contextlib.nullcontext() if fits else pytest.raises(UnusableDataError, match="LOCALE 'C'"):
+        open_database(settings).close()
