@@ -167,7 +167,8 @@ def verify(file: Path | None, url: str, as_json: bool) -> None:
     if as_json:
         show_json(found)
     elif found.whole:
-        click.echo(f"The history is whole. It has {found.lines} lines; the last one's hash is {found.last_hash}")
+        lines = "1 line" if found.lines == 1 else f"{found.lines} lines"
+        click.echo(f"The history is whole. It has {lines}; the last one's hash is {found.last_hash}")
     else:
         click.echo(f"The history is broken at line {found.broken_at}: its text, or the line before it, was changed or removed.")
     sys.exit(not found.whole)

@@ -56,7 +56,7 @@ def _unusable(engine: Engine, where: str, error: DatabaseError) -> UnusableDataE
     """What the driver says, on one line, and what to do: a file may be damaged, a server be away or refuse the user."""
     remedy = "Restore it, or use another database"
     if engine.dialect.name == "postgresql":
-        remedy = "Check the address, user and password in the setting `database`, and that the server runs and can be reached"
+        remedy = "Check host, user, password and name in the setting `database`, and that the server runs and can be reached"
     return UnusableDataError(f"{where} can't be used: {' '.join(str(error.orig).split()).rstrip('.')}. {remedy}")
 
 

@@ -1,5 +1,6 @@
 """The pages say what is there: their commands exist with the options that they name, their links lead somewhere."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -81,3 +82,28 @@ def test_a_list_of_commands_has_whole_sentences(path: tuple[str, ...]) -> None:
     """On a terminal 80 characters wide."""
     command, siblings = ALL[path], [one[-1] for one in ALL if one[:-1] == path[:-1]]
     assert command.hidden or not command.get_short_help_str(80 - 6 - max(map(len, siblings))).endswith("...")
+
+
+def emitted() -> set[tuple[str, str]]:
+    """Every action that the IMS's code names, as object and what happened; the second is empty where it is a variable."""
+    found = set()
+    for file in (ROOT / "api").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "emit" and node.args:
+                words = (one.value for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant))
+                found |= {tuple(word.split(".")) for word in words if re.fullmatch(r"[a-z_]+\.[a-z_]*", str(word))}
+    return found
+
+
+def test_every_action_of_the_history_is_in_the_reference() -> None:
+    rows = re.search(r"## Actions\n(.*?)\n## ", (ROOT / "docs/reference/events.md").read_text(), re.S)
+    assert rows
+    cells = [row.split("|")[1:3] for row in rows[1].splitlines() if row.startswith("| `")]
+    listed = {
+        (one, what)
+        for objects, happened in cells
+        for one in re.findall(r"`(\w+)`", objects)
+        for what in ["", *re.findall(r"`(\w+)`", happened)]
+    }
+    assert len(emitted()) > 40
+    assert emitted() - listed == set()

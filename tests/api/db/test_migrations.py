@@ -62,7 +62,7 @@ def test_a_server_that_can_not_be_reached_is_refused_without_its_password(tmp_pa
         open_database(settings)
     said = str(refused.value)
     assert "hidden-word" not in said
-    assert ("\n" in said, "Check the address" in said, "Restore" in said) == (False, True, False)
+    assert ("\n" in said, "Check host" in said, "Restore" in said) == (False, True, False)
 
 
 def test_the_migrations_say_the_same_as_the_models(driver: Driver) -> None:
