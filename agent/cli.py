@@ -66,7 +66,7 @@ def agent_command() -> None:
 @agent_command.command("build")
 @_agent_options
 def build_command(**options: Unpack[AgentOptions]) -> None:
-    """Build components, sign them, and push them into the vendor's registry."""
+    """Build components, sign and push them to the registry."""
     from agent.start import start_build_agent
 
     start_build_agent(options)
@@ -104,7 +104,7 @@ def install_command(
     approval: Literal["customer", "ims"] | None,
     **options: Unpack[AgentOptions],
 ) -> None:
-    """Bring deploys into the customer's account that this machine is in."""
+    """Bring deploys into the customer's account, from inside."""
     from agent.start import start_install_agent
 
     start_install_agent(options, registry_credentials, approval, secrets_dir, secrets_env_prefix)
@@ -126,7 +126,10 @@ def install_command(
 def approve_command(
     deploy: str | None, url: str, home: Path, component: str | None, reject: bool, note: str, yes: bool
 ) -> None:
-    """Approve the plans that wait for the customer, of DEPLOY or of all deploys, on the machine of the install agent."""
+    """Approve the plans that wait for the customer.
+
+    Run it on the machine of the install agent; without DEPLOY, it is about the plans of all deploys.
+    """
     from agent.approve import approve
 
     approve(url, home, deploy=deploy, component=component, reject=reject, note=note, yes=yes)
@@ -138,7 +141,10 @@ def approve_command(
     "--home", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder of the agent, which is stopped."
 )
 def rotate_key_command(url: str, home: Path) -> None:
-    """Replace a stopped agent's own key now: when somebody may have seen it. A running one does it by itself in time."""
+    """Replace the key of an agent that is stopped, now.
+
+    For when somebody may have seen it; a running agent does it by itself in time.
+    """
     from agent.start import rotate_agent_key
 
     rotate_agent_key(url, home)

@@ -131,9 +131,11 @@ class Needs:
         """Raises ForbiddenError if this isn't enough."""
         roles = PERMISSIONS[self.permission]
         if identity.role not in roles:
+            *lower, highest = roles
+            enough = f"{', '.join(lower)} or {highest}" if lower else highest
             raise ForbiddenError(
-                f"{identity.name} has the role {identity.role}, which doesn't allow to {self.permission}",
-                remedy=f"Use a token with the role {' or '.join(roles)}.",
+                f"{identity.name} has the role {identity.role}, which may not {self.permission}",
+                remedy=f"Use a token with the role {enough}.",
             )
         if _WIDTH[identity.scope.reach] < _WIDTH[self.reach]:
             names = {"all": "`all`", "app": "of the app, or `all`"}

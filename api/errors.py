@@ -25,6 +25,7 @@ from api.contract.problems import (
     RateLimitedError,
     UnavailableError,
 )
+from api.contract.webhooks import ACTION_PATTERN
 
 _log = logging.getLogger(__name__)
 _KINDS = get_args(ComponentKind)
@@ -56,6 +57,12 @@ def _field_problem(error: dict[str, Any]) -> FieldProblem:
         return FieldProblem(field=field, message="there is no such field", remedy="Remove it, or correct its name.")
     if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME_PATTERN:
         return FieldProblem(field=field, message="not a name as it must be", remedy=f"Use {NAME_RULE}")
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == ACTION_PATTERN:
+        remedy = "Use one action such as `deploy.created`, all of an object such as `deploy.*`, or `*`."
+        return FieldProblem(field=field, message="not an action as it must be", remedy=remedy)
+    if error["type"].startswith(("datetime_", "timezone_")):
+        remedy = "Write it with date, time and zone, such as 2026-11-21T09:00:00Z."
+        return FieldProblem(field=field, message="not a moment as it must be", remedy=remedy)
     return FieldProblem(field=field, message=str(error["msg"]).removeprefix("Value error, "))
 
 

@@ -7,12 +7,15 @@ must not be of a newer key than the backup has.
 """
 
 import contextlib
+import gzip
 import hashlib
 import json
+import lzma
 import os
 import shutil
 import sqlite3
 import tarfile
+import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from importlib.metadata import version
@@ -82,6 +85,9 @@ def unpacked(source: Path, beside: Path) -> Iterator[Path]:
         with tarfile.open(source) as tar:
             tar.extractall(folder, filter="data")
         yield folder
+    except (tarfile.ReadError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
+        # Somebody may have compressed it. tarfile's own words are a list of the formats that it tried.
+        raise BackupError(f"{source} isn't a whole backup: give a file that `exclave backup` made") from error
     except (OSError, tarfile.TarError) as error:
         raise BackupError(f"{source} can't be unpacked: {error}") from error
     finally:

@@ -18,7 +18,7 @@ def config_command() -> None:
 @config_command.command("check")
 @settings_options
 def check(data: Path | None, config: Path | None) -> None:
-    """Print what is set, and from where: exit code 1 if anything is wrong."""
+    """Print what is set, and from where. Exit code 1 if anything is wrong."""
     loaded = load_settings(config, data=data)
     rows = [list(row) for row in loaded.rows() if row[2] != "default" or row[0] == "data"]
     show_table(["SETTING", "VALUE", "FROM"], rows, empty="")

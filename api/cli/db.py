@@ -45,7 +45,7 @@ def current(data: Path | None, config: Path | None) -> None:
 @db_command.command("check")
 @settings_options
 def check(data: Path | None, config: Path | None) -> None:
-    """Say whether the schema is the newest: exit code 1 if it isn't."""
+    """Say whether the schema is the newest. Exit code 1 if it isn't."""
     at = _current(_settings(data, config))
     if at == newest_version():
         click.echo(f"The schema is at {at}, the newest.")

@@ -30,7 +30,7 @@ def approve(deploy: str, step: str | None, note: str, yes: bool, url: str, as_js
 @_yes_option
 @ims_options
 def reject(deploy: str, step: str | None, note: str, yes: bool, url: str, as_json: bool) -> None:
-    """Reject the plans of DEPLOY that wait for an approval: their steps fail."""
+    """Reject the plans of DEPLOY that wait for approval. Their steps fail."""
     _answer(deploy, step, note, yes, url, as_json, verb="reject")
 
 
@@ -62,7 +62,10 @@ def _answer(deploy: str, step: str | None, note: str, yes: bool, url: str, as_js
 @_step_option
 @ims_options
 def retry(deploy: str, step: str | None, url: str, as_json: bool) -> None:
-    """Deploy the same release as DEPLOY again; or, while it still runs, try a failed --step again."""
+    """Deploy the release of DEPLOY again, or a failed --step.
+
+    A --step is tried again while the deploy still runs; without it, the deploy must have ended.
+    """
 
     async def work(ims: ImsClient) -> Deploy:
         if not step:

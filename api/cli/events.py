@@ -52,7 +52,7 @@ def _show(event: Event, as_json: bool) -> None:
 @_filters
 @ims_options
 def list_events(url: str, as_json: bool, **filters: str | None) -> None:
-    """Print the whole history, oldest first; --json prints one line (JSONL) for each event."""
+    """Print the whole history, oldest first. --json prints one line (JSONL) for each event."""
 
     async def work(ims: ImsClient) -> None:
         after: str | None = None
@@ -159,7 +159,7 @@ def _open(file: Path | None) -> Iterator[IO[bytes]]:
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @ims_options
 def verify(file: Path | None, url: str, as_json: bool) -> None:
-    """Check that nobody has changed the history: exit code 1 if its hash chain is broken.
+    """Check that nobody has changed the history. Exit code 1 if its hash chain is broken.
 
     With FILE, an export is checked, without asking any server; one that begins in the middle, from its first line on.
     """
@@ -167,9 +167,10 @@ def verify(file: Path | None, url: str, as_json: bool) -> None:
     if as_json:
         show_json(found)
     elif found.whole:
-        click.echo(f"The history is whole. It has {found.lines} lines; the last one's hash is {found.last_hash}")
+        lines = "1 line" if found.lines == 1 else f"{found.lines} lines"
+        click.echo(f"The history is whole. It has {lines}; the last one's hash is {found.last_hash}")
     else:
-        click.echo(f"The history is broken at line {found.broken_at}: it doesn't follow from the one before it.")
+        click.echo(f"The history is broken at line {found.broken_at}: its text, or the line before it, was changed or removed.")
     sys.exit(not found.whole)
 
 

@@ -150,7 +150,10 @@ def delete_secret(secret: str, url: str, as_json: bool) -> None:
 @click.option("--key-file", type=click.Path(dir_okay=False, path_type=Path), help="The same as --to file:KEY_FILE.")
 @ims_options
 def rotate(data: Path | None, secrets_key: str | None, to: str | None, key_file: Path | None, url: str, as_json: bool) -> None:
-    """Seal every value anew with a new data key; or wrap the data keys under a new key (--to, --key-file).
+    """Seal every value anew, or change the secrets key.
+
+    Without --to and --key-file, every value is sealed with a new data key; with one of them, the data keys are wrapped under a
+    new secrets key.
 
     The first works while the IMS runs, and may be stopped at any time: the same command goes on. The second needs --data, and
     the IMS stopped; it changes no sealed value, and the IMS is then started with --secrets-key KEY.

@@ -49,7 +49,7 @@ def create(
     url: str,
     as_json: bool,
 ) -> None:
-    """Send events to URL from now on, and show the secret that signs them: only now."""
+    """Send events to URL from now on. The secret that signs them is shown only now."""
     try:
         body = WebhookCreate(
             name=name, url=address, events=list(events) or ["*"], app_id=app, install_id=install, description=description
@@ -123,7 +123,7 @@ def _switch(webhook: str, on: bool, url: str, as_json: bool) -> None:
 )
 @ims_options
 def rotate(webhook: str, overlap_hours: int, url: str, as_json: bool) -> None:
-    """Make a new signing secret, and show it: only now."""
+    """Make a new signing secret. It is shown only now."""
     body = WebhookRotate(overlap_seconds=overlap_hours * 3600)
     made = run(
         url, lambda ims: ims.call("POST", f"/v1/webhooks/{segment(webhook)}/rotate", body=body, answer=WebhookWithSecret)
@@ -178,7 +178,7 @@ def deliveries(webhook: str, status: str | None, url: str, as_json: bool) -> Non
 @click.option("--after", type=click.IntRange(0), help="Send everything after the event of this number again; 0 for all.")
 @ims_options
 def replay(webhook: str, delivery: str | None, after: int | None, url: str, as_json: bool) -> None:
-    """Send one delivery again, or with --after everything since an event."""
+    """Send one delivery, or all --after an event, again."""
     if (delivery is None) == (after is None):
         raise click.UsageError("give either the id of a delivery or --after")
     path = f"/v1/webhooks/{segment(webhook)}"
@@ -200,7 +200,7 @@ def replay(webhook: str, delivery: str | None, after: int | None, url: str, as_j
 @click.argument("webhook")
 @ims_options
 def test(webhook: str, url: str, as_json: bool) -> None:
-    """Send a test message now: exit code 1 if the receiver didn't take it."""
+    """Send a test message now. Exit code 1 if the receiver didn't take it."""
     found = run(url, lambda ims: ims.call("POST", f"/v1/webhooks/{segment(webhook)}/test", answer=Delivery))
     if as_json:
         show_json(found)

@@ -53,13 +53,21 @@ def newest_version() -> str:
     return newest
 
 
+def _unusable(engine: Engine, where: str, error: DatabaseError) -> UnusableDataError:
+    """What the driver says, on one line, and what to do: a file may be damaged, a server be away or refuse the user."""
+    remedy = "Restore it, or use another database"
+    if engine.dialect.name == "postgresql":
+        remedy = "Check host, user, password and name in the setting `database`, and that the server runs and can be reached"
+    return UnusableDataError(f"{where} can't be used: {' '.join(str(error.orig).split()).rstrip('.')}. {remedy}")
+
+
 def current_version(engine: Engine, where: str) -> str | None:
     """The migration that a database is at. Raises UnusableDataError, in which `where` names the database."""
     try:
         with engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
     except DatabaseError as error:
-        raise UnusableDataError(f"{where} can't be used: {error.orig}. Restore it, or use another database") from error
+        raise _unusable(engine, where, error) from error
 
 
 def open_database(settings: Settings) -> Driver:
@@ -98,7 +106,7 @@ def migrate(engine: Engine, where: str) -> None:
     except CommandError as error:
         raise UnusableDataError(f"{where} is of a newer Exclave: {error}. Upgrade Exclave, or use another database") from error
     except DatabaseError as error:
-        raise UnusableDataError(f"{where} can't be used: {error.orig}. Restore it, or use another database") from error
+        raise _unusable(engine, where, error) from error
 
 
 def _check_order(connection: Connection, where: str) -> None:

@@ -10,11 +10,15 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
 }
-_STYLE = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem}button{font:inherit}"
+_STYLE = (
+    ":root{color-scheme:light dark}body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem}"
+    "button,input{font:inherit}button{padding:.3rem 1rem}"
+)
 
 
 def _page(title: str, body: str, status: int = 200) -> HTMLResponse:
-    head = f'<meta charset="utf-8"><title>{escape(title)} - Exclave</title><style>{_STYLE}</style>'
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    head += f"<title>{escape(title)} - Exclave</title><style>{_STYLE}</style>"
     html = f'<!doctype html><html lang="en"><head>{head}</head><body><main><h1>{escape(title)}</h1>{body}</main></body></html>'
     return HTMLResponse(html, status, headers=_HEADERS)
 
@@ -28,7 +32,7 @@ def confirm(user_code: str, who: str, may: str) -> HTMLResponse:
     """Asks the person whether the program may act for them."""
     return _page(
         "Log a program in",
-        f"<p>A program that shows the code below asks to act for you, <b>{escape(who)}</b>: {escape(may)}.</p>"
+        f"<p>A program that shows the code below asks to act for you, <b>{escape(who)}</b>, {escape(may)}.</p>"
         "<p>Confirm only if you started it yourself, and it shows the same code.</p>"
         '<form method="post" action="/login/device">'
         f'<p><label>Code <input name="user_code" value="{escape(user_code)}" required autocomplete="off"></label></p>'

@@ -189,6 +189,13 @@ def test_a_damaged_backup_is_found_and_restores_nothing(data: Path, tmp_path: Pa
     assert not (tmp_path / "restored").exists()
 
 
+@pytest.mark.parametrize("content", [b"", b"junk", b"\x1f\x8bjunk", gzip.compress(bytes(range(256)) * 40)[:40]])
+def test_a_file_that_is_no_backup_is_refused_on_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "junk").write_bytes(content)
+    for result in (run("backup", tmp_path / "junk", "--verify"), run("restore", tmp_path / "junk", "--data", tmp_path / "r")):
+        assert (result.exit_code, result.stderr.count("\n"), "isn't a whole backup" in result.stderr) == (1, 1, True)
+
+
 def test_a_history_that_was_changed_in_the_backup_is_not_restored(data: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(data / "exclave.db")) as connection, connection:
         connection.execute("UPDATE event SET actor = 'nobody' WHERE seq = 3")

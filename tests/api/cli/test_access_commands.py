@@ -45,6 +45,8 @@ def test_a_token_is_made_listed_used_and_revoked(run, server: ServerProcess) -> 
     assert (who.exit_code, "token:ci with the role viewer, until" in who.output) == (0, True)
     denied = run("tokens", "list", signed_in=False)
     assert (denied.exit_code, "role admin" in denied.stderr) == (5, True)
+    denied = run("installs", "drift", "acme", signed_in=False)
+    assert "may not deploy\nUse a token with the role deployer or admin." in denied.stderr
     assert run("tokens", "revoke", "ci").exit_code == 0
     assert run("whoami", signed_in=False).exit_code == 5
     assert run("tokens", "revoke", "nope").exit_code == 4

@@ -107,3 +107,14 @@ def test_follow_prints_events_as_they_happen(server: ServerProcess) -> None:
         names = [json.loads(process.stdout.readline())["after"]["name"] for _ in range(3)]
         process.send_signal(signal.SIGINT)
         assert (names, process.wait(20)) == (["one", "two", "three"], 0)
+
+
+@pytest.mark.parametrize(
+    ("filters", "remedy"),
+    [(["--action", "deploy"], "`deploy.*`"), (["--since", "yesterday"], "such as 2026-11-21T09:00:00Z")],
+)
+def test_a_filter_that_can_not_be_read_is_refused_with_what_would_do(
+    server: ServerProcess, filters: list[str], remedy: str
+) -> None:
+    result = call("events", "list", *filters, env=environment(server))
+    assert (result.exit_code, remedy in result.stderr, "^" in result.stderr) == (1, True, False), result.stderr
