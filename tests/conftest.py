@@ -13,14 +13,19 @@ REAL_PROGRAMS = (
     "agent/install/test_install_terraform.py",
     "agent/oci/test_copy.py",
     "agent/test_agent_cli.py",
+    "api/backup/test_backup.py",
+    "api/cli/test_webhooks_cli.py",
+    "api/logins/test_login_command.py",
     "api/registry/test_registry_standalone.py",
+    "api/test_contract_of_the_api.py",
+    "api/test_life_of_jobs.py",
     "api/test_server_kill.py",
     "provider_bridge/test_apply.py",
     "provider_bridge/test_errors.py",
     "provider_bridge/test_installed.py",
     "provider_bridge/test_interrupt.py",
 )
-"""Terraform, agents, servers or Debian's registry as processes of their own."""
+"""Terraform, agents, servers or Debian's registry as processes of their own; and two that try out so much that they take long."""
 
 _HERE = Path(__file__).parent
 _FILES = [_HERE / path for path in REAL_PROGRAMS]
