@@ -25,7 +25,7 @@ REAL_PROGRAMS = (
     "provider_bridge/test_installed.py",
     "provider_bridge/test_interrupt.py",
 )
-"""Terraform, agents, servers or Debian's registry as processes of their own; and two that try out so much that they take long."""
+"""Terraform, agents, servers or Debian's registry as processes of their own; and two that try out a great deal."""
 
 _HERE = Path(__file__).parent
 _FILES = [_HERE / path for path in REAL_PROGRAMS]
