@@ -159,10 +159,9 @@ async def agent(ims: Annotated[Ims, Depends(get_ims)], credentials: Credentials)
 
 async def agent_session(ims: Annotated[Ims, Depends(get_ims)], credentials: Credentials) -> AgentCaller:
     """The agent that calls, without a query if it called before: the transaction checks that it is still signed in."""
-    known = ims.sessions.find(hash_secret(credentials.credentials), ims.db.now()) if credentials else None
+    known = await ims.sessions.look_up(ims.db, hash_secret(credentials.credentials)) if credentials else None
     if known is None:
         known = await agent(ims, credentials)
-        ims.sessions.remember(known)
     note(agent_id=known.id)
     return known
 

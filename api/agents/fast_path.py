@@ -47,7 +47,7 @@ class FastPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         found = _find(scope)
-        agent = self._agent(scope) if found else None
+        agent = await self._agent(scope) if found else None
         if found is None or agent is None:
             await self._app(scope, receive, send)
             return
@@ -72,12 +72,12 @@ class FastPath:
             response = problem_answer(error.problem(), {"WWW-Authenticate": "Bearer"} if error.status == 401 else None)
         await response(scope, receive, send)
 
-    def _agent(self, scope: Scope) -> AgentCaller | None:
+    async def _agent(self, scope: Scope) -> AgentCaller | None:
         headers = dict(scope["headers"])
         scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"bearer" or not headers.get(b"content-type", b"").startswith(b"application/json"):
             return None
-        return self._ims.sessions.find(hash_secret(secret.decode("latin-1")), self._ims.db.now())
+        return await self._ims.sessions.look_up(self._ims.db, hash_secret(secret.decode("latin-1")))
 
 
 def _find(scope: Scope) -> tuple[type[BaseModel], Call, _Route, str] | None:

@@ -1,6 +1,7 @@
 """Enrolment and sign-in of agents."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,6 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from sqlalchemy import select as columns_of
 from sqlmodel import col, select
 
 from api.agents import health
@@ -311,6 +313,15 @@ def authenticate(tx: Read, secret: str) -> AgentCaller:
     if row is None or row.revoked_at is not None or row.access_until is None or row.access_until < tx.now:
         raise UnauthorizedError("the access token isn't known or has expired", remedy="Sign in again.")
     return AgentCaller(row.id, row.kind, row.install_id, digest, row.access_until)
+
+
+def callers(tx: Read, access_hashes: Sequence[str]) -> dict[str, AgentCaller]:
+    """The agents that have these access tokens, by the tokens' hashes; without those that aren't good."""
+    columns = (AgentRow.id, AgentRow.kind, AgentRow.install_id, AgentRow.access_hash, AgentRow.access_until)
+    known = columns_of(*(col(column) for column in columns)).where(  # not whole rows: thousands come back at once
+        col(AgentRow.access_hash).in_(access_hashes), col(AgentRow.revoked_at).is_(None), col(AgentRow.access_until) >= tx.now
+    )
+    return {row.access_hash: AgentCaller(*row) for row in tx.session.execute(known)}
 
 
 def still_signed_in(tx: Read, caller: AgentCaller) -> AgentRow:
