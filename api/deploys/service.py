@@ -1,28 +1,22 @@
 """What a deploy's life means: loads what `decide` and `planning` want to know, and carries out what they say."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlmodel import col, select
 
-from api.apps import service as apps
-from api.components.graph import secret_names
 from api.contract.agents import ApplyResult, JobResult, PlanResult
-from api.contract.base import Failure, Json
-from api.contract.components import ComponentConfig
-from api.contract.inputs import check_values
+from api.contract.base import Failure
 from api.contract.problems import ConflictError, InvalidError, NotFoundError
 from api.contract.resources import DeployCreate
 from api.db.transaction import Read, Write
 from api.deploys import decide as engine
-from api.deploys import drift, targets
+from api.deploys import drift, inputs, targets
 from api.deploys.models import DeployRow, StepRow
 from api.deploys.planning import PlannedStep, StepKey, plan_deploy, plan_teardown
 from api.installs import service as installs
 from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs import queue
 from api.jobs.models import JobRow
-from api.secrets import values as named_secrets
 from api.secrets.vault import Vault
 
 
@@ -51,24 +45,6 @@ def steps_of(tx: Read, deploy_id: str) -> list[StepRow]:
     if known is not None:
         return known
     return tx.all(select(StepRow).where(StepRow.deploy_id == deploy_id).order_by(col(StepRow.position)))
-
-
-def load(tx: Read, deploy_ids: Sequence[str]) -> None:
-    """Look up at once what `advance` is going to ask for, of many deploys."""
-    if not deploy_ids:
-        return
-    rows = tx.all(select(DeployRow).where(col(DeployRow.id).in_(deploy_ids)))
-    tx.keep(DeployRow, rows, lambda row: row.id)
-    steps: dict[str, list[StepRow]] = {deploy_id: [] for deploy_id in deploy_ids}
-    for step in tx.all(select(StepRow).where(col(StepRow.deploy_id).in_(deploy_ids)).order_by(col(StepRow.position))):
-        steps[step.deploy_id].append(step)
-        tx.keep(StepRow, [step], lambda row: row.id)
-    tx.memo.update({("steps", deploy_id): found for deploy_id, found in steps.items()})
-    installed = tx.all(
-        select(InstalledComponentRow).where(col(InstalledComponentRow.install_id).in_({row.install_id for row in rows}))
-    )
-    wanted = {(row.install_id, step.component) for row in rows for step in steps[row.id]}
-    tx.keep(InstalledComponentRow, installed, lambda row: (row.install_id, row.name), wanted)
 
 
 def create(
@@ -112,7 +88,7 @@ def create(
         retry_of=retry_of,
         rollback_of=rollback_of,
         inputs_version=install.inputs_version,
-        sealed_inputs=vault.seal(_inputs(tx, vault, install), owner=deploy_id),
+        sealed_inputs=vault.seal(inputs.now(tx, vault, install), owner=deploy_id),
         created_at=tx.now,
     )
     tx.session.add(row)
@@ -140,29 +116,6 @@ def create(
                 component.release_id = release.id
     advance(tx, row, engine.Started())
     return row
-
-
-def _inputs(tx: Read, vault: Vault, install: InstallRow) -> dict[str, Json]:
-    """All inputs of an install now. One that the app no longer declares stays: what is to be destroyed may still use it."""
-    sensitive = installs.sensitive_inputs(vault, install)
-    checked, checked_sensitive, _ = check_values(apps.find(tx, install.app_id).inputs, install.inputs, sensitive)
-    return {
-        "inputs": install.inputs | checked,
-        "sensitive_inputs": sensitive | checked_sensitive,
-        "secrets": named_secrets.values_for(tx, vault, install),
-    }
-
-
-def inputs_of(vault: Vault, deploy: DeployRow) -> tuple[dict[str, Json], dict[str, Json]]:
-    """The inputs that a deploy was made with, plain and sensitive: only for a job on its way to the install's own agent."""
-    opened = vault.open_sealed(deploy.sealed_inputs, owner=deploy.id)
-    return opened["inputs"], opened["sensitive_inputs"]
-
-
-def secrets_of(vault: Vault, deploy: DeployRow, config: ComponentConfig) -> dict[str, Json]:
-    """The named secrets that one component of a deploy refers to, as they were when it was made."""
-    known = vault.open_sealed(deploy.sealed_inputs, owner=deploy.id).get("secrets", {})
-    return {name: known[name] for name in sorted(secret_names(config)) if name in known}
 
 
 def add_steps(tx: Write, deploy: DeployRow, planned: list[PlannedStep]) -> None:

@@ -13,7 +13,7 @@ from api.agents.models import AgentRow
 from api.agents.service import AgentCaller
 from api.contract.agents import Finish, HeldJob
 from api.db.transaction import Write
-from api.deploys import service as deploys
+from api.deploys import loading
 from api.deploys.models import DeployRow, StepRow
 from api.installs.models import InstallRow
 from api.jobs import queue
@@ -62,7 +62,7 @@ def load_reports(tx: Write, calls: Iterable[tuple[AgentCaller, str, Finish]]) ->
     _by_id(tx, AgentRow, {agent.id for agent, *_ in calls})
     jobs = _by_id(tx, JobRow, {job for _, job, _ in calls})
     moved = select(StepRow.deploy_id).where(col(StepRow.id).in_({job.step_id for job in jobs if job.step_id}))
-    deploys.load(tx, tx.all(moved))
+    loading.load(tx, tx.all(moved))
 
 
 def load_heartbeats(tx: Write, calls: list[tuple[AgentCaller, str, int, Intervals]]) -> None:

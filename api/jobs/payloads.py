@@ -10,7 +10,7 @@ from api.builds.models import BuildRow
 from api.contract import sealed_box
 from api.contract.agents import BuildJob, JobPayload, SyncJob, TerraformJob
 from api.db.transaction import Read, Write
-from api.deploys import service as deploys
+from api.deploys import inputs
 from api.deploys.models import DeployRow, StepRow
 from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs.models import JobRow
@@ -75,8 +75,8 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
     release = tx.get(ReleaseRow, _release_of(tx, deploy, step))
     if release is None:
         raise LookupError(f"deploy {deploy.id} has no release")
-    plain, sensitive = deploys.inputs_of(vault, deploy)
-    secrets = deploys.secrets_of(vault, deploy, step.config)
+    plain, sensitive = inputs.given(vault, deploy)
+    secrets = inputs.secrets_for(vault, deploy, step.config)
     agent = tx.get(AgentRow, job.agent_id)
     box = None
     if agent and agent.sealing_key:
