@@ -11,6 +11,11 @@ from api.events.lines import GENESIS, Line, hash_of
 from api.events.models import EventRow
 
 
+def _storable(text: str) -> str:
+    """Text without what no database has a place for: NUL, and halves of surrogate pairs."""
+    return text.encode(errors="replace").decode().replace("\x00", "\ufffd")
+
+
 class Chain:
     """See `transaction.History`. It remembers the last line, so that adding one needs no query."""
 
@@ -35,7 +40,9 @@ class Chain:
     ) -> None:
         """Chain one more line to the last one."""
         seq, previous = self._seq + 1, self._last_hash
-        line = Line(seq, tx.now, tx.actor, action, object_id, before, after, app_id, install_id, previous, hash="")
+        # What a caller sent may stand in these two. A line that can't be written would fail all writes of its commit.
+        actor, about = _storable(tx.actor), _storable(object_id)
+        line = Line(seq, tx.now, actor, action, about, before, after, app_id, install_id, previous, hash="")
         line = line._replace(hash=hash_of(line))
         self._lines.append(line._asdict())
         self._seq, self._last_hash = seq, line.hash

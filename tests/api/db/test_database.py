@@ -72,6 +72,21 @@ async def test_a_write_that_fails_takes_nothing_else_of_its_batch_with_it(db: Da
     assert (await events.verify(db))[1] is None
 
 
+async def test_a_line_about_something_that_has_no_place_in_a_database_fails_nobody(db: Database) -> None:
+    def note(tx: Write) -> None:
+        tx.note_refusal("token.refused", "a\x00b\ud800", {})
+        raise RuntimeError("refused")
+
+    async with HeldWriter(db):
+        refused = asyncio.create_task(db.write("some\x00body", note))
+        added = asyncio.create_task(db.write("test", add, "good"))
+        await asyncio.sleep(0)
+    results = await asyncio.gather(refused, added, return_exceptions=True)
+    assert isinstance(results[0], RuntimeError)
+    assert await db.read(names) == ["good"]
+    assert (await events.verify(db))[1] is None
+
+
 async def test_a_commit_that_fails_is_told_to_everyone_of_its_batch(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async with HeldWriter(db):
         writes = [asyncio.create_task(db.write("test", add, f"t{number}")) for number in range(3)]
