@@ -78,7 +78,8 @@ async def test_waiting_costs_nothing_and_outlives_a_restart(ims: Ims, shop: Shop
     await ims.pass_time(400 * 24 * 3600)
     assert (await shop.look(deploy))["version"] == before
     shutil.copytree(ims.data, tmp_path / "as it was when the machine stopped")
-    async with running_ims(tmp_path / "as it was when the machine stopped", ims.clock, ims.token) as again:
+    url = None if ims.state.settings.database == "sqlite" else ims.state.settings.database
+    async with running_ims(tmp_path / "as it was when the machine stopped", ims.clock, ims.token, database_url=url) as again:
         step = next(one for one in (await again.ok("GET", f"/v1/deploys/{deploy['id']}"))["steps"] if one["approval"])
         await answer(again, deploy, step)
         after = Agent(again, agent.key, agent.id)
