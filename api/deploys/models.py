@@ -3,17 +3,18 @@
 from datetime import datetime
 
 from sqlalchemy import Column, Index, LargeBinary, String, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.contract.approvals import Approver, Decision
 from api.contract.base import Failure
 from api.contract.components import ComponentConfig
 from api.contract.resources import Approval, DeployKind, DeployStatus, PlanSummary, StepKind
 from api.db.columns import JsonOf, UtcDateTime
+from api.db.row import Row
 from api.deploys.decide import StepPhase
 
 
-class DeployRow(SQLModel, table=True):
+class DeployRow(Row, table=True):
     """A deploy. At most one is under way on an install: the index says so, not a lock in memory.
 
     A drift run counts by itself: one that is being cancelled doesn't hold up the deploy that takes its place.
@@ -56,7 +57,7 @@ class DeployRow(SQLModel, table=True):
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class StepRow(SQLModel, table=True):
+class StepRow(Row, table=True):
     """One step. `config`, `digest` and `build_id` say what it works on; they don't change.
 
     `plan_digest` is that of the plan which a plan step's job saved. `due_at`: when an approval that is waited for expires.
@@ -75,7 +76,7 @@ class StepRow(SQLModel, table=True):
     phase: StepPhase = Field(sa_type=String)
     needs: list[str] = Field(sa_column=Column(JsonOf(list[str]), nullable=False))
     conditional: bool = False
-    config: ComponentConfig = Field(sa_column=Column(JsonOf(ComponentConfig), nullable=False))
+    config: ComponentConfig = Field(sa_column=Column(JsonOf(ComponentConfig, shared=True), nullable=False))
     digest: str
     repository: str
     build_id: str = Field(foreign_key="build.id")
@@ -92,7 +93,7 @@ class StepRow(SQLModel, table=True):
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class ApprovalRow(SQLModel, table=True):
+class ApprovalRow(Row, table=True):
     """One answer to one plan: that of `plan_job_id`, with `plan_digest`, and no other. It never changes."""
 
     __tablename__ = "approval"
