@@ -7,6 +7,7 @@ from sqlmodel import Field
 
 from api.contract.base import Json
 from api.contract.components import ComponentConfig
+from api.contract.regions import Platform
 from api.contract.resources import Approval, ComponentStatus, PlanSummary
 from api.db.columns import JsonOf, UtcDateTime
 from api.db.row import Row
@@ -43,6 +44,8 @@ class InstallRow(Row, table=True):
     labels: dict[str, str] = Field(default_factory=dict, sa_column=Column(JsonOf(dict[str, str]), nullable=False))
     drift_check_hours: int | None = None
     drift_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    platform: Platform | None = Field(default=None, sa_type=String)
+    region: str | None = None
     inputs_version: int = 1
     version: int = 1
     created_at: datetime = Field(sa_type=UtcDateTime)
