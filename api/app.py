@@ -24,7 +24,7 @@ from api.contract.resources import ServerInfo
 from api.db.database import Database
 from api.db.doorbell import Doorbell
 from api.db.schema import open_database
-from api.deploys import due
+from api.deploys import due, planner
 from api.deploys.action_routes import installs as install_action_routes
 from api.deploys.action_routes import protocol as approval_protocol
 from api.deploys.action_routes import router as deploy_action_routes
@@ -128,6 +128,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
             asyncio.create_task(_sweep(db, settings, vault), name="sweeper"),
             asyncio.create_task(housekeeping.run(db, settings), name="housekeeping"),
             asyncio.create_task(sender.run(), name="webhook-sender"),
+            asyncio.create_task(planner.run(db, vault), name="deploy-planner"),
         ]
         try:
             yield

@@ -18,7 +18,8 @@ class DeployRow(Row, table=True):
     """A deploy. At most one is under way on an install: the index says so, not a lock in memory.
 
     A drift run counts by itself: one that is being cancelled doesn't hold up the deploy that takes its place.
-    `sealed_inputs`: the install's inputs as they were when the deploy was made, encrypted; each of its steps uses these.
+    `sealed_inputs`: the install's inputs as they were when the deploy was planned, encrypted; each of its steps uses these.
+    A deploy that is `pending` has neither these nor steps yet.
     """
 
     __tablename__ = "deploy"
@@ -38,6 +39,7 @@ class DeployRow(Row, table=True):
             sqlite_where=text("ended_at IS NULL AND kind = 'drift'"),
             postgresql_where=text("ended_at IS NULL AND kind = 'drift'"),
         ),
+        Index("deploy_pending", "id", sqlite_where=text("status = 'pending'"), postgresql_where=text("status = 'pending'")),
     )
 
     id: str = Field(primary_key=True)
@@ -53,6 +55,7 @@ class DeployRow(Row, table=True):
     sealed_inputs: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     failure: Failure | None = Field(default=None, sa_column=Column(JsonOf(Failure)))
     version: int = 1
+    created_by: str = Field(default="", sa_column_kwargs={"server_default": ""})
     created_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 

@@ -55,6 +55,7 @@ BODIES: dict[tuple[str, str], Body] = {
     ("POST", "/v1/installs"): {"name": "new", "app_id": "{app}"},
     ("PUT", "/v1/installs/{install}"): {"inputs": {"size": 7}},
     ("POST", "/v1/releases"): {"app_id": "{app}"},
+    ("POST", "/v1/deploys/batch"): {"release_id": "{release}", "installs": ["{install}"]},
     ("POST", "/v1/deploys"): {"install_id": "{install}", "kind": "teardown"},
     ("POST", "/v1/agents/enrollments"): {"kind": "install", "install_id": "{install}"},
     ("POST", "/v1/tokens"): {"name": "new"},
