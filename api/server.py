@@ -6,6 +6,7 @@ import fcntl
 import gc
 import os
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from types import FrameType
@@ -127,6 +128,7 @@ def collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 100)
+    sys.setswitchinterval(0.0005)
 
 
 async def serve(
