@@ -1,7 +1,7 @@
 """Signs what Terraform installs: one OpenPGP key of version 4 (RFC 4880), in a PEM file of mode 0600 in the data folder.
 
-Terraform trusts whatever key the registry lists for a provider, so the key is worth as much as the TLS of the registry: it shows
-that checksums and package come from one place. Written by hand, because the libraries for OpenPGP bring all of its ciphers.
+Terraform trusts whatever key the registry lists for a provider, so the key is worth as much as the TLS of the registry: it
+shows that checksums and package come from one place. Written by hand, because the libraries for OpenPGP bring all of its ciphers.
 """
 
 import base64
