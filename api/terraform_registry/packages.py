@@ -9,7 +9,7 @@ import hashlib
 import re
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,20 +44,12 @@ class ModulePackage:
     version: str
 
 
-@dataclass(frozen=True)
-class Checksums:
-    """Of one zip: of its bytes, and of its content as lock files have it (`h1:…`)."""
-
-    sha256: str
-    h1: str
-
-
 class Packages:
     """One folder of packages. It is looked into at each question: packages may be added while the IMS runs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._known: dict[tuple[str, int, int], Checksums] = {}
+        self._known: dict[tuple[str, int, int, str], str] = {}
         self._counting = threading.Lock()
 
     def providers(self, version: str | None = None) -> list[ProviderPackage]:
@@ -80,19 +72,27 @@ class Packages:
         path = self.folder / name
         return path if known and path.is_file() else None
 
-    def checksums(self, path: Path) -> Checksums:
-        """Read once for each package and each change of it: a tenth of a second or more. Raises OSError."""
-        status = path.stat()
-        key = (path.name, status.st_size, status.st_mtime_ns)
-        with self._counting:
-            if key not in self._known:
-                self._known[key] = Checksums(_sha256(path), _h1(path))
-            return self._known[key]
+    def sha256(self, path: Path) -> str:
+        """The digest of a zip, as `zh:` has it. Raises OSError."""
+        return self._once("sha256", _sha256, path)
+
+    def h1(self, path: Path) -> str:
+        """The digest of a zip's content, as lock files have it. Raises OSError."""
+        return self._once("h1", _h1, path)
 
     def sums_file(self, version: str) -> bytes:
         """`SHA256SUMS` of one version, as `sha256sum` writes it."""
-        lines = [f"{self.checksums(one.path).sha256}  {one.path.name}\n" for one in self.providers(version)]
+        lines = [f"{self.sha256(one.path)}  {one.path.name}\n" for one in self.providers(version)]
         return "".join(lines).encode()
+
+    def _once(self, kind: str, count: Callable[[Path], str], path: Path) -> str:
+        """Count once for each package and each change of it, for it takes a second."""
+        status = path.stat()
+        key = (path.name, status.st_size, status.st_mtime_ns, kind)
+        with self._counting:
+            if key not in self._known:
+                self._known[key] = count(path)
+            return self._known[key]
 
     def _files(self, pattern: re.Pattern[str]) -> Iterator[tuple[Path, re.Match[str]]]:
         for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():

@@ -30,13 +30,13 @@ FILES = "/terraform/files"
 
 
 class TerraformRegistry:
-    """The registry of one IMS. Its key is made when it is needed first."""
+    """The registry of one IMS. Its key is made when it is needed first; raises UnusableDataError for a file that holds none."""
 
     def __init__(self, folder: Path, key_file: Path) -> None:
         self.packages = Packages(folder)
         self.filler = Filler(self.packages)
         self._key_file = key_file
-        self._key: PackageKey | None = None
+        self._key = PackageKey.open(key_file) if key_file.exists() else None
         self._opening = Lock()
 
     def provider_versions(self, namespace: str, name: str) -> ProviderVersions:
@@ -56,7 +56,7 @@ class TerraformRegistry:
             raise NotFoundError(
                 f"there is no package of the provider {version} for {platform} here, only for "
                 + ", ".join(other.platform for other in some),
-                remedy=f"Make it: `exclave provider package --platform {platform} --output {self.packages.folder.name}`.",
+                remedy=f"Make it in the folder that the IMS serves: `exclave provider package --platform {platform} --output …`.",
             )
         key = self._signing_key()
         sums = "../../SHA256SUMS"
@@ -68,7 +68,7 @@ class TerraformRegistry:
             download_url=f"{FILES}/{one.path.name}",
             shasums_url=sums,
             shasums_signature_url=f"{sums}.sig",
-            shasum=self.packages.checksums(one.path).sha256,
+            shasum=self.packages.sha256(one.path),
             signing_keys=SigningKeys(gpg_public_keys=[SigningKey(key_id=key.key_id, ascii_armor=key.public)]),
         )
 
@@ -89,8 +89,8 @@ class TerraformRegistry:
         """Raises NotFoundError."""
         archives = {}
         for one in self._providers(namespace, name, version):
-            sums = self.packages.checksums(one.path)
-            archives[one.platform] = MirrorArchive(url=f"{FILES}/{one.path.name}", hashes=[sums.h1, f"zh:{sums.sha256}"])
+            hashes = [self.packages.h1(one.path), f"zh:{self.packages.sha256(one.path)}"]
+            archives[one.platform] = MirrorArchive(url=f"{FILES}/{one.path.name}", hashes=hashes)
         return MirrorVersion(archives=archives)
 
     def module_versions(self, namespace: str, name: str, system: str) -> ModuleVersions:
