@@ -56,7 +56,7 @@ class TerraformRegistry:
             raise NotFoundError(
                 f"there is no package of the provider {version} for {platform} here, only for "
                 + ", ".join(other.platform for other in some),
-                remedy=f"Make it in the folder that the IMS serves: `exclave provider package --platform {platform} --output …`.",
+                remedy=f"Make it in the folder that is served: `exclave provider package --platform {platform} --output …`.",
             )
         key = self._signing_key()
         sums = "../../SHA256SUMS"
