@@ -130,6 +130,14 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         server.end(signal.SIGTERM)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what `exclave provider package` makes."""
+    folder = tmp_path_factory.mktemp("made")
+    subprocess.run([sys.executable, "-m", "api.cli", "provider", "package", "--output", str(folder)], check=True)
+    return folder
+
+
 @pytest.fixture(params=["terraform", "library"])
 def vendor(request: pytest.FixtureRequest, tmp_path: Path, registry: Registry) -> Vendor:
     found = shutil.which("terraform") if request.param == "terraform" else library_path()
@@ -169,10 +177,8 @@ def test_init_gets_the_provider_from_the_network_mirror_of_the_ims(vendor: Vendo
 
 
 @pytest.mark.parametrize("unpacked", [False, True], ids=["packed", "unpacked"])
-def test_init_gets_the_provider_from_a_filesystem_mirror(vendor: Vendor, tmp_path: Path, unpacked: bool) -> None:
+def test_init_gets_the_provider_from_a_filesystem_mirror(vendor: Vendor, made: Path, tmp_path: Path, unpacked: bool) -> None:
     vendor.write("exclave/exclave")
-    made = tmp_path / "made"
-    subprocess.run([sys.executable, "-m", "api.cli", "provider", "package", "--output", str(made)], check=True)
     (package,) = made.iterdir()
     target = tmp_path / "mirror" / "registry.terraform.io" / "exclave" / "exclave"
     if unpacked:
