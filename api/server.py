@@ -6,6 +6,7 @@ import fcntl
 import gc
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from api.contract.access import TokenCreated
 from api.db.doorbell import Doorbell
 from api.db.transaction import Write
 from api.ims import Ims
-from api.settings import Settings
+from api.settings import Settings, UnusableDataError
 from api.tokens import service as tokens
 
 STOP_SECONDS = 10
@@ -154,7 +155,13 @@ async def serve(
         timeout_keep_alive=75,  # longer than an agent is silent between two polls, or its connection breaks under it
         timeout_graceful_shutdown=STOP_SECONDS,
         backlog=4096,
+        ssl_certfile=settings.tls_certificate.expanduser() if settings.tls_certificate else None,
+        ssl_keyfile=settings.tls_key.expanduser() if settings.tls_key else None,
     )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise UnusableDataError(f"tls_certificate and tls_key can't be used: {error}") from None
     server = _Server(config, doorbell)
     beside = asyncio.create_task(_when_started(server, lambda: ready(ims, token)), name="beside-server")
     beside.add_done_callback(lambda task: server.stop() if not task.cancelled() and task.exception() else None)

@@ -88,6 +88,7 @@ from api.contract.webhooks import (
 )
 from api.events.schemas import Verification
 from api.monitoring.schemas import Liveness, Readiness
+from api.openapi.terraform_examples import TERRAFORM_ANSWERS
 
 _AT = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 _LATER = _AT + timedelta(seconds=40)
@@ -558,6 +559,7 @@ ANSWERS: list[Model] = [
     ),
     Liveness(),
     Readiness(ready=True, reasons=[]),
+    *TERRAFORM_ANSWERS,
 ]
 
 

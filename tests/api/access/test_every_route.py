@@ -35,6 +35,16 @@ PUBLIC = {
     ("GET", "/login/done"),
     ("GET", "/login/device"),
     ("POST", "/login/device"),
+    ("GET", "/.well-known/terraform.json"),
+    ("GET", "/terraform/providers/v1/{namespace}/{name}/versions"),
+    ("GET", "/terraform/providers/v1/{namespace}/{name}/{version}/download/{os}/{arch}"),
+    ("GET", "/terraform/providers/v1/{namespace}/{name}/{version}/SHA256SUMS"),
+    ("GET", "/terraform/providers/v1/{namespace}/{name}/{version}/SHA256SUMS.sig"),
+    ("GET", "/terraform/modules/v1/{namespace}/{name}/{system}/versions"),
+    ("GET", "/terraform/modules/v1/{namespace}/{name}/{system}/{version}/download"),
+    ("GET", "/terraform/mirror/{host}/{namespace}/{name}/index.json"),
+    ("GET", "/terraform/mirror/{host}/{namespace}/{name}/{version}.json"),
+    ("GET", "/terraform/files/{file}"),
 }
 """Routes that need no token; each has a proof of its own, or nothing to hide."""
 
