@@ -18,7 +18,7 @@ from api.db.database import Database
 from api.db.doorbell import Doorbell
 from api.db.schema import open_database
 from api.db.transaction import Write
-from api.deploys import service as deploys
+from api.deploys import making
 from api.events.chain import Chain
 from api.installs.models import InstallRow
 from api.releases.models import ReleaseBuildRow, ReleaseRow
@@ -50,7 +50,7 @@ async def seed(settings: Settings, *, installs: int, deploys_of: int) -> Seeded:
         made = await db.write("benchmark", _vendor, vault, installs)
         for install, _ in made.installs[:deploys_of]:
             body = DeployCreate(install_id=install, release_id=made.release_id)
-            await db.write("benchmark", lambda tx, body=body: deploys.create(tx, vault, body).id)  # type: ignore[misc]
+            await db.write("benchmark", lambda tx, body=body: making.create(tx, vault, body).id)  # type: ignore[misc]
         return made
     finally:
         await db.close()

@@ -3,13 +3,14 @@
 from datetime import datetime
 
 from sqlalchemy import Column, Index, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.contract.inputs import InputSpec
 from api.db.columns import JsonOf, UtcDateTime
+from api.db.row import Row
 
 
-class AppRow(SQLModel, table=True):
+class AppRow(Row, table=True):
     """An app. A deleted one stays for the history's sake; its name is free again."""
 
     __tablename__ = "app"

@@ -4,7 +4,7 @@
 time of creation (`app_01j…`). Where a path or a field takes the id of an object that has a name, the name will do.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from api.contract.approvals import StepApproval
 from api.contract.base import Digest, Failure, Json, Model, Name, Timestamp
 from api.contract.components import ComponentKind
 from api.contract.inputs import InputSpec
+from api.contract.regions import Platform
 
 
 class AppCreate(Model):
@@ -42,6 +43,7 @@ class App(Model):
 
 
 Approval = Literal["auto", "vendor", "customer"]
+Region = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
 class InstallCreate(Model):
@@ -64,6 +66,10 @@ class InstallCreate(Model):
     drift_check_hours: int | None = Field(
         default=None, ge=1, le=8760, description="How often to look whether what is deployed has drifted; null = never."
     )
+    platform: Platform | None = Field(default=None, description="Whose cloud it is in: `aws`, `google`, `azure` or `custom`.")
+    region: Region | None = Field(
+        default=None, description="The platform's region; `{{ install.region }}` refers to it. `custom` takes any."
+    )
 
 
 class InstallUpdate(Model):
@@ -75,6 +81,8 @@ class InstallUpdate(Model):
     approval_timeout_hours: int | None = Field(default=None, ge=1, le=8760)
     labels: dict[str, str] = Field(default_factory=dict)
     drift_check_hours: int | None = Field(default=None, ge=1, le=8760)
+    platform: Platform | None = None
+    region: Region | None = None
 
 
 ComponentStatus = Literal["pending", "deploying", "deployed", "failed", "removing"]
@@ -110,6 +118,8 @@ class Install(Model):
     approval_timeout_hours: int | None
     labels: dict[str, str]
     drift_check_hours: int | None
+    platform: Platform | None
+    region: str | None
     drift_due_at: Timestamp | None = Field(description="When drift is looked for next; a deploy under way delays it.")
     inputs_version: int
     version: int
@@ -210,7 +220,7 @@ class Release(Model):
 
 
 DeployKind = Literal["deploy", "teardown", "drift"]
-DeployStatus = Literal["running", "succeeded", "failed", "cancelling", "cancelled"]
+DeployStatus = Literal["pending", "running", "succeeded", "failed", "cancelling", "cancelled"]
 StepKind = Literal["sync", "plan", "approve", "apply", "plan_destroy", "destroy"]
 StepStatus = Literal["waiting", "ready", "running", "unknown", "succeeded", "failed", "cancelled", "skipped"]
 
@@ -294,6 +304,7 @@ class Deploy(Model):
     failure: Failure | None
     waiting_for: str = Field(default="", description="In plain words, why it isn't done yet; empty when it is.")
     version: int
+    created_by: str = Field(description="Who made it, as the history says it; empty for one of an earlier version.")
     created_at: Timestamp
     ended_at: Timestamp | None
 

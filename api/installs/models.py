@@ -3,15 +3,17 @@
 from datetime import datetime
 
 from sqlalchemy import Column, Index, LargeBinary, String, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.contract.base import Json
 from api.contract.components import ComponentConfig
+from api.contract.regions import Platform
 from api.contract.resources import Approval, ComponentStatus, PlanSummary
 from api.db.columns import JsonOf, UtcDateTime
+from api.db.row import Row
 
 
-class InstallRow(SQLModel, table=True):
+class InstallRow(Row, table=True):
     """An install. The sensitive inputs are encrypted with a key outside the database."""
 
     __tablename__ = "install"
@@ -42,6 +44,8 @@ class InstallRow(SQLModel, table=True):
     labels: dict[str, str] = Field(default_factory=dict, sa_column=Column(JsonOf(dict[str, str]), nullable=False))
     drift_check_hours: int | None = None
     drift_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    platform: Platform | None = Field(default=None, sa_type=String)
+    region: str | None = None
     inputs_version: int = 1
     version: int = 1
     created_at: datetime = Field(sa_type=UtcDateTime)
@@ -49,7 +53,7 @@ class InstallRow(SQLModel, table=True):
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class InstallLabelRow(SQLModel, table=True):
+class InstallLabelRow(Row, table=True):
     """One label of an install, to select by; `InstallRow.labels` has all of them, to be shown."""
 
     __tablename__ = "install_label"
@@ -60,7 +64,7 @@ class InstallLabelRow(SQLModel, table=True):
     value: str
 
 
-class InstalledComponentRow(SQLModel, table=True):
+class InstalledComponentRow(Row, table=True):
     """What one component of an install was last brought to, or is being brought to.
 
     `fingerprint` covers everything that went into it (see `deploys.planning`); None while it isn't cleanly deployed, so that
@@ -75,7 +79,7 @@ class InstalledComponentRow(SQLModel, table=True):
     status: ComponentStatus = Field(sa_type=String)
     release_id: str = Field(foreign_key="release.id", index=True)
     build_id: str = Field(foreign_key="build.id")
-    config: ComponentConfig = Field(sa_column=Column(JsonOf(ComponentConfig), nullable=False))
+    config: ComponentConfig = Field(sa_column=Column(JsonOf(ComponentConfig, shared=True), nullable=False))
     digest: str
     repository: str
     fingerprint: str | None = None

@@ -38,9 +38,19 @@ from api.contract.agents import (
 from api.contract.approvals import ApprovalDecision, SkipRequest, StepApproval
 from api.contract.base import Json, Model
 from api.contract.components import Component, ComponentCreate, ComponentUpdate, GitSource, Source, TerraformModuleConfig
+from api.contract.deploy_batches import BusyInstall, DeployBatch, DeployBatchCreate
 from api.contract.health import Health, HealthSample
 from api.contract.inputs import InputSpec
 from api.contract.logs import LogPrune, LogsPruned
+from api.contract.previews import (
+    AppDraft,
+    DeployPreview,
+    DeployPreviewRequest,
+    DraftCheck,
+    DraftProblem,
+    PreviewComponent,
+    PreviewStep,
+)
 from api.contract.resources import (
     App,
     AppCreate,
@@ -183,11 +193,16 @@ REQUESTS: list[Model] = [
     AppUpdate(description="Our shop, in your cloud.", inputs=[_INPUT]),
     ComponentCreate(name="network", config=_CONFIG),
     ComponentUpdate(config=_CONFIG),
-    InstallCreate(app_id="shop", name="acme", inputs={"cidr": "10.8.0.0/16"}, approval="vendor", labels={"region": "eu"}),
+    InstallCreate(
+        app_id="shop", name="acme", inputs={"cidr": "10.8.0.0/16"}, approval="vendor", platform="aws", region="eu-central-1"
+    ),
     InstallUpdate(inputs={"cidr": "10.8.0.0/16"}, approval="vendor", labels={"region": "eu", "tier": "gold"}),
     ReleaseCreate(app_id="shop", components={"network": 3}),
     RollbackCreate(release_id=_RELEASE),
     DeployCreate(install_id="acme", release_id=_RELEASE, inputs_version=2),
+    DeployBatchCreate(release_id=_RELEASE, selector="region=eu,tier!=free"),
+    AppDraft(components={"network": _CONFIG.model_dump(mode="json", exclude_none=True)}, complete=True),
+    DeployPreviewRequest(install_id="acme", release_number=7),
     ApprovalDecision(plan_digest=_DIGEST, note="Looked at it with Ann."),
     AgentDecision(decision="approved", plan_digest=_DIGEST, note="In our window."),
     SkipRequest(note="Its quota is used up; tomorrow."),
@@ -249,6 +264,8 @@ ANSWERS: list[Model] = [
         approval_timeout_hours=None,
         labels={"region": "eu"},
         drift_check_hours=24,
+        platform="aws",
+        region="eu-central-1",
         drift_due_at=_AT + timedelta(days=1),
         inputs_version=2,
         version=4,
@@ -338,6 +355,7 @@ ANSWERS: list[Model] = [
         failure=None,
         waiting_for="network approve: waiting for the vendor's approval since 2026-11-21 09:00:40Z; 1 to add",
         version=5,
+        created_by="token:ann",
         created_at=_AT,
         ended_at=None,
     ),
@@ -480,6 +498,45 @@ ANSWERS: list[Model] = [
         started_at=_AT,
         ended_at=_LATER,
         lease_until=None,
+    ),
+    DraftCheck(
+        ok=False,
+        problems=[
+            DraftProblem(
+                component="network",
+                field="config.variables.cidr",
+                message="{{ inputs.cird }} refers to an input that the app doesn't have; it has: cidr",
+                remedy="Did you mean 'cidr'?",
+            )
+        ],
+    ),
+    DeployBatch(
+        release_id=_RELEASE,
+        release_number=7,
+        created=214,
+        busy=[BusyInstall(install_id=_INSTALL, install="acme", deploy_id=_DEPLOY)],
+    ),
+    DeployPreview(
+        ok=True,
+        install_id=_INSTALL,
+        app_id=_APP,
+        kind="deploy",
+        release_id=_RELEASE,
+        release_number=7,
+        approval="vendor",
+        components=[
+            PreviewComponent(
+                name="network", action="update", why="its config has changed", wave=1, build="ready", asks_approval=True
+            )
+        ],
+        steps=[
+            PreviewStep(component="network", kind="sync", needs=[], conditional=False),
+            PreviewStep(component="network", kind="plan", needs=["network sync"], conditional=False),
+            PreviewStep(component="network", kind="approve", needs=["network plan"], conditional=False),
+            PreviewStep(component="network", kind="apply", needs=["network approve"], conditional=False),
+        ],
+        problems=[],
+        notes=[],
     ),
     LogsPruned(jobs=12, chunks=340, bytes=1_048_576, ended_before=_AT - timedelta(days=90)),
     JobRun(

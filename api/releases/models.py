@@ -3,14 +3,15 @@
 from datetime import datetime
 
 from sqlalchemy import Column, String, UniqueConstraint
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.contract.base import Failure
 from api.contract.resources import ReleaseStatus
 from api.db.columns import JsonOf, UtcDateTime
+from api.db.row import Row
 
 
-class ReleaseRow(SQLModel, table=True):
+class ReleaseRow(Row, table=True):
     """A release."""
 
     __tablename__ = "release"
@@ -26,7 +27,7 @@ class ReleaseRow(SQLModel, table=True):
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class ReleaseBuildRow(SQLModel, table=True):
+class ReleaseBuildRow(Row, table=True):
     """One build of a release."""
 
     __tablename__ = "release_build"

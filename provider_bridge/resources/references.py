@@ -8,12 +8,13 @@ import re
 _BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _NAME = r"[A-Za-z0-9_-]+"
 _REFERENCE = re.compile(
-    rf"inputs\.{_NAME}|install\.(id|name)|components\.{_NAME}\.outputs\.{_NAME}|components\.{_NAME}\.image\.(repository|tag|digest)"
+    rf"(inputs|secrets)\.{_NAME}|install\.(id|name|platform|region)|components\.{_NAME}\.outputs\.{_NAME}"
+    rf"|components\.{_NAME}\.image\.(repository|tag|digest)"
 )
 
 ALLOWED = (
-    "`{{ inputs.NAME }}`, `{{ install.id }}`, `{{ install.name }}`, `{{ components.NAME.outputs.NAME }}` and "
-    "`{{ components.NAME.image.repository }}` (or `.tag`, `.digest`)"
+    "`{{ inputs.NAME }}`, `{{ secrets.NAME }}`, `{{ install.id }}` (or `.name`, `.platform`, `.region`), "
+    "`{{ components.NAME.outputs.NAME }}` and `{{ components.NAME.image.repository }}` (or `.tag`, `.digest`)"
 )
 
 
