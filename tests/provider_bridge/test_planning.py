@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provider_bridge.framework import planning, validation
@@ -223,6 +223,9 @@ def test_a_timeout_is_what_is_written_or_the_default() -> None:
 # Whatever the schema: a plan after an apply is empty
 
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How long an example takes says more about the machine than about the code."""
+
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 WORDS = st.sampled_from(["x", "y", "z"])
 PLAIN = st.sampled_from(
@@ -309,6 +312,7 @@ def made(*, unknown: bool) -> Any:
     return SCHEMAS.flatmap(lambda body: st.tuples(st.just(body), configs(body, unknown=unknown), configs(body, unknown=False)))
 
 
+@unhurried
 @given(made(unknown=False))
 def test_a_plan_after_an_apply_is_empty_whatever_the_schema(example: tuple[Schema, Any, Any]) -> None:
     body, config, other = example
@@ -318,6 +322,7 @@ def test_a_plan_after_an_apply_is_empty_whatever_the_schema(example: tuple[Schem
     assert planning.plan(body, other, changed) is changed
 
 
+@unhurried
 @given(made(unknown=True))
 def test_a_plan_has_the_form_of_its_schema_and_all_that_the_config_says(example: tuple[Schema, Any, Any]) -> None:
     body, config, prior = example
