@@ -18,7 +18,7 @@ import provider_bridge
 Files = dict[str, bytes]
 """Contents by their path below the folder that Python imports from."""
 
-LIBRARIES = ("grpcio", "msgpack", "protobuf", "typing_extensions")
+LIBRARIES = ("grpcio", "msgpack", "protobuf", "pyyaml", "typing_extensions")
 """The provider's requirements, with theirs."""
 
 WHEEL_PLATFORMS = {
