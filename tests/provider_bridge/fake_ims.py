@@ -333,6 +333,7 @@ class FakeIms:
             approval=install.approval,
             retry_of=None,
             rollback_of=None,
+            created_by="token:test",
             left_out=[],
             inputs_version=install.inputs_version,
             steps=[self._step(name, "apply" if release else "destroy") for name in names],
