@@ -262,6 +262,15 @@ class LifeOfJobs(RuleBasedStateMachine):
         return bool(job["attempt"] == lease["attempt"] and job["state"] in ("leased", "unknown"))
 
     @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def come_back_late(self, data: st.DataObject) -> None:
+        """Nothing is heard of an agent until its job is offered again, and taken; then its old report arrives."""
+        held = data.draw(st.sampled_from(self.held))
+        self.time_passes(LOST)
+        self.lease(held[0], True)
+        self.report(held, "succeeded", 1)
+
+    @precondition(lambda self: self.held)
     @rule(name=installs)
     def restart_agent(self, name: str) -> None:
         """A new process of the same agent signs in, and takes up what its journal says."""
