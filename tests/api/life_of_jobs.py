@@ -164,35 +164,25 @@ class LifeOfJobs(RuleBasedStateMachine):
         allowed = {409} if busy else {201} if verb == "retry" else {201, 409}
         assert answer.status_code in allowed, answer.text
 
-    @rule(data=st.data(), decision=st.sampled_from(("approve", "approve", "approve", "reject")), stale=st.booleans())
-    def answer(self, data: st.DataObject, decision: str, stale: bool) -> None:
-        """The vendor and the customer both answer the same plan: one of them has no say, and nobody has on an older plan."""
-        waiting = [
-            (deploy, step)
-            for deploy in self.under_way()
-            for step in deploy["steps"]
-            if step["approval"] and step["status"] == "waiting" and step["approval"]["decision"] is None
-        ]
-        if waiting:
-            deploy, step = data.draw(st.sampled_from(waiting))
-            self.decide(deploy, step, decision, sha("another plan") if stale else step["approval"]["plan_digest"])
+    @rule(data=st.data(), decision=st.sampled_from(("approve", "approve", "approve", "reject")))
+    def answer(self, data: st.DataObject, decision: str) -> None:
+        if waiting := [(deploy, step) for deploy in self.under_way() for step in deploy["steps"] if asks(step)]:
+            self.decide(*data.draw(st.sampled_from(waiting)), decision)
 
-    def decide(self, deploy: Body, step: Body, decision: str, digest: str) -> None:
+    def decide(self, deploy: Body, step: Body, decision: str) -> None:
+        """Vendor and customer both answer, first to another plan: nobody has a say there, and here only one of them."""
         name = next(name for name, install_id in self.id_of.items() if install_id == deploy["install_id"])
-        stale = digest != step["approval"]["plan_digest"]
-        by_customer = step["approval"]["approver"] == "customer"
-        said = {"decision": "approved" if decision == "approve" else "rejected", "plan_digest": digest}
-        path = f"/v1/agent/deploys/{deploy['id']}/steps/{step['id']}/approval"
-        answer = self.ask("POST", path, said, token=self.agents[name].token)
-        assert answer.status_code == (403 if not by_customer else 409 if stale else 204), answer.text
-        if not by_customer:
-            path = f"/v1/deploys/{deploy['id']}/steps/{step['id']}/{decision}"
-            answer = self.ask("POST", path, {"plan_digest": digest})
-            assert answer.status_code == (409 if stale else 200), answer.text
-        elif decision == "approve":
-            answer = self.ask("POST", f"/v1/deploys/{deploy['id']}/steps/{step['id']}/approve", {"plan_digest": digest})
-            assert answer.status_code == 403, answer.text
-        if not stale and decision == "approve":
+        path = f"deploys/{deploy['id']}/steps/{step['id']}"
+        digest, by_customer = step["approval"]["plan_digest"], step["approval"]["approver"] == "customer"
+        said = {"decision": "approved" if decision == "approve" else "rejected"}
+        for plan, taken in ((sha("another plan"), 409), (digest, None)):
+            body = {"plan_digest": plan}
+            answer = self.ask("POST", f"/v1/agent/{path}/approval", said | body, token=self.agents[name].token)
+            assert answer.status_code == ((taken or 204) if by_customer else 403), answer.text
+            if not by_customer or decision == "approve":
+                answer = self.ask("POST", f"/v1/{path}/{decision}", body)
+                assert answer.status_code == (403 if by_customer else (taken or 200)), answer.text
+        if decision == "approve":
             self.seen.approved.add((deploy["id"], step["component"], digest))
 
     # What agents do
@@ -265,7 +255,9 @@ class LifeOfJobs(RuleBasedStateMachine):
     @rule(data=st.data())
     def come_back_late(self, data: st.DataObject) -> None:
         """Nothing is heard of an agent until its job is offered again, and taken; then its old report arrives."""
-        held = data.draw(st.sampled_from(self.held))
+        self.report_late(data.draw(st.sampled_from(self.held)))
+
+    def report_late(self, held: tuple[str, Body]) -> None:
         self.time_passes(LOST)
         self.lease(held[0], True)
         self.report(held, "succeeded", 1)
@@ -319,15 +311,17 @@ class LifeOfJobs(RuleBasedStateMachine):
         for name in INSTALLS:
             settings = {"approval": INSTALLS[name], "drift_check_hours": None}
             self.run(self.ims.ok("PUT", f"/v1/installs/{name}", settings))
+            self.lease(name, True)
+        if self.held:
+            self.report_late(self.held[0])
         for _ in range(40):
             self.run(self.ims.pass_time(3700))
             self.sign_in_again()
             for name in INSTALLS:
                 self.work(name, 1)
             for deploy in self.under_way():
-                for step in deploy["steps"]:
-                    if step["approval"] and step["status"] == "waiting":
-                        self.decide(deploy, step, "approve", step["approval"]["plan_digest"])
+                for step in filter(asks, deploy["steps"]):
+                    self.decide(deploy, step, "approve")
             self.the_rules_hold()
             if all(deploy["ended_at"] for deploy in self.deploys()):
                 break
@@ -345,6 +339,11 @@ class LifeOfJobs(RuleBasedStateMachine):
             after = page["after"]
             if not after:
                 return lines
+
+
+def asks(step: Body) -> bool:
+    """Whether a step waits for somebody's answer."""
+    return bool(step["approval"] and step["status"] == "waiting" and step["approval"]["decision"] is None)
 
 
 def _before(at: str, clock: Clock) -> bool:
