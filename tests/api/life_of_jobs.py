@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from ims_driver import INTERVALS, Body, Clock, Ims, running_ims
-from life_rules import OPEN_JOBS, OPEN_STEPS, Seen, check
+from life_rules import CHANGES, OPEN_JOBS, OPEN_STEPS, Seen, check
 from opened import Opened
 from shop import SERVICE, Shop, applied, module, planned, sha, usual
 
@@ -314,6 +314,8 @@ class LifeOfJobs(RuleBasedStateMachine):
             self.lease(name, True)
         if self.held:
             self.report_late(self.held[0])
+        for held in [held for held in self.held if held[1]["payload"]["kind"] in CHANGES]:
+            self.report(held, "flaky", 1)
         for _ in range(40):
             self.run(self.ims.pass_time(3700))
             self.sign_in_again()
