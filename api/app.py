@@ -43,7 +43,7 @@ from api.logins.routes import programs as login_routes
 from api.monitoring.metrics import Metrics
 from api.monitoring.middleware import Monitoring
 from api.monitoring.routes import router as monitoring_routes
-from api.openapi.document import install_document, operation_id
+from api.openapi.document import install_document, name_operations
 from api.rate_limits import Limiter
 from api.registry.app import create_registry, registry_routes
 from api.registry.errors import TooManyRequestsError
@@ -151,7 +151,6 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         version=version("exclave"),
         summary="Runs a vendor's product inside its customers' clouds.",
         lifespan=lifespan,
-        generate_unique_id_function=operation_id,
     )
     install_document(app)
     limiter = Limiter(settings.rate_limits, clock)
@@ -169,7 +168,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     app.add_middleware(BodyLimit, largest=settings.body_limit)
     app.add_middleware(Monitoring, metrics=metrics)  # the last one added is the outermost
     for router in ROUTERS:
-        app.include_router(router)
+        app.router.routes.extend(router.routes)  # as they are: include_router makes each of them anew for this app
 
     @app.get("/v1", tags=["server"])
     async def server_info() -> ServerInfo:
@@ -185,6 +184,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         admit=lambda request: _admit(limiter, request),
     )
     app.router.routes.extend(registry_routes(registry))
+    name_operations(app.routes)
     return app
 
 

@@ -31,10 +31,18 @@ _HERE = Path(__file__).parent
 _FILES = [_HERE / path for path in REAL_PROGRAMS]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+_ON_THE_CHOSEN_DATABASE = {"postgres_if_chosen", "ims"}
+"""Fixtures that everything that depends on `--database` has, by itself or through another one."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path == file or file in item.path.parents for file in _FILES):
             item.add_marker(pytest.mark.e2e)
+    if config.getoption("--database") != "sqlite":  # the rest would do the same as without the option
+        others = {item for item in items if not _ON_THE_CHOSEN_DATABASE & set(getattr(item, "fixturenames", ()))}
+        config.hook.pytest_deselected(items=list(others))
+        items[:] = [item for item in items if item not in others]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

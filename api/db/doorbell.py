@@ -65,7 +65,8 @@ class Listener:
         if self._bell.closed or seconds <= 0:
             return False
         try:
-            await asyncio.wait_for(self._event.wait(), seconds)
+            async with asyncio.timeout(seconds):  # not wait_for: until Python 3.12 it loses a cancellation that meets a ring
+                await self._event.wait()
         except TimeoutError:
             return False
         self._event.clear()

@@ -8,7 +8,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, String, column, select, values
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import SQLModel
 
@@ -102,7 +102,10 @@ def migrate(engine: Engine, where: str) -> None:
         with engine.connect() as connection:
             if engine.dialect.name == "postgresql":
                 _check_order(connection, where)
-            command.upgrade(alembic_config(connection), "head")
+            at = MigrationContext.configure(connection).get_current_revision()
+            connection.rollback()  # the migrations begin a transaction of their own
+            if at != newest_version():
+                command.upgrade(alembic_config(connection), "head")
     except CommandError as error:
         raise UnusableDataError(f"{where} is of a newer Exclave: {error}. Upgrade Exclave, or use another database") from error
     except DatabaseError as error:
@@ -112,10 +115,8 @@ def migrate(engine: Engine, where: str) -> None:
 def _check_order(connection: Connection, where: str) -> None:
     """`ids-sort-by-time`, in the database, too: some languages put y with i, or see one letter in `ch` or `aa`."""
     pairs = sorted(f"id_{first}{second}" for first in ALPHABET for second in ALPHABET)
-    ids = values(column("id", String), name="ids").data([(pair,) for pair in pairs])
-    in_order = list(connection.scalars(select(ids.c.id).order_by(ids.c.id))) == pairs
-    connection.rollback()  # the migrations begin a transaction of their own
-    if not in_order:
+    sort = text("SELECT id FROM unnest(CAST(:ids AS text[])) AS id ORDER BY id")
+    if list(connection.scalars(sort, {"ids": pairs})) != pairs:
         raise UnusableDataError(
             f"{where} sorts text by the rules of a language in which ids don't sort by time. "
             "Make it anew: CREATE DATABASE ... TEMPLATE template0 LOCALE 'C' ENCODING 'UTF8'"

@@ -1,11 +1,12 @@
 """Makes FastAPI's document whole: problems by their status, examples, entity tags, bodies that aren't JSON."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from api.contract.problems import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem, ProblemError
 from api.openapi.refusals import BY_OPERATION, BY_PARAMETER, SIGNED_IN, WITH_BODY, WITH_PARAMETERS, WITH_PATH, WITH_ROLE
@@ -63,9 +64,11 @@ _VERSIONED = {"App", "Component", "Install", "Secret", "Webhook", "WebhookWithSe
 _ETAG = {"description": "The object's version: send it back as If-Match.", "schema": {"type": "string"}, "required": True}
 
 
-def operation_id(route: APIRoute) -> str:
-    """The name of the function that answers: stable, and the same in code, docs and generated clients."""
-    return route.name
+def name_operations(routes: Iterable[BaseRoute]) -> None:
+    """Call each operation as the function that answers is called: stable, and the same in code, docs and generated clients."""
+    for route in routes:
+        if isinstance(route, APIRoute):
+            route.operation_id = route.name
 
 
 def install_document(app: FastAPI) -> None:

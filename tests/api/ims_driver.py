@@ -6,7 +6,7 @@ import contextlib
 import gzip
 import itertools
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,13 +18,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
-from sqlalchemy import event
+from sqlalchemy import Connection, event, inspect, text
 
 import api.ims
 from api.agents import health
 from api.app import create_app
 from api.contract.agents import sign_in_message
 from api.db.doorbell import Doorbell, Listener
+from api.db.schema import driver_of
 from api.deploys import due
 from api.jobs import outcomes
 from api.settings import Intervals, Settings
@@ -129,6 +130,23 @@ class Ims:
     async def chain_is_whole(self) -> bool:
         """Whether the history verifies."""
         return (await self.ok("GET", "/v1/events/verify"))["whole"]
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[Connection]:
+        """The database, past the IMS, which may have stopped; what is done there is committed at the end."""
+        driver = driver_of(self.state.settings)
+        try:
+            with driver.writer.begin() as connection:
+                yield connection
+        finally:
+            driver.close()
+
+    def stored(self) -> bytes:
+        """Every value in every table, as it is kept."""
+        with self.database() as connection:
+            tables = inspect(connection).get_table_names()
+            rows = [row for table in tables for row in connection.execute(text(f"SELECT * FROM {table}"))]
+        return b"\n".join(value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row)
 
 
 @contextlib.asynccontextmanager

@@ -27,3 +27,16 @@ async def test_a_closed_doorbell_keeps_nobody_waiting() -> None:
         assert not await listener.wait(60)
     with bell.listen("b") as late:
         assert not await late.wait(60)
+
+
+async def test_a_cancellation_that_meets_a_ring_is_not_lost() -> None:
+    # The sender of webhooks, rung for and cancelled at once, slept on, and the server's end waited for it without an end.
+    bell = Doorbell()
+    with bell.listen("a") as listener:
+        waiting = asyncio.create_task(listener.wait(60))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        bell.ring(["a"])
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting

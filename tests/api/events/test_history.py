@@ -1,11 +1,11 @@
 """The audit history: its chain shows whatever was changed in it."""
 
-import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from ims_driver import Ims, running_ims
+from sqlalchemy import text
 
 from api.events.lines import GENESIS, START, follow, hash_of
 from api.events.models import EventRow
@@ -79,15 +79,14 @@ def test_lines_that_swapped_places_are_found() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_line_changed_in_the_file_is_found_by_the_server(tmp_path: Path) -> None:
-    async with running_ims(tmp_path / "ims") as ims:
+async def test_a_line_changed_in_the_file_is_found_by_the_server(tmp_path: Path, database_url: str | None) -> None:
+    async with running_ims(tmp_path / "ims", database_url=database_url) as ims:
         for name in ("one", "two", "three"):
             await ims.ok("POST", "/v1/apps", {"name": name})
         assert await ims.chain_is_whole()
-    with sqlite3.connect(ims.data / "exclave.db") as connection:
-        connection.execute("UPDATE event SET actor = 'token:mallory' WHERE seq = 3")
-    connection.close()
-    async with running_ims(ims.data, token=ims.token) as again:
+    with ims.database() as connection:
+        connection.execute(text("UPDATE event SET actor = 'token:mallory' WHERE seq = 3"))
+    async with running_ims(ims.data, token=ims.token, database_url=database_url) as again:
         found = await again.ok("GET", "/v1/events/verify")
         assert (found["whole"], found["broken_at"], found["lines"]) == (False, 3, 2)
 

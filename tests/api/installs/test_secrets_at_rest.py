@@ -1,29 +1,24 @@
 """No secret rests in the clear: not in a file of the data folder, not in an answer to anybody but the install's own agent."""
 
-import contextlib
 import gzip
-import sqlite3
 from pathlib import Path
 
 import pytest
 from ims_driver import Agent, Body, Ims, running_ims
 from shop import Shop, applied, usual
+from sqlalchemy import text
 
 pytestmark = pytest.mark.anyio
 
 CANARY = "canary-2f7c-correct-horse"
 
 
-def files_with(folder: Path, secret: str) -> list[str]:
-    """The files of an IMS that hold some text, also packed in a log."""
-    found = []
-    for file in folder.rglob("*"):
-        if file.is_file():
-            content = file.read_bytes()
-            if secret.encode() in content:
-                found.append(file.name)
-    with contextlib.closing(sqlite3.connect(folder / "exclave.db")) as database:
-        logs = b"".join(gzip.decompress(data) for (data,) in database.execute("SELECT data FROM log_chunk"))
+def places_with(ims: Ims, secret: str) -> list[str]:
+    """Where an IMS holds some text: the names of files, the database, also packed in a log."""
+    found = [file.name for file in ims.data.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
+    with ims.database() as connection:
+        logs = b"".join(gzip.decompress(data) for (data,) in connection.execute(text("SELECT data FROM log_chunk")))
+    found += ["the database"] if secret.encode() in ims.stored() else []
     return [*found, "a log"] if secret.encode() in logs else found
 
 
@@ -69,8 +64,10 @@ def result(payload: Body) -> Body:
     return applied({"id": "n-1"}, sensitive=("password",)) if payload["kind"] == "apply" else usual(payload)
 
 
-async def test_a_sensitive_input_is_in_no_file_and_in_no_answer_but_the_agents_own_jobs(tmp_path: Path) -> None:
-    async with running_ims(tmp_path / "ims") as ims:
+async def test_a_sensitive_input_is_in_no_file_and_in_no_answer_but_the_agents_own_jobs(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    async with running_ims(tmp_path / "ims", database_url=database_url) as ims:
         agents = await whole_run(ims)
         tickets = [access for answer in ims.answers if (access := _ticket(answer.content))]
         for answer in ims.answers:
@@ -80,10 +77,10 @@ async def test_a_sensitive_input_is_in_no_file_and_in_no_answer_but_the_agents_o
                 assert answer.json()["payload"]["kind"] in ("plan", "apply", "plan_destroy", "destroy")
         secrets = [ims.token, *[agent.token for agent in agents], *tickets]
         assert len(secrets) > 5
-        while_running = [files_with(ims.data, secret) for secret in (CANARY, *secrets)]
+        while_running = [places_with(ims, secret) for secret in (CANARY, *secrets)]
     assert [found for found in while_running if found] == []
-    assert [found for secret in (CANARY, *secrets) if (found := files_with(ims.data, secret))] == []
-    assert files_with(ims.data, "network"), "the search finds what is there"
+    assert [found for secret in (CANARY, *secrets) if (found := places_with(ims, secret))] == []
+    assert places_with(ims, "network"), "the search finds what is there"
 
 
 def _ticket(answer: bytes) -> str | None:

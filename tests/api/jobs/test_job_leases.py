@@ -233,12 +233,12 @@ async def test_a_report_that_does_not_fit_the_job_is_refused(ims: Ims, shop: Sho
     await agent.succeed(lease, SYNCED)
 
 
-async def test_leases_that_ran_out_while_the_server_was_away_are_kept(tmp_path: Path) -> None:
-    async with running_ims(tmp_path / "ims") as ims:
+async def test_leases_that_ran_out_while_the_server_was_away_are_kept(tmp_path: Path, database_url: str | None) -> None:
+    async with running_ims(tmp_path / "ims", database_url=database_url) as ims:
         shop = await Shop.open(ims)
         agent, _, lease = await at_apply(shop)
     ims.clock.forward(5 * 3600)
-    async with running_ims(ims.data, ims.clock, token=ims.token) as restarted:
+    async with running_ims(ims.data, ims.clock, ims.token, database_url=database_url) as restarted:
         await restarted.sweep()
         assert (await job(restarted, lease))["state"] == "leased"
         agent.ims = restarted

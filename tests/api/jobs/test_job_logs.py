@@ -1,15 +1,14 @@
 """Logs of jobs: chunks come in order or not, once or twice, and are read as one text."""
 
 import asyncio
-import contextlib
 import gzip
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ims_driver import Agent, Body, Ims, running_ims
 from shop import SYNCED, Shop
+from sqlalchemy import text
 
 from api import housekeeping
 from api.contract.agents import LOG_CHUNK_BYTES
@@ -133,8 +132,8 @@ async def test_another_text_under_the_number_of_a_chunk_is_refused(ims: Ims, sho
     assert (await agent.log(lease, "once\n")).status_code == 204
     repacked = gzip.compress(b"once\n", compresslevel=1, mtime=7)
     assert (await agent.log(lease, "", chunk=repacked)).status_code == 204
-    for text, offset in [("else\n", 0), ("longer\n", 0), ("once\n", 5)]:
-        refused = await agent.log(lease, text, offset=offset)
+    for other, offset in [("else\n", 0), ("longer\n", 0), ("once\n", 5)]:
+        refused = await agent.log(lease, other, offset=offset)
         assert (refused.status_code, refused.json()["type"]) == (409, "urn:exclave:problem:chunk_conflict")
     assert await read(ims, lease) == ("once\n", 5)
 
@@ -248,23 +247,23 @@ async def test_the_running_server_removes_what_is_older_than_its_settings_say(
     assert len(await ims.events("logs.pruned")) == 1
 
 
-async def test_files_of_an_earlier_version_are_taken_over_at_the_start(tmp_path: Path) -> None:
-    async with running_ims(tmp_path / "ims") as first:
+async def test_files_of_an_earlier_version_are_taken_over_at_the_start(tmp_path: Path, database_url: str | None) -> None:
+    async with running_ims(tmp_path / "ims", database_url=database_url) as first:
         shop = await Shop.open(first)
         agent = await shop.install("acme")
         await shop.begin("acme")
         lease = await agent.take("sync", "network")
-        for seq, text in enumerate(["one\n", "two\n", "end\n"]):
-            await agent.log(lease, text, seq=seq, offset=4 * seq)
+        for seq, line in enumerate(["one\n", "two\n", "end\n"]):
+            await agent.log(lease, line, seq=seq, offset=4 * seq)
         await agent.succeed(lease, SYNCED)
     folder = tmp_path / "ims" / "logs" / lease["job_id"]
     folder.mkdir(parents=True)
-    with contextlib.closing(sqlite3.connect(tmp_path / "ims" / "exclave.db")) as database, database:
-        for seq, data in database.execute("SELECT seq, data FROM log_chunk").fetchall():
+    with first.database() as connection:
+        for seq, data in connection.execute(text("SELECT seq, data FROM log_chunk")):
             (folder / f"1-{seq}.gz").write_bytes(data)
-        database.execute("UPDATE log_chunk SET data = NULL")
+        connection.execute(text("UPDATE log_chunk SET data = NULL"))
     (folder / "1-1.gz").unlink()
-    async with running_ims(tmp_path / "ims", token=first.token) as ims:
+    async with running_ims(tmp_path / "ims", token=first.token, database_url=database_url) as ims:
         assert (await read(ims, lease))[0] == "one\n[exclave: 4 bytes of the log are missing]\nend\n"
         assert not (tmp_path / "ims" / "logs").exists()
 

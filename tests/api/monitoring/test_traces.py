@@ -48,14 +48,14 @@ def collector(received: list[bytes]) -> Iterator[str]:
             thread.join()
 
 
-async def test_a_request_and_its_write_are_traced_without_anything_secret(tmp_path: Path) -> None:
+async def test_a_request_and_its_write_are_traced_without_anything_secret(tmp_path: Path, database_url: str | None) -> None:
     received: list[bytes] = []
 
     def traced(*arguments: Any, **more: Any) -> Settings:
         return replace(Settings(*arguments, **more), otel_endpoint=endpoint)
 
     with collector(received) as endpoint, patch.object(ims_driver, "Settings", traced):
-        async with running_ims(tmp_path / "ims") as ims:
+        async with running_ims(tmp_path / "ims", database_url=database_url) as ims:
             await ims.ok("POST", "/v1/apps", {"name": "shop", "description": "canary"}, headers={"x-canary": "canary"})
             await ims.ok("GET", "/healthz")
         await asyncio.sleep(0)

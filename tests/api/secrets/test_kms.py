@@ -95,18 +95,21 @@ def test_google_kms_wraps_with_the_key_and_binds_the_context(google: tuple[FakeG
 
 
 async def test_an_ims_moves_to_a_kms_and_asks_it_only_at_its_start(
-    tmp_path: Path, google: tuple[FakeGoogleKms, GoogleKmsKey], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    database_url: str | None,
+    google: tuple[FakeGoogleKms, GoogleKmsKey],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fake, key = google
     monkeypatch.setattr(GoogleKmsKey, "open", classmethod(lambda cls, name: key))
     data = tmp_path / "ims"
-    async with running_ims(data) as ims:
+    async with running_ims(data, database_url=database_url) as ims:
         made = await ims.ok("POST", "/v1/secrets", {"name": "license", "value": "canary"})
         token = ims.token
-    assert await offline.rewrap(Settings(data, ""), f"gcpkms:{NAME}") == 2
+    assert await offline.rewrap(ims.state.settings, f"gcpkms:{NAME}") == 2
     (data / "secrets.key").unlink()
     monkeypatch.setattr("ims_driver.Settings", _with_kms)
-    async with running_ims(data, token=token) as ims:
+    async with running_ims(data, token=token, database_url=database_url) as ims:
         calls = fake.calls
         await ims.ok("PUT", "/v1/secrets/license", {"value": "other"})
         again = await ims.ok("PUT", "/v1/secrets/license", {"value": "canary"})
