@@ -24,7 +24,7 @@ from api.contract.agents import (
     SignInRequest,
     SignInResponse,
 )
-from api.contract.base import Page
+from api.contract.base import AgentKind, Page
 from api.contract.health import HealthSample
 from api.contract.logs import JOB_LOG_BYTES
 from api.contract.problems import ContentTooLargeError, LogFullError
@@ -46,10 +46,18 @@ async def create_enrollment(body: EnrollmentCreate, ims: State, caller: AdminOfI
 
 @people.get("")
 async def list_agents(
-    ims: State, caller: Viewer, limit: Limit = 100, after: After = None, install: str | None = None
+    ims: State,
+    caller: Viewer,
+    limit: Limit = 100,
+    after: After = None,
+    install: str | None = None,
+    kind: AgentKind | None = None,
+    name: str | None = None,
 ) -> Page[Agent]:
     """Page through the agents, of one install or of all."""
-    return await caller.read(service.list_agents, ims.settings.intervals, limit=limit, after=after, install=install)
+    return await caller.read(
+        service.list_agents, ims.settings.intervals, limit=limit, after=after, install=install, kind=kind, name=name
+    )
 
 
 @people.get("/{agent}")

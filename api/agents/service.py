@@ -80,13 +80,26 @@ def get(tx: Read, agent: str, intervals: Intervals) -> Agent:
     return public(tx, [find(tx, agent)], intervals)[0]
 
 
-def list_agents(tx: Read, intervals: Intervals, *, limit: int, after: str | None, install: str | None) -> Page[Agent]:
+def list_agents(
+    tx: Read,
+    intervals: Intervals,
+    *,
+    limit: int,
+    after: str | None,
+    install: str | None,
+    kind: AgentKind | None,
+    name: str | None,
+) -> Page[Agent]:
     """One page of agents."""
     # A build agent belongs to the IMS as a whole: only a scope of everything has it.
     app = select(InstallRow.app_id).where(InstallRow.id == AgentRow.install_id).scalar_subquery()
     query = tx.scope.narrow(select(AgentRow), app=app, install=AgentRow.install_id)
     if install:
         query = query.where(AgentRow.install_id == installs.find(tx, install).id)
+    if kind:
+        query = query.where(AgentRow.kind == kind)
+    if name:
+        query = query.where(AgentRow.name == name)
     found = page(tx, query, col(AgentRow.id), lambda row: row, limit=limit, after=after)
     return Page(items=public(tx, found.items, intervals), after=found.after)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlmodel import col, select
 
 from api.apps import service as apps
-from api.contract.access import Token, TokenCreate, TokenCreated
+from api.contract.access import Token, TokenCreate, TokenCreated, TokenRole
 from api.contract.base import Page
 from api.contract.problems import ConflictError, InvalidError, NameTakenError, NotFoundError, UnauthorizedError
 from api.db.pages import page
@@ -101,9 +101,11 @@ def touch(tx: Write, token_id: str) -> None:
         row.last_used_at = tx.now
 
 
-def list_tokens(tx: Read, *, limit: int, after: str | None) -> Page[Token]:
+def list_tokens(tx: Read, *, limit: int, after: str | None, name: str | None, role: TokenRole | None) -> Page[Token]:
     """One page of tokens."""
-    return page(tx, select(TokenRow), col(TokenRow.id), public, limit=limit, after=after)
+    query = select(TokenRow).where(TokenRow.name == name) if name else select(TokenRow)
+    query = query.where(TokenRow.role == role) if role else query
+    return page(tx, query, col(TokenRow.id), public, limit=limit, after=after)
 
 
 def revoke(tx: Write, token: str) -> Token:

@@ -163,9 +163,10 @@ def delete(tx: Write, webhook: str) -> None:
     tx.session.delete(row)
 
 
-def list_webhooks(tx: Read, *, limit: int, after: str | None) -> Page[Webhook]:
+def list_webhooks(tx: Read, *, limit: int, after: str | None, name: str | None) -> Page[Webhook]:
     """One page of webhooks."""
-    return page(tx, _visible(tx), col(WebhookRow.id), public, limit=limit, after=after)
+    query = _visible(tx).where(WebhookRow.name == name) if name else _visible(tx)
+    return page(tx, query, col(WebhookRow.id), public, limit=limit, after=after)
 
 
 def show_delivery(row: DeliveryRow) -> Delivery:
