@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
-from api.access import AdminOfInstall, AgentOf, AgentSession, State, Viewer
-from api.agents import health, service
+from api.access import AdminOfInstall, AgentOf, AgentSession, Enroller, State, Viewer
+from api.agents import health, service, standing
 from api.contract.agents import (
     LOG_CHUNK_BYTES,
     Agent,
@@ -39,8 +39,9 @@ _CHUNK_LIMIT = 128 * 1024
 
 
 @people.post("/enrollments", status_code=201, dependencies=[SecretOnce])
-async def create_enrollment(body: EnrollmentCreate, ims: State, caller: AdminOfInstall) -> EnrollmentCreated:
+async def create_enrollment(body: EnrollmentCreate, ims: State, caller: Enroller) -> EnrollmentCreated:
     """Make a one-time token with which one agent can enrol."""
+    standing.check_kind(caller.identity.role, body.kind)
     return await caller.write(service.create_enrollment, body, seconds=ims.settings.intervals.enrollment)
 
 

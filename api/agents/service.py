@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from sqlalchemy import select as columns_of
 from sqlmodel import col, select
 
-from api.agents import health
+from api.agents import health, standing
 from api.agents.models import AgentRow, EnrollmentRow
 from api.agents.versions import check_agent_version
 from api.apps.models import AppRow
@@ -166,7 +166,11 @@ def vendor_keys(tx: Read) -> list[str]:
 def enroll(tx: Write, body: EnrollRequest) -> EnrollResponse:
     """Make the caller an agent. The same key with the same token gets the same answer, however often it asks."""
     check_agent_version(body.version)
-    enrollment = tx.first(select(EnrollmentRow).where(EnrollmentRow.secret_hash == hash_secret(body.token)))
+    enrollment = (
+        standing.enrollment(tx, body)
+        if body.token.startswith(standing.PREFIX)
+        else tx.first(select(EnrollmentRow).where(EnrollmentRow.secret_hash == hash_secret(body.token)))
+    )
     if enrollment is None:
         raise UnauthorizedError("the enrolment token isn't known", remedy="Ask the vendor for a new one.")
     known = tx.session.get(AgentRow, enrollment.agent_id) if enrollment.agent_id else None

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api.access import Admin, State, Viewer
+from api.access import Admin, PermitOf, State, Viewer
 from api.contract.agents import Job, JobKind
 from api.contract.base import Page
 from api.contract.logs import LogPrune, LogsPruned
@@ -87,12 +87,14 @@ async def _position(
 
 
 @router.get("/{job}/logs/stream", response_class=EventSourceResponse)
-async def stream_log(job: str, ims: State, position: Annotated[Position, Depends(_position)]) -> AsyncIterator[ServerSentEvent]:
+async def stream_log(
+    job: str, ims: State, position: Annotated[Position, Depends(_position)], permit: PermitOf
+) -> AsyncIterator[ServerSentEvent]:
     """Follow the log as server-sent events: `attempt`, `log` and, when the job has ended, `end`.
 
     Each id says where its reader is; a reader that comes back with it as `Last-Event-ID` misses nothing.
     """
-    async with contextlib.aclosing(events(ims.db, ims.settings.intervals, job, position)) as found:
+    async with contextlib.aclosing(events(ims.db, ims.settings.intervals, job, position, permit)) as found:
         async for event in found:
             yield event
 
