@@ -28,7 +28,7 @@ _COMMANDS = {
     "openapi": ("api.cli.openapi:openapi_command", "Print the REST API's OpenAPI document."),
     "agent": ("agent.cli:agent_command", "Run a build agent or an install agent."),
     "registry": ("api.registry.standalone:registry_command", "Run a registry alone, as a customer's."),
-    "provider": ("provider_bridge.cli:provider_command", "Install the Terraform provider."),
+    "provider": ("provider_bridge.cli:provider_command", "Install the Terraform provider, or make packages of it."),
     "terraform": ("agent.cli:terraform_command", "Run the Terraform engine that Exclave found."),
 }
 

@@ -10,6 +10,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "release": ("created", "ready", "failed", "deleted"),
     "build": ("created", "succeeded", "failed", "cancelled"),
     "deploy": ("created", "cancel_requested", "succeeded", "failed", "cancelled"),
+    "deploys": ("created",),
     "step": (
         *("waiting", "active", "succeeded", "failed", "cancelled", "skipped"),
         *("replanned", "retry_requested", "skip_requested"),

@@ -148,6 +148,8 @@ async def deploys(shop: Shop) -> None:
     await agent.work(usual)
     assert (await shop.look(again))["status"] == "succeeded"
     await ims.ok("POST", "/v1/installs/acme/rollback", {"release_id": shop.release["id"]})
+    await ims.ok("POST", "/v1/installs", {"app_id": "shop", "name": "batch"})
+    await ims.ok("POST", "/v1/deploys/batch", {"release_id": shop.release["id"], "installs": ["batch"]})
     drift = await ims.ok("POST", "/v1/installs/acme/drift")
     await ims.ok("POST", f"/v1/deploys/{drift['id']}/cancel")
     ims.clock.forward(7200)
