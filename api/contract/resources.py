@@ -21,6 +21,7 @@ class AppCreate(Model):
     name: Name = Field(description="The app's name, unique in this IMS. A new name makes a new app.")
     description: str = Field(default="", description="What the app is, for people.")
     inputs: list[InputSpec] = Field(default_factory=list, description="What each install must or may say about itself.")
+    labels: dict[str, str] = Field(default_factory=dict, description="What the vendor says about the app, to choose it by.")
 
 
 class AppUpdate(Model):
@@ -28,6 +29,7 @@ class AppUpdate(Model):
 
     description: str = ""
     inputs: list[InputSpec] = Field(default_factory=list)
+    labels: dict[str, str] = Field(default_factory=dict)
 
 
 class App(Model):
@@ -37,6 +39,7 @@ class App(Model):
     name: str
     description: str
     inputs: list[InputSpec]
+    labels: dict[str, str]
     version: int
     created_at: Timestamp
     updated_at: Timestamp
@@ -188,6 +191,7 @@ class ReleaseCreate(Model):
 
     app_id: str = Field(description="The app's id or name.")
     components: dict[str, int] = Field(default_factory=dict, description="The version of each component, by its name.")
+    labels: dict[str, str] = Field(default_factory=dict, description="What the vendor says about the release, to choose it by.")
 
 
 class ReleaseBuild(Model):
@@ -212,6 +216,7 @@ class Release(Model):
     app_id: str
     number: int
     status: ReleaseStatus
+    labels: dict[str, str]
     builds: list[ReleaseBuild]
     failure: Failure | None
     waiting_for: str = Field(default="", description="In plain words, why it isn't ready yet; empty when it is, or failed.")

@@ -20,8 +20,7 @@ from api.deploys import drift, inputs, loading, service, targets
 from api.deploys.models import DeployRow, StepRow
 from api.deploys.planning import PlannedStep, StepKey, plan_deploy, plan_teardown
 from api.installs import service as installs
-from api.installs.labels import selects
-from api.installs.models import InstallRow
+from api.installs.models import LABELS, InstallRow
 from api.releases import service as releases
 from api.releases.models import ReleaseRow
 from api.secrets.vault import Vault
@@ -81,7 +80,7 @@ def create_many(tx: Write, body: DeployBatchCreate) -> DeployBatch:
     targets.check_ready(release)
     seen = select(InstallRow.id).where(InstallRow.app_id == release.app_id, col(InstallRow.deleted_at).is_(None))
     if body.selector:
-        seen = seen.where(*selects(body.selector, col(InstallRow.id)))
+        seen = seen.where(*LABELS.selects(body.selector, col(InstallRow.id)))
     if body.installs is not None:
         seen = seen.where(col(InstallRow.id).in_(body.installs) | col(InstallRow.name).in_(body.installs))
     seen = tx.scope.narrow(seen, app=InstallRow.app_id, install=InstallRow.id)

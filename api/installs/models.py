@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import Column, Index, LargeBinary, String, text
-from sqlmodel import Field
+from sqlmodel import Field, col
 
 from api.contract.base import Json
 from api.contract.components import ComponentConfig
@@ -11,6 +11,7 @@ from api.contract.regions import Platform
 from api.contract.resources import Approval, ComponentStatus, PlanSummary
 from api.db.columns import JsonOf, UtcDateTime
 from api.db.row import Row
+from api.labels import Labels
 
 
 class InstallRow(Row, table=True):
@@ -62,6 +63,9 @@ class InstallLabelRow(Row, table=True):
     install_id: str = Field(foreign_key="install.id", primary_key=True)
     key: str = Field(primary_key=True)
     value: str
+
+
+LABELS = Labels(InstallLabelRow, col(InstallLabelRow.install_id), col(InstallLabelRow.key), col(InstallLabelRow.value))
 
 
 class InstalledComponentRow(Row, table=True):

@@ -18,8 +18,7 @@ from api.contract.resources import Install, InstallCreate, InstalledComponent, I
 from api.db.pages import page
 from api.db.transaction import Read, Write
 from api.deploys.models import DeployRow
-from api.installs.labels import selects, set_labels
-from api.installs.models import InstalledComponentRow, InstallRow
+from api.installs.models import LABELS, InstalledComponentRow, InstallRow
 from api.releases.models import ReleaseRow
 from api.secrets.vault import Vault
 
@@ -137,7 +136,8 @@ def create(tx: Write, vault: Vault, body: InstallCreate) -> Install:
         updated_at=tx.now,
     )
     tx.session.add(row)
-    set_labels(tx, row, body.labels)
+    row.labels = body.labels
+    LABELS.put(tx, row.id, body.labels)
     tx.emit("install.created", row.id, after=_record(row), app_id=row.app_id, install_id=row.id)
     return public(tx, row)
 
@@ -166,14 +166,18 @@ def get(tx: Read, install: str) -> Install:
     return public(tx, find(tx, install))
 
 
-def list_installs(tx: Read, *, limit: int, after: str | None, app: str | None, selector: str | None = None) -> Page[Install]:
+def list_installs(
+    tx: Read, *, limit: int, after: str | None, app: str | None, name: str | None = None, selector: str | None = None
+) -> Page[Install]:
     """One page of installs."""
     query = select(InstallRow).where(col(InstallRow.deleted_at).is_(None))
     query = tx.scope.narrow(query, app=InstallRow.app_id, install=InstallRow.id)
     if app:
         query = query.where(InstallRow.app_id == apps.find(tx, app).id)
+    if name:
+        query = query.where(InstallRow.name == name)
     if selector:
-        query = query.where(*selects(selector, col(InstallRow.id)))
+        query = query.where(*LABELS.selects(selector, col(InstallRow.id)))
     found = page(tx, query, col(InstallRow.id), lambda row: row, limit=limit, after=after)
     return Page(items=publics(tx, found.items), after=found.after)
 
@@ -202,7 +206,8 @@ def update(tx: Write, vault: Vault, install: str, body: InstallUpdate) -> Instal
     row.platform, row.region = body.platform, body.region
     if row.drift_check_hours != body.drift_check_hours:
         row.drift_check_hours, row.drift_due_at = body.drift_check_hours, _next_look(tx, body.drift_check_hours)
-    set_labels(tx, row, body.labels)
+    row.labels = body.labels
+    LABELS.put(tx, row.id, body.labels)
     row.sealed_inputs = vault.seal(sensitive, owner=row.id)
     row.inputs_version += inputs_differ
     row.version += 1

@@ -241,6 +241,7 @@ ANSWERS: list[Model] = [
         name="shop",
         description="Our shop, in your cloud.",
         inputs=[_INPUT],
+        labels={"team": "web"},
         version=1,
         created_at=_AT,
         updated_at=_AT,
@@ -300,6 +301,7 @@ ANSWERS: list[Model] = [
         app_id=_APP,
         number=7,
         status="ready",
+        labels={"channel": "stable"},
         builds=[
             ReleaseBuild(
                 component="network",

@@ -8,6 +8,7 @@ from sqlalchemy import update as sql_update
 from sqlmodel import col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from api.contract import actions
 from api.contract.base import Json, Page
 from api.contract.problems import ConflictError, FieldProblem, ForbiddenError, InvalidError, NameTakenError, NotFoundError
 from api.contract.webhooks import Delivery, Webhook, WebhookCreate, WebhookUpdate, WebhookWithSecret
@@ -15,6 +16,7 @@ from api.db.pages import page
 from api.db.transaction import Read, Write
 from api.events import service as events
 from api.events.filters import EventFilter, app_of, install_of
+from api.events.models import EventRow
 from api.installs.models import InstallRow
 from api.secrets.vault import Vault
 from api.webhooks.models import DeliveryRow, WebhookRow
@@ -100,6 +102,7 @@ def _settings(tx: Read, body: WebhookUpdate) -> dict[str, Json]:
             "the webhook would tell of more than is in the token's scope",
             remedy="Narrow it with `app_id` or `install_id` to what the token's scope is.",
         )
+    _check_events(body.events)
     return {
         "url": body.url,
         "events": list(dict.fromkeys(body.events)),
@@ -108,6 +111,18 @@ def _settings(tx: Read, body: WebhookUpdate) -> dict[str, Json]:
         "enabled": body.enabled,
         "description": body.description,
     }
+
+
+def _check_events(patterns: list[str]) -> None:
+    """Raises InvalidError for patterns that fit nothing that can happen: whoever made the webhook would wait for ever."""
+    problems = []
+    for at, pattern in enumerate(patterns):
+        if not actions.known(pattern):
+            near = actions.near(pattern)
+            remedy = f"Did you mean {', '.join(near)}?" if near else "See docs/reference/events.md for what there is."
+            problems.append(FieldProblem(field=f"events.{at}", message=f"nothing is named {pattern!r}", remedy=remedy))
+    if problems:
+        raise InvalidError("the webhook asks for events that there are not", errors=problems)
 
 
 def update(tx: Write, webhook: str, body: WebhookUpdate) -> Webhook:
@@ -163,9 +178,10 @@ def delete(tx: Write, webhook: str) -> None:
     tx.session.delete(row)
 
 
-def list_webhooks(tx: Read, *, limit: int, after: str | None) -> Page[Webhook]:
+def list_webhooks(tx: Read, *, limit: int, after: str | None, name: str | None) -> Page[Webhook]:
     """One page of webhooks."""
-    return page(tx, _visible(tx), col(WebhookRow.id), public, limit=limit, after=after)
+    query = _visible(tx).where(WebhookRow.name == name) if name else _visible(tx)
+    return page(tx, query, col(WebhookRow.id), public, limit=limit, after=after)
 
 
 def show_delivery(row: DeliveryRow) -> Delivery:
@@ -197,6 +213,8 @@ def replay_delivery(tx: Write, webhook: str, delivery_id: str) -> Delivery:
     hook = find(tx, webhook)
     row = delivery(tx, webhook, delivery_id)
     _must_be_on(hook)
+    if row.seq is not None and tx.session.get(EventRow, row.seq) is None:
+        raise ConflictError(f"event {row.seq} was pruned: there is nothing left to send")
     row.status, row.due_at, row.tries, row.ended_at, row.error = "pending", tx.now, 0, None, ""
     row.claims += 1  # an attempt that is under way doesn't count for it
     tx.session.flush()
@@ -209,7 +227,8 @@ def replay(tx: Write, webhook: str, *, after: int) -> Webhook:
     row = find(tx, webhook)
     _must_be_on(row)
     row.cursor = min(row.cursor, after)
-    again = sql_update(DeliveryRow).where(col(DeliveryRow.webhook_id) == row.id, col(DeliveryRow.seq) > after)
+    there = col(DeliveryRow.seq).in_(select(EventRow.seq).where(EventRow.seq > after))  # others were pruned
+    again = sql_update(DeliveryRow).where(col(DeliveryRow.webhook_id) == row.id, there)
     more = col(DeliveryRow.claims) + 1  # an attempt that is under way doesn't count for it
     tx.session.exec(again.values(status="pending", due_at=tx.now, tries=0, claims=more, ended_at=None, error=""))
     row.version += 1

@@ -275,6 +275,7 @@ class FakeIms:
             app_id=app.id,
             number=number,
             status="building",
+            labels=body.labels,
             builds=builds,
             failure=None,
             created_at=NOW,

@@ -69,7 +69,7 @@ async def test_a_write_that_fails_takes_nothing_else_of_its_batch_with_it(db: Da
     assert [isinstance(result, RuntimeError) for result in results] == [True, False] * 5
     assert await db.read(names) == [f"t{number}" for number in range(1, 10, 2)]
     assert await db.read(history) == ["token.refused", "token.created"] * 5
-    assert (await events.verify(db))[1] is None
+    assert (await events.verify(db))[2] is None
 
 
 async def test_a_line_about_something_that_has_no_place_in_a_database_fails_nobody(db: Database) -> None:
@@ -84,7 +84,7 @@ async def test_a_line_about_something_that_has_no_place_in_a_database_fails_nobo
     results = await asyncio.gather(refused, added, return_exceptions=True)
     assert isinstance(results[0], RuntimeError)
     assert await db.read(names) == ["good"]
-    assert (await events.verify(db))[1] is None
+    assert (await events.verify(db))[2] is None
 
 
 async def test_a_commit_that_fails_is_told_to_everyone_of_its_batch(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ async def test_a_batch_sees_the_one_that_it_waited_for_whatever_the_database_s_i
                         await asyncio.sleep(0.01)
         await write
         assert await one.read(names) == ["one", "other"]
-        assert (await events.verify(one))[1] is None
+        assert (await events.verify(one))[2] is None
     finally:
         await one.close()
         await other.close()
