@@ -73,29 +73,36 @@ def _fill_element(body: Body, given: Value, before: Value, *, mark: bool) -> Val
 
 
 def _pair(body: Body, given: list[Value], before: list[Value]) -> list[Value]:
-    """For each element of a set, the one that it leaves as it is; None if there is none.
+    """For each element of a set, the one that it leaves as it is; None if there is none. As many as possible get one.
 
-    Those that say most choose first: what leaves a computed value out would fit elements that another one names in full.
+    What leaves a computed value out fits several: whoever came first gives way to one that fits nothing else (Kuhn's matching).
     """
-    left, paired = list(before), [None] * len(given)
-    for index in sorted(range(len(given)), key=lambda index: _left_out(body, given[index])):
-        paired[index] = _take_same(body, given[index], left)
+    fits = [[index for index, each in enumerate(before) if _leaves(body, element, each)] for element in given]
+    holders: dict[int, int] = {}
+
+    def take(element: int, tried: set[int]) -> bool:
+        for index in fits[element]:
+            if index in tried:
+                continue
+            tried.add(index)
+            if index not in holders or take(holders[index], tried):
+                holders[index] = element
+                return True
+        return False
+
+    for element in range(len(given)):
+        take(element, set())
+    paired: list[Value] = [None] * len(given)
+    for index, element in holders.items():
+        paired[element] = before[index]
     return paired
 
 
-def _left_out(body: Body, given: Value) -> int:
-    """How many computed values an element leaves out."""
-    if not isinstance(given, dict):
-        return 0
-    return sum(attribute.computed and given.get(name) is None for name, attribute in body.attributes.items())
-
-
-def _take_same(body: Body, given: Value, left: list[Value]) -> Value:
-    """The element of a set that `given` leaves as it is, which is taken from `left`; None if there is none."""
-    for index, candidate in enumerate(left):
-        if isinstance(given, dict) and same(body, _fill(body, given, candidate, mark=False), candidate):
-            return left.pop(index)
-    return None
+def _leaves(body: Body, given: Value, before: Value) -> bool:
+    """Whether an element of a set leaves another one as it is."""
+    if not isinstance(given, dict) or not isinstance(before, dict):
+        return False
+    return same(body, _fill(body, given, before, mark=False), before)
 
 
 def same(body: Body, one: Object, other: Object) -> bool:

@@ -85,6 +85,8 @@ def is_known(value: Value) -> bool:
         return all(is_known(part) for part in value.values())
     if isinstance(value, list):
         return all(is_known(part) for part in value)
+    if isinstance(value, Dynamic):
+        return is_known(value.value)
     return value is not UNKNOWN
 
 

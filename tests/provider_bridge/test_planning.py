@@ -64,6 +64,17 @@ def test_elements_of_a_list_are_paired_by_place_those_of_a_map_by_key_those_of_a
     assert found["of"]["new"]["id"] is UNKNOWN
 
 
+def test_an_element_of_a_set_that_fits_several_gives_way_to_one_that_fits_only_one() -> None:
+    maybe = attribute(optional=True, computed=True)
+    body = schema({"of": nested("set", {"a": maybe, "b": maybe})})
+    prior = {"of": [{"a": "x", "b": "x"}, {"a": "made", "b": "x"}]}
+    assert planning.plan(body, {"of": [{"a": None, "b": "x"}, {"a": "x", "b": None}]}, prior) is prior
+    inner = schema({"of": nested("set", {"one": nested("single", {"a": maybe, "b": maybe})})})
+    prior = {"of": [{"one": {"a": "x", "b": "x"}}, {"one": {"a": "made", "b": "x"}}]}
+    config = {"of": [{"one": {"a": None, "b": "x"}}, {"one": {"a": "x", "b": "x"}}]}
+    assert planning.plan(inner, config, prior) is prior
+
+
 def test_the_order_of_a_set_is_no_change() -> None:
     body = schema(
         {
