@@ -8,11 +8,11 @@ import re
 _BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _NAME = r"[A-Za-z0-9_-]+"
 _REFERENCE = re.compile(
-    rf"inputs\.{_NAME}|install\.(id|name)|components\.{_NAME}\.outputs\.{_NAME}|components\.{_NAME}\.image\.(repository|tag|digest)"
+    rf"(inputs|secrets)\.{_NAME}|install\.(id|name)|components\.{_NAME}\.outputs\.{_NAME}|components\.{_NAME}\.image\.(repository|tag|digest)"
 )
 
 ALLOWED = (
-    "`{{ inputs.NAME }}`, `{{ install.id }}`, `{{ install.name }}`, `{{ components.NAME.outputs.NAME }}` and "
+    "`{{ inputs.NAME }}`, `{{ secrets.NAME }}`, `{{ install.id }}`, `{{ install.name }}`, `{{ components.NAME.outputs.NAME }}` and "
     "`{{ components.NAME.image.repository }}` (or `.tag`, `.digest`)"
 )
 
