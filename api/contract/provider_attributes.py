@@ -16,7 +16,7 @@ from api.contract.base import Model, Name
 NAME: dict[str, Any] = TypeAdapter(Name).json_schema()
 
 Fields = dict[str, Any]
-"""The fields of `provider_bridge.framework.schema`'s `Attribute`, `Block` or `Schema` that differ from their defaults, as JSON."""
+"""The fields of an `Attribute`, `Block` or `Schema` of `provider_bridge.framework.schema` that aren't at their defaults."""
 
 Attributes = dict[str, Fields]
 

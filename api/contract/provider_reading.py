@@ -66,12 +66,16 @@ def data_sources(resources: dict[str, Fields]) -> dict[str, Fields]:
         ),
         "exclave_release": _release(resources["exclave_release"]),
         "exclave_deployment": _deployment(resources["exclave_deployment"]),
-        "exclave_secret": _by_id_or_name(resources["exclave_secret"], "Reads what is known of a secret", after="Not its value."),
+        "exclave_secret": _by_id_or_name(
+            resources["exclave_secret"], "Reads what is known of a secret", after="Not its value."
+        ),
         "exclave_webhook": _by_id_or_name(resources["exclave_webhook"], "Reads a webhook"),
         "exclave_service_token": _by_id_or_name(
             resources["exclave_service_token"], "Reads a service token", leave_out=("expires_in", "token_name")
         ),
-        "exclave_agent_enrollment": _by_id(resources["exclave_agent_enrollment"], "Reads an enrolment token, without the token."),
+        "exclave_agent_enrollment": _by_id(
+            resources["exclave_agent_enrollment"], "Reads an enrolment token, without the token."
+        ),
         "exclave_agent": _agent(),
         "exclave_build": _build(),
         **_lists(),
@@ -181,7 +185,10 @@ def _lists() -> dict[str, Fields]:
             {
                 "install_id": _INSTALL,
                 "selector": _SELECTOR,
-                "kind": {**text("Only those of this kind; drift runs come only so."), "one_of": ["deploy", "teardown", "drift"]},
+                "kind": {
+                    **text("Only those of this kind; drift runs come only so."),
+                    "one_of": ["deploy", "teardown", "drift"],
+                },
             },
             answers(
                 Deploy,

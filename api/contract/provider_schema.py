@@ -170,7 +170,8 @@ def _component(kind: str, model: type[Any]) -> Fields:
 
 def _model_of(model: type[OneOf], name: str) -> type[Any]:
     """The model of a field that may be null."""
-    return next(each for each in get_args(model.model_fields[name].annotation) if each is not type(None))
+    found: type[Any] = next(each for each in get_args(model.model_fields[name].annotation) if each is not type(None))
+    return found
 
 
 def _source(what: str) -> dict[str, Fields]:
@@ -266,8 +267,8 @@ def _deployment() -> Fields:
 
 def _secret() -> Fields:
     return {
-        "description": "A named secret, which components refer to as `{{ secrets.NAME }}`. Its value is write-only: it is in no "
-        "plan and no state, and the IMS stores it encrypted and never gives it back. Needs Terraform 1.11 or newer.",
+        "description": "A named secret, which components refer to as `{{ secrets.NAME }}`. Its value is write-only: it is in "
+        "no plan and no state, and the IMS stores it encrypted and never gives it back. Needs Terraform 1.11 or newer.",
         "attributes": {
             **config(SecretCreate, None, leave_out={"value"}),
             "value_wo": {
@@ -277,8 +278,10 @@ def _secret() -> Fields:
                 "description": "The value: a variable, or an ephemeral value of another provider. It is in no plan or state.",
             },
             "value_wo_version": {
-                **text("Change it to write the value anew. Left out: another value is noticed by its fingerprint, which suits a "
-                "value that is the same in each run."),
+                **text(
+                    "Change it to write the value anew. Left out: another value is noticed by its fingerprint, which suits a "
+                    "value that is the same in each run."
+                ),
                 "type": "number",
                 "whole": True,
             },

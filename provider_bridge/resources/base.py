@@ -107,6 +107,10 @@ class ApiResource(Resource):
         with refusals(self.schema):
             return self.api_import_by_identity(call, self.connection.need(), identity)
 
+    def listed(self, call: Call, client: "Client", found: Json) -> Object:
+        """The state that an import of an object would give, of what a list of the API says of it."""
+        return self.api_import(call, client, found["id"])
+
     @abstractmethod
     def api_create(self, call: Call, client: "Client", planned: Object) -> Object | None:
         """Create through the API."""

@@ -203,6 +203,10 @@ class ComponentResource(ApiResource):
         must_be(component, self.form.kind)
         return self.form.to_state(component, None)
 
+    def listed(self, call: Call, client: "Client", found: Json) -> Object:
+        """See `ApiResource`."""
+        return self._imported(found)
+
     def upgrade(self, version: int, state: Object) -> Object:
         """Version 0 had `path` and `git` in an attribute `source`."""
         source = state.get("source")

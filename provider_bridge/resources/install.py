@@ -51,9 +51,7 @@ class InstallResource(ApiResource):
             )
         elif not changed(prior, planned, "app_id", "name"):
             install, update = prior["id"], _update(prior, planned)
-            self.connection.check(
-                call, self.schema, lambda client: client.check_put("installs", install, body=update), app=app
-            )
+            self.connection.check(call, self.schema, lambda client: client.check_put("installs", install, body=update), app=app)
 
     def api_create(self, call: Call, client: "Client", planned: Object) -> Object:
         """See `ApiResource`."""

@@ -1,6 +1,7 @@
 """Whole collections of the API, read with one request for many objects: a plan of 1,000 components refreshes each of them."""
 
 import threading
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from provider_bridge.problems import Json
@@ -30,7 +31,7 @@ class Lists:
         slot = self._slot(path, query)
         with slot.lock:
             if slot.found is None:
-                slot.found = {each["id"]: each for each in all_pages(client, *path, **query)}
+                slot.found = {each["id"]: each for each in all_pages(client, path, query)}
             return slot.found
 
     def one_of(self, client: "Client", path: tuple[str, ...], object_id: str, **query: str) -> Json | None:
@@ -54,16 +55,14 @@ class Lists:
             return self._slots.setdefault((*path, *(part for pair in sorted(query.items()) for part in pair)), _Slot())
 
 
-def all_pages(client: "Client", *path: str, at_most: int | None = None, **query: str | int) -> list[Json]:
+def all_pages(client: "Client", path: Sequence[str], query: Mapping[str, str], *, at_most: int | None = None) -> list[Json]:
     """The objects of a collection, oldest first, from as many pages as it has; at most so many."""
     found: list[Json] = []
-    more: dict[str, str | int] = {}
+    more: dict[str, str] = {}
     while True:
         limit = _PAGE if at_most is None else max(1, min(_PAGE, at_most - len(found)))
-        page = client.get(*path, **{**query, "limit": limit, **more})
+        page = client.get(*path, limit=limit, **query, **more)
         found += page["items"]
         if page["after"] is None or (at_most is not None and len(found) >= at_most):
             return found
         more = {"after": page["after"]}
-
-

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from provider_bridge.framework.diagnostics import Diagnostic, Key, Path, RefusedError, error
 from provider_bridge.framework.schema import Body
 from provider_bridge.problems import ProblemError, StoppedError, UnreachableError
+from provider_bridge.resources.wire import is_text_map
 
 
 @contextmanager
@@ -64,13 +65,12 @@ def attribute_path(schema: Body, field: str) -> tuple[Path, bool]:
         path, body = (*path, parts.pop(0)), attribute.inner
         if not parts:
             break
-        if isinstance(attribute.type, list) and attribute.type[0] == "map":
-            # A key may have dots, and nothing is below it.
+        if is_text_map(attribute):
+            # Nothing is below a text, and its key may have dots.
             return (*path, Key(".".join(parts))), True
-        if attribute.nesting == "map":
-            path = (*path, Key(parts.pop(0)))
-        elif parts[0].isdigit():
-            path = (*path, int(parts.pop(0)))
+        if attribute.nesting == "map" or isinstance(attribute.type, list):
+            part = parts.pop(0)
+            path = (*path, int(part) if part.isdigit() else Key(part))
     return path, not parts
 
 

@@ -19,8 +19,8 @@ _COMPUTED = ("version", _FINGERPRINT)
 class SecretResource(ApiResource):
     """A named secret, whose value is write-only.
 
-    Its fingerprint, kept in private state since the last write, tells whether somebody else has changed the value: then the next
-    plan writes it again. Without `value_wo_version`, the IMS says in the plan which fingerprint the configured value would have.
+    Its fingerprint, kept in private state since the last write, tells whether somebody else has changed the value: then the
+    next plan writes it again. Without `value_wo_version`, the IMS says in the plan which fingerprint the value would have.
     """
 
     def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:

@@ -44,7 +44,7 @@ class ServiceTokenResource(ApiResource):
         return {**planned, "id": made["id"], "token_name": made["name"], "expires_at": made["expires_at"]}
 
     def api_read(self, call: Call, client: "Client", state: Object) -> Object | None:
-        """See `ApiResource`. A token that was revoked is gone; one that has expired, too, so that the next apply makes another."""
+        """See `ApiResource`. A token that was revoked is gone; one that has expired stays as it is."""
         token = client.get("tokens", state["id"])
         return None if token["revoked_at"] else {**state, "role": token["role"], "expires_at": token["expires_at"]}
 

@@ -40,7 +40,9 @@ class WebhookResource(ApiResource):
         webhook = client.put("webhooks", prior["id"], body=_settings(planned), version=self.expected(call))
         path = planned["secret_file"]
         if path is not None and changed(prior, planned, "secret_file"):
-            webhook = secret_files.make("secret_file", path, lambda: client.create_once("webhooks", prior["id"], "rotate", body={}))
+            webhook = secret_files.make(
+                "secret_file", path, lambda: client.create_once("webhooks", prior["id"], "rotate", body={})
+            )
             secret_files.remove(prior["secret_file"])
         return self._written(call, webhook, planned)
 
@@ -61,7 +63,7 @@ class WebhookResource(ApiResource):
         client.delete("webhooks", prior["id"])
 
     def api_import(self, call: Call, client: "Client", import_id: str) -> Object:
-        """By id or name. A configuration with a `secret_file` rotates the signing secret; the old one signs beside it for a day."""
+        """By id or name. A configuration with a `secret_file` rotates the secret; the old one signs beside it for a day."""
         webhook = client.get("webhooks", import_id)
         return self._written(call, webhook, {name: webhook[name] for name in _WHOSE})
 
