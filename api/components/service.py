@@ -9,7 +9,7 @@ from sqlmodel.sql.expression import Select
 from api.apps.models import AppRow
 from api.components.graph import check_config, suggestion
 from api.components.models import ComponentConfigRow, ComponentRow
-from api.contract.base import Page
+from api.contract.base import Json, Page
 from api.contract.components import (
     IMAGE_KINDS,
     Component,
@@ -24,12 +24,22 @@ from api.db.transaction import Read, Write
 
 
 def checksum(config: ComponentConfig) -> str:
-    """A hash of what a config says. A path with a content digest counts by its digest: two checkouts are one source."""
+    """A hash of what a config says."""
+    return hashlib.sha256(json.dumps(_said(config), sort_keys=True).encode()).hexdigest()
+
+
+def _said(config: ComponentConfig) -> dict[str, Json]:
+    """What a config says. A path with a content digest counts by its digest: two checkouts are one source."""
     body = config.model_dump(mode="json")
     source = getattr(config, "source", None)
     if source is not None and isinstance(source.path, PathSource) and source.path.digest:
         body["source"]["path"]["path"] = ""
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    return body
+
+
+def same_source(one: ComponentConfig, other: ComponentConfig) -> bool:
+    """Whether two configs are made of the same files."""
+    return one.kind == other.kind and _said(one).get("source") == _said(other).get("source")
 
 
 def newest_config(tx: Read, row: ComponentRow) -> ComponentConfigRow:

@@ -47,6 +47,9 @@ BY_QUERY: dict[tuple[str, str], dict[str, str]] = {("GET", "/v1/events/stream"):
 BODIES: dict[tuple[str, str], Body] = {
     ("POST", "/v1/apps"): {"name": "new"},
     ("PUT", "/v1/apps/{app}"): {"description": "changed"},
+    ("POST", "/v1/apps/check"): {},
+    ("POST", "/v1/apps/{app}/check"): {},
+    ("POST", "/v1/deploys/preview"): {"install_id": "{install}", "release_id": "{release}"},
     ("POST", "/v1/apps/{app}/components"): {"name": "new", "config": module()},
     ("PUT", "/v1/apps/{app}/components/{component}"): {"config": module(digest="2")},
     ("POST", "/v1/installs"): {"name": "new", "app_id": "{app}"},
