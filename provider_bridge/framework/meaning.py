@@ -13,7 +13,7 @@ def parse(kind: Literal["json", "yaml", "duration"], text: str) -> Any:
     if kind == "duration":
         return durations.seconds(text)
     # Loaded only here: most runs have no YAML that has changed.
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         # A file may hold many documents.

@@ -9,10 +9,12 @@ from functools import cached_property, partial
 from typing import Any, Literal
 
 from provider_bridge.protocol import numbers
-from provider_bridge.protocol.values import UNKNOWN, Object, Value
+from provider_bridge.protocol.readers import Reader, reader
+from provider_bridge.protocol.values import UNKNOWN, Object, Value, read_stored_dynamic
 
 Nesting = Literal["single", "list", "set", "map"]
 Normalized = Literal["", "json", "yaml", "duration"]
+Readers = Mapping[str, Reader]
 
 
 @dataclass(frozen=True)
@@ -97,21 +99,35 @@ class Body:
         plain = any(each.normalized for each in self.attributes.values())
         return plain or any(body.has_normalized for _, _, body in self.nested)
 
-    @cached_property
-    def number_readers(self) -> Mapping[str, Callable[[Value], Value]]:
-        """How to read the values that hold numbers, by name (see `protocol.numbers`)."""
-        readers = {name: reader for name, each in self.attributes.items() if (reader := numbers.reader(each.type))}
-        for name, nesting, body in self.nested:
-            if body.number_readers:
-                readers[name] = partial(each_object, nesting, change=body.read_numbers)
-        return readers
+    def read(self, value: Object) -> Object:
+        """An object fresh from the wire, with its numbers in their Python form. Changes it in place."""
+        return _read_parts(self._number_readers, value)
 
-    def read_numbers(self, value: Object) -> Object:
-        """`value`, fresh from the wire, with its numbers in their Python form. Changes it in place."""
-        for name, reader in self.number_readers.items():
-            if value.get(name) is not None:
-                value[name] = reader(value[name])
-        return value
+    def read_stored(self, value: Object) -> Object:
+        """An object from a state's JSON, with its values of any type in their Python form. Changes it in place."""
+        return _read_parts(self._stored_readers, value)
+
+    @cached_property
+    def _number_readers(self) -> Readers:
+        return self._readers({"number": numbers.read}, lambda body: body._number_readers)
+
+    @cached_property
+    def _stored_readers(self) -> Readers:
+        return self._readers({"dynamic": read_stored_dynamic}, lambda body: body._stored_readers)
+
+    def _readers(self, leaves: Readers, of: "Callable[[Body], Readers]") -> Readers:
+        found = {name: change for name, each in self.attributes.items() if (change := reader(each.type, leaves))}
+        for name, nesting, body in self.nested:
+            if of(body):
+                found[name] = partial(each_object, nesting, change=partial(_read_parts, of(body)))
+        return found
+
+
+def _read_parts(readers: Readers, value: Object) -> Object:
+    for name, change in readers.items():
+        if value.get(name) is not None:
+            value[name] = change(value[name])
+    return value
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ def read_value(message: pb.DynamicValue) -> Value:
 def read_object(body: Body, message: pb.DynamicValue) -> Value:
     """The object of this form in a message, or null."""
     value = read_value(message)
-    return body.read_numbers(value) if isinstance(value, dict) else value
+    return body.read(value) if isinstance(value, dict) else value
 
 
 def read_json(encoded: bytes) -> Value:

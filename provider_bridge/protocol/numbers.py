@@ -6,7 +6,6 @@ a Decimal. Going back, a float is what it prints as. So a number survives the wa
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 
@@ -28,43 +27,6 @@ def parse(digits: str) -> Any:
     if number == number.to_integral_value():
         return int(number)
     return near if Decimal(repr(near)) == number else number
-
-
-def reader(constraint: Any) -> Callable[[Any], Any] | None:
-    """What makes numbers of the text in a value of this type (a JSON type constraint); None where no number can be."""
-    if constraint == "number":
-        return read
-    if not isinstance(constraint, list):
-        return None
-    kind, of = constraint[0], constraint[1]
-    if kind == "object":
-        fields = {name: inner for name, each in of.items() if (inner := reader(each))}
-        return (lambda value: _read_object(fields, value)) if fields else None
-    if kind == "tuple":
-        readers = [reader(each) or _as_it_is for each in of]
-        return (lambda value: _read_tuple(readers, value)) if any(each is not _as_it_is for each in readers) else None
-    inner = reader(of)
-    return None if inner is None else (lambda value: _read_all(inner, value))
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _read_all(inner: Callable[[Any], Any], value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: inner(each) for key, each in value.items()}
-    return [inner(each) for each in value] if isinstance(value, list) else value
-
-
-def _read_object(fields: dict[str, Callable[[Any], Any]], value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    return {**value, **{name: inner(value[name]) for name, inner in fields.items() if name in value}}
-
-
-def _read_tuple(readers: list[Callable[[Any], Any]], value: Any) -> Any:
-    return [inner(each) for inner, each in zip(readers, value, strict=True)] if isinstance(value, list) else value
 
 
 def writable(value: Any) -> Any:

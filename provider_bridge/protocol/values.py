@@ -12,6 +12,7 @@ import msgpack  # type: ignore[import-untyped]
 from msgpack.ext import ExtType  # type: ignore[import-untyped]
 
 from provider_bridge.protocol import numbers
+from provider_bridge.protocol.readers import reader
 
 Value = Any
 """A cty value in its Python form. Terraform has checked it against the schema before it reaches the provider."""
@@ -56,9 +57,20 @@ def decode(encoded: bytes) -> Value:
     """The value in `encoded`. Raises ValueError for what isn't msgpack.
 
     A number that is neither an int64 nor a float64 stays the text that it is on the wire, because only its type tells it from
-    other text: `numbers.reader` makes it a number.
+    other text: `read_numbers` makes it a number.
     """
     return msgpack.unpackb(encoded, ext_hook=_extension, list_hook=_dynamic, strict_map_key=False)
+
+
+def read_numbers(constraint: Value, value: Value) -> Value:
+    """A decoded value of this type (a JSON type constraint), with all numbers as `numbers` says."""
+    change = reader(constraint, {"number": numbers.read})
+    return value if change is None else change(value)
+
+
+def read_stored_dynamic(value: Value) -> Value:
+    """The value of a `dynamic` attribute in a state's JSON, where it goes with its type."""
+    return Dynamic(value["type"], value["value"]) if isinstance(value, dict) else value
 
 
 def encode(value: Value) -> bytes:
@@ -86,8 +98,7 @@ def _dynamic(items: list[Value]) -> Value:
     # cty has no bytes, so a pair that begins with bytes is a dynamic value: its type as JSON, then the value.
     if len(items) == 2 and isinstance(items[0], bytes):
         constraint = json.loads(items[0])
-        reader = numbers.reader(constraint)
-        return Dynamic(constraint, items[1] if reader is None else reader(items[1]))
+        return Dynamic(constraint, read_numbers(constraint, items[1]))
     return items
 
 

@@ -6,10 +6,9 @@ from provider_bridge.framework.functions import Function, FunctionError, Paramet
 from provider_bridge.framework.refusals import BUG_REMEDY, log_bug
 from provider_bridge.framework.resource import Call, Provider
 from provider_bridge.framework.wire import read_value, value_message
-from provider_bridge.protocol import numbers
 from provider_bridge.protocol import tfplugin6_pb2 as pb
 from provider_bridge.protocol.serve import Message
-from provider_bridge.protocol.values import Value
+from provider_bridge.protocol.values import Value, read_numbers
 
 
 def function_message(function: Function) -> pb.Function:
@@ -64,5 +63,4 @@ def _arguments(function: Function, request: Message) -> list[Value]:
     parameters = list(function.parameters)
     if function.variadic is not None:
         parameters.extend([function.variadic] * (len(values) - len(parameters)))
-    readers = [numbers.reader(each.type) for each in parameters]
-    return [value if reader is None else reader(value) for reader, value in zip(readers, values, strict=True)]
+    return [read_numbers(each.type, value) for each, value in zip(parameters, values, strict=True)]

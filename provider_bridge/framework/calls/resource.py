@@ -41,6 +41,7 @@ def upgrade(provider: Provider, request: Message, call: Call) -> Message:
     state = read_json(request.raw_state.json)
     if request.version < resource.schema.version:
         state = resource.upgrade(request.version, state)
+    state = resource.schema.read_stored(state)
     return pb.UpgradeResourceState.Response(upgraded_state=value_message(conform(resource.schema, state)))
 
 
