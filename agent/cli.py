@@ -23,7 +23,8 @@ def _agent_options(command: Command) -> Command:
             click.option(
                 "--token",
                 envvar="EXCLAVE_AGENT_TOKEN",
-                help="The one-time enrolment token, better as EXCLAVE_AGENT_TOKEN: arguments show in the process list.",
+                help="The enrolment token (or a service token with an agent's role), better as EXCLAVE_AGENT_TOKEN: "
+                "arguments show in the process list.",
             ),
             click.option(
                 "--token-file",

@@ -14,7 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.agents import service as agents
 from api.agents.service import AgentCaller
-from api.contract.access import PERMISSIONS, Permission, Reach, TokenRole, Whoami
+from api.contract.access import PERMISSIONS, Permission, Reach, ServiceRole, Whoami
 from api.contract.problems import ForbiddenError, UnauthorizedError
 from api.db.database import Database
 from api.db.scope import Scope
@@ -24,6 +24,7 @@ from api.ims import Ims, get_ims
 from api.logins import service as logins
 from api.logins.cookies import check_same_origin, cookie
 from api.monitoring.log import note
+from api.sse import Permit
 from api.tokens import service as tokens
 from api.tokens.secrets import hash_secret
 
@@ -41,7 +42,7 @@ class Identity:
 
     id: str
     name: str
-    role: TokenRole
+    role: ServiceRole
     scope: Scope
     scope_name: str | None
     expires_at: datetime | None
@@ -166,6 +167,20 @@ async def agent_session(ims: Annotated[Ims, Depends(get_ims)], credentials: Cred
     return known
 
 
+async def permit(request: Request, ims: Annotated[Ims, Depends(get_ims)], credentials: Credentials) -> Permit:
+    """For streams, which outlive the check of the caller at their beginning: whether its secret is still good."""
+    secret = credentials.credentials if credentials else cookie(request, ims.settings, "session")
+
+    async def holds() -> bool:
+        try:
+            await ims.db.read(identify, secret or "")
+        except UnauthorizedError:
+            return False
+        return True
+
+    return Permit(holds)
+
+
 _administers = Needs("administer", "all")
 
 
@@ -181,8 +196,10 @@ EditorOfApp = Annotated[Caller, Security(Needs("define", "app"), scopes=["define
 EditorOfAll = Annotated[Caller, Security(Needs("define", "all"), scopes=["define", "scope:all"])]
 Deployer = Annotated[Caller, Security(Needs("deploy"), scopes=["deploy"])]
 AdminOfInstall = Annotated[Caller, Security(Needs("administer"), scopes=["administer"])]
+Enroller = Annotated[Caller, Security(Needs("enroll"), scopes=["enroll"])]
 Admin = Annotated[str, Security(admin, scopes=["administer", "scope:all"])]
 AgentOf = Annotated[AgentCaller, Security(agent, scopes=["work"])]
 AgentSession = Annotated[AgentCaller, Security(agent_session, scopes=["work"])]
+PermitOf = Annotated[Permit, Depends(permit)]
 State = Annotated[Ims, Depends(get_ims)]
 Key = Annotated[str | None, Depends(idempotency_key)]

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from api.agents import health
 from api.db import idempotency
 from api.db.database import Database
+from api.events import pruning
 from api.jobs import forgetting, retention
 from api.logins import service as logins
 from api.settings import Settings
@@ -52,6 +53,9 @@ async def prune(db: Database, settings: Settings) -> None:
         await db.write("system", logins.forget)
     if settings.retention_logs_days:
         await retention.prune(db, "system", timedelta(days=settings.retention_logs_days), batches=_PRUNE_BATCHES)
+    if settings.retention_events_days:
+        folder = settings.data / pruning.FOLDER if settings.retention_events_export else None
+        await pruning.prune(db, settings.retention_events_days, folder, batches=_PRUNE_BATCHES)
     if settings.retention_jobs_days:
         await forgetting.forget(db, settings.retention_jobs_days, batches=_PRUNE_BATCHES)
     if settings.retention_webhooks_days:

@@ -182,7 +182,13 @@ class Settings:
         tuple[IPv4Network | IPv6Network, ...],
         Field(description="Private networks (CIDR) that webhooks may call; none by default."),
     ] = ()
-    retention_events_days: Annotated[_Days, Field(description="How long history is kept; 0 keeps it for ever.")] = 0
+    retention_events_days: Annotated[
+        _Days, Field(description="How long history is kept, and up to a day longer; 0 keeps it for ever.")
+    ] = 0
+    retention_events_export: Annotated[
+        bool,
+        Field(description="Whether history goes to files in the data folder (`pruned-events`) before it is removed."),
+    ] = True
     retention_jobs_days: Annotated[
         _Days, Field(description="How long jobs are kept after they ended; 0 keeps them for ever.")
     ] = 0

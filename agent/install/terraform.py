@@ -116,6 +116,8 @@ async def _plan(
     scope = Scope(
         install_id=job.install_id,
         install_name=job.install_name,
+        install_platform=job.install_platform,
+        install_region=job.install_region,
         inputs={**job.inputs, **job.sensitive_inputs, **resolved},
         secrets=job.secrets,
         outputs=site.components.outputs,

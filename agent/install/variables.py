@@ -41,6 +41,8 @@ class Scope:
     outputs: Callable[[str], Mapping[str, Json] | None]
     digests: Mapping[str, Digest]
     secrets: Mapping[str, Json] = field(default_factory=dict)
+    install_platform: str | None = None
+    install_region: str | None = None
 
     def resolve(self, reference: Reference) -> Json:
         """The value of a reference. Raises InvalidReferenceError, which never repeats a value."""
@@ -57,6 +59,10 @@ class Scope:
                 return self.install_id
             case ("install", "name"):
                 return self.install_name
+            case ("install", "platform") if self.install_platform:
+                return self.install_platform
+            case ("install", "region") if self.install_region:
+                return self.install_region
             case ("components", component, "outputs", name):
                 outputs = self.outputs(component)
                 if outputs is None:

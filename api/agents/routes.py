@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
-from api.access import AdminOfInstall, AgentOf, AgentSession, State, Viewer
-from api.agents import health, service
+from api.access import AdminOfInstall, AgentOf, AgentSession, Enroller, State, Viewer
+from api.agents import health, service, standing
 from api.contract.agents import (
     LOG_CHUNK_BYTES,
     Agent,
@@ -25,7 +25,7 @@ from api.contract.agents import (
     SignInRequest,
     SignInResponse,
 )
-from api.contract.base import Page
+from api.contract.base import AgentKind, Page
 from api.contract.health import HealthSample
 from api.contract.logs import JOB_LOG_BYTES
 from api.contract.problems import ContentTooLargeError, LogFullError
@@ -40,8 +40,9 @@ _CHUNK_LIMIT = 128 * 1024
 
 
 @people.post("/enrollments", status_code=201, dependencies=[SecretOnce])
-async def create_enrollment(body: EnrollmentCreate, ims: State, caller: AdminOfInstall) -> EnrollmentCreated:
+async def create_enrollment(body: EnrollmentCreate, ims: State, caller: Enroller) -> EnrollmentCreated:
     """Make a one-time token with which one agent can enrol."""
+    standing.check_kind(caller.identity.role, body.kind)
     return await caller.write(service.create_enrollment, body, seconds=ims.settings.intervals.enrollment)
 
 
@@ -59,10 +60,18 @@ async def delete_enrollment(enrollment: str, caller: AdminOfInstall) -> None:
 
 @people.get("")
 async def list_agents(
-    ims: State, caller: Viewer, limit: Limit = 100, after: After = None, install: str | None = None
+    ims: State,
+    caller: Viewer,
+    limit: Limit = 100,
+    after: After = None,
+    install: str | None = None,
+    kind: AgentKind | None = None,
+    name: str | None = None,
 ) -> Page[Agent]:
     """Page through the agents, of one install or of all."""
-    return await caller.read(service.list_agents, ims.settings.intervals, limit=limit, after=after, install=install)
+    return await caller.read(
+        service.list_agents, ims.settings.intervals, limit=limit, after=after, install=install, kind=kind, name=name
+    )
 
 
 @people.get("/{agent}")

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from sqlalchemy import select as columns_of
 from sqlmodel import col, select
 
-from api.agents import health
+from api.agents import health, standing
 from api.agents.models import AgentRow, EnrollmentRow
 from api.agents.versions import check_agent_version
 from api.apps.models import AppRow
@@ -81,13 +81,26 @@ def get(tx: Read, agent: str, intervals: Intervals) -> Agent:
     return public(tx, [find(tx, agent)], intervals)[0]
 
 
-def list_agents(tx: Read, intervals: Intervals, *, limit: int, after: str | None, install: str | None) -> Page[Agent]:
+def list_agents(
+    tx: Read,
+    intervals: Intervals,
+    *,
+    limit: int,
+    after: str | None,
+    install: str | None,
+    kind: AgentKind | None,
+    name: str | None,
+) -> Page[Agent]:
     """One page of agents."""
     # A build agent belongs to the IMS as a whole: only a scope of everything has it.
     app = select(InstallRow.app_id).where(InstallRow.id == AgentRow.install_id).scalar_subquery()
     query = tx.scope.narrow(select(AgentRow), app=app, install=AgentRow.install_id)
     if install:
         query = query.where(AgentRow.install_id == installs.find(tx, install).id)
+    if kind:
+        query = query.where(AgentRow.kind == kind)
+    if name:
+        query = query.where(AgentRow.name == name)
     found = page(tx, query, col(AgentRow.id), lambda row: row, limit=limit, after=after)
     return Page(items=public(tx, found.items, intervals), after=found.after)
 
@@ -174,7 +187,11 @@ def vendor_keys(tx: Read) -> list[str]:
 def enroll(tx: Write, body: EnrollRequest) -> EnrollResponse:
     """Make the caller an agent. The same key with the same token gets the same answer, however often it asks."""
     check_agent_version(body.version)
-    enrollment = tx.first(select(EnrollmentRow).where(EnrollmentRow.secret_hash == hash_secret(body.token)))
+    enrollment = (
+        standing.enrollment(tx, body)
+        if body.token.startswith(standing.PREFIX)
+        else tx.first(select(EnrollmentRow).where(EnrollmentRow.secret_hash == hash_secret(body.token)))
+    )
     if enrollment is None:
         raise UnauthorizedError("the enrolment token isn't known", remedy="Ask the vendor for a new one.")
     known = tx.session.get(AgentRow, enrollment.agent_id) if enrollment.agent_id else None

@@ -11,6 +11,7 @@ from api.db.transaction import Write
 from api.deploys import forget
 from api.events.changes import check_version
 from api.http import After, DryRun, Force, IfMatch, Limit, set_etag
+from api.labels import AppSelector
 
 router = APIRouter(prefix="/v1/apps", tags=["apps"])
 
@@ -27,9 +28,11 @@ async def create_app(body: AppCreate, caller: EditorOfAll, key: Key, response: R
 
 
 @router.get("")
-async def list_apps(caller: Viewer, limit: Limit = 100, after: After = None, name: str | None = None) -> Page[App]:
-    """Page through the apps."""
-    return await caller.read(service.list_apps, limit=limit, after=after, name=name)
+async def list_apps(
+    caller: Viewer, limit: Limit = 100, after: After = None, name: str | None = None, selector: AppSelector = None
+) -> Page[App]:
+    """Page through the apps, with certain labels or with any."""
+    return await caller.read(service.list_apps, limit=limit, after=after, name=name, selector=selector)
 
 
 @router.get("/{app}")

@@ -2,10 +2,11 @@
 
 from sqlmodel import col, select
 
-from api.apps.models import AppRow
+from api.apps.models import LABELS, AppRow
 from api.components.models import ComponentRow
 from api.contract.base import Page
 from api.contract.inputs import check_specs
+from api.contract.labels import check_labels
 from api.contract.problems import FieldProblem, InUseError, InvalidError, NameTakenError, NotFoundError
 from api.contract.resources import App, AppCreate, AppUpdate
 from api.db.pages import page
@@ -30,9 +31,9 @@ def find(tx: Read, app: str, *, field: str | None = None) -> AppRow:
 
 
 def _check(body: AppCreate | AppUpdate) -> None:
-    problems = check_specs(body.inputs)
+    problems = check_specs(body.inputs) + check_labels(body.labels)
     if problems:
-        raise InvalidError(f"{len(problems)} of the app's inputs can't be accepted", errors=problems)
+        raise InvalidError("the app can't be accepted", errors=problems)
 
 
 def create(tx: Write, body: AppCreate) -> App:
@@ -46,10 +47,12 @@ def create(tx: Write, body: AppCreate) -> App:
         name=body.name,
         description=body.description,
         inputs=body.inputs,
+        labels=body.labels,
         created_at=tx.now,
         updated_at=tx.now,
     )
     tx.session.add(row)
+    LABELS.put(tx, row.id, body.labels)
     tx.emit("app.created", row.id, after=body.model_dump(mode="json"), app_id=row.id)
     return public(row)
 
@@ -59,11 +62,13 @@ def get(tx: Read, app: str) -> App:
     return public(find(tx, app))
 
 
-def list_apps(tx: Read, *, limit: int, after: str | None, name: str | None) -> Page[App]:
+def list_apps(tx: Read, *, limit: int, after: str | None, name: str | None, selector: str | None) -> Page[App]:
     """One page of apps."""
     query = tx.scope.narrow(select(AppRow).where(col(AppRow.deleted_at).is_(None)), app=AppRow.id)
     if name:
         query = query.where(AppRow.name == name)
+    if selector:
+        query = query.where(*LABELS.selects(selector, col(AppRow.id)))
     return page(tx, query, col(AppRow.id), public, limit=limit, after=after)
 
 
@@ -75,10 +80,11 @@ def update(tx: Write, app: str, body: AppUpdate) -> App:
     """
     row = find(tx, app)
     _check(body)
-    before = AppUpdate(description=row.description, inputs=row.inputs)
+    before = AppUpdate(description=row.description, inputs=row.inputs, labels=row.labels)
     if before == body:
         return public(row)
-    row.description, row.inputs = body.description, body.inputs
+    row.description, row.inputs, row.labels = body.description, body.inputs, body.labels
+    LABELS.put(tx, row.id, body.labels)
     row.version += 1
     row.updated_at = tx.now
     was, now = before.model_dump(mode="json"), body.model_dump(mode="json")

@@ -92,7 +92,7 @@ async def _check_history(data: Path, manifest: Manifest, clock: Callable[[], dat
         tx.emit("ims.restored", "ims", after=after | ({"last_event": manifest.head.seq} if manifest.head else {}))
 
     try:
-        _, broken_at = await events.verify(db)
+        _, _, broken_at = await events.verify(db)
         if broken_at is not None:
             raise BackupError(f"the history in the backup is broken at line {broken_at}: it was changed; take another backup")
         await db.write("system", note)

@@ -1,12 +1,14 @@
 """`/v1/builds`: builds are made by releases; here they are read."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from api.access import EditorOfApp, Viewer
 from api.apps import service as apps
 from api.builds import service
 from api.contract.base import Page
-from api.contract.resources import Build
+from api.contract.resources import Build, BuildStatus
 from api.http import After, Limit, Order
 from api.jobs import outcomes
 
@@ -15,12 +17,24 @@ router = APIRouter(prefix="/v1/builds", tags=["builds"])
 
 @router.get("")
 async def list_builds(
-    caller: Viewer, limit: Limit = 100, after: After = None, app: str | None = None, order: Order = "asc"
+    caller: Viewer,
+    limit: Limit = 100,
+    after: After = None,
+    app: str | None = None,
+    component: Annotated[str | None, Query(description="Only of components with this name.")] = None,
+    status: BuildStatus | None = None,
+    order: Order = "asc",
 ) -> Page[Build]:
     """Page through the builds, of one app or of all."""
     return await caller.read(
         lambda tx: service.list_builds(
-            tx, limit=limit, after=after, app_id=apps.find(tx, app).id if app else None, newest_first=order == "desc"
+            tx,
+            limit=limit,
+            after=after,
+            app_id=apps.find(tx, app).id if app else None,
+            component=component,
+            status=status,
+            newest_first=order == "desc",
         )
     )
 

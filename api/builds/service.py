@@ -12,7 +12,7 @@ from api.contract.agents import BuildResult
 from api.contract.base import Failure, Page
 from api.contract.components import ComponentConfig, GitSource, PathSource
 from api.contract.problems import NotFoundError
-from api.contract.resources import Build
+from api.contract.resources import Build, BuildStatus
 from api.db.pages import page
 from api.db.transaction import Read, Write
 from api.jobs import queue, waiting
@@ -83,11 +83,24 @@ def get(tx: Read, build: str) -> Build:
     return publics(tx, [find(tx, build)])[0]
 
 
-def list_builds(tx: Read, *, limit: int, after: str | None, app_id: str | None, newest_first: bool) -> Page[Build]:
+def list_builds(
+    tx: Read,
+    *,
+    limit: int,
+    after: str | None,
+    app_id: str | None,
+    component: str | None,
+    status: BuildStatus | None,
+    newest_first: bool,
+) -> Page[Build]:
     """One page of builds."""
     query = tx.scope.narrow(select(BuildRow), app=BuildRow.app_id)
     if app_id:
         query = query.where(BuildRow.app_id == app_id)
+    if component:
+        query = query.where(col(BuildRow.component_id).in_(select(ComponentRow.id).where(ComponentRow.name == component)))
+    if status:
+        query = query.where(BuildRow.status == status)
     found = page(tx, query, col(BuildRow.id), lambda row: row, limit=limit, after=after, newest_first=newest_first)
     return Page(items=publics(tx, found.items), after=found.after)
 

@@ -168,7 +168,8 @@ def verify(file: Path | None, url: str, as_json: bool) -> None:
         show_json(found)
     elif found.whole:
         lines = "1 line" if found.lines == 1 else f"{found.lines} lines"
-        click.echo(f"The history is whole. It has {lines}; the last one's hash is {found.last_hash}")
+        pruned = f" The {found.pruned} before those were pruned, as a checkpoint in the chain tells." if found.pruned else ""
+        click.echo(f"The history is whole. It has {lines}; the last one's hash is {found.last_hash}{pruned}")
     else:
         click.echo(f"The history is broken at line {found.broken_at}: its text, or the line before it, was changed or removed.")
     sys.exit(not found.whole)

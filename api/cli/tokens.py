@@ -6,7 +6,7 @@ from typing import get_args
 import click
 
 from api.cli.session import ims_options, run, segment, show_json, show_table
-from api.contract.access import SCOPE_PATTERN, Token, TokenCreate, TokenCreated, TokenRole
+from api.contract.access import SCOPE_PATTERN, ServiceRole, Token, TokenCreate, TokenCreated
 from api.contract.base import Page
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -28,11 +28,11 @@ def tokens_command() -> None:
 
 @tokens_command.command("create")
 @click.argument("name")
-@click.option("--role", type=click.Choice(get_args(TokenRole)), required=True, help="What the token may do.")
+@click.option("--role", type=click.Choice(get_args(ServiceRole)), required=True, help="What the token may do.")
 @click.option("--scope", default="all", show_default=True, help="Where: all, app:NAME or install:NAME.")
 @click.option("--expires-in", callback=_seconds, help="For how long, such as 12h or 30d; for ever if left out.")
 @ims_options
-def create(name: str, role: TokenRole, scope: str, expires_in: int | None, url: str, as_json: bool) -> None:
+def create(name: str, role: ServiceRole, scope: str, expires_in: int | None, url: str, as_json: bool) -> None:
     """Make a token. Its secret is shown once."""
     if not re.fullmatch(SCOPE_PATTERN, scope):
         raise click.UsageError(f"--scope {scope!r} is not one of: all, app:NAME, install:NAME")

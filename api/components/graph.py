@@ -34,6 +34,26 @@ def input_names(config: ComponentConfig) -> set[str]:
     return {ref.input for refs in references(config).values() for ref in refs if ref.input}
 
 
+def install_fields(config: ComponentConfig) -> set[str]:
+    """The fields of its install that a checked config refers to."""
+    return {ref.install for refs in references(config).values() for ref in refs if ref.install}
+
+
+def check_install_fields(configs: dict[str, ComponentConfig], missing: Collection[str]) -> list[FieldProblem]:
+    """References to what an install doesn't say of itself. Fields begin with `components.<name>.`."""
+    return [
+        FieldProblem(
+            field=f"components.{component}.{field}",
+            message=f"{ref} has no value: the install has no {ref.install}",
+            remedy=f"Give the install a `{ref.install}`.",
+        )
+        for component, config in configs.items()
+        for field, refs in readable_references(config).items()
+        for ref in refs
+        if ref.install in missing
+    ]
+
+
 def secret_fields(config: ComponentConfig) -> dict[str, list[str]]:
     """The named secrets that a config refers to, by field."""
     found = {field: [ref.secret for ref in refs if ref.secret] for field, refs in readable_references(config).items()}

@@ -6,7 +6,7 @@ from api.access import EditorOfApp, Key, Viewer
 from api.apps import service as apps
 from api.components import service
 from api.contract.base import Page
-from api.contract.components import Component, ComponentCreate, ComponentUpdate
+from api.contract.components import Component, ComponentCreate, ComponentKind, ComponentUpdate
 from api.db.idempotency import once
 from api.db.transaction import Write
 from api.events.changes import check_version
@@ -34,9 +34,18 @@ async def create_component(
 
 
 @router.get("")
-async def list_components(app: str, caller: Viewer, limit: Limit = 100, after: After = None) -> Page[Component]:
+async def list_components(
+    app: str,
+    caller: Viewer,
+    limit: Limit = 100,
+    after: After = None,
+    name: str | None = None,
+    kind: ComponentKind | None = None,
+) -> Page[Component]:
     """Page through an app's components."""
-    return await caller.read(lambda tx: service.list_components(tx, apps.find(tx, app), limit=limit, after=after))
+    return await caller.read(
+        lambda tx: service.list_components(tx, apps.find(tx, app), limit=limit, after=after, name=name, kind=kind)
+    )
 
 
 @router.get("/{component}")

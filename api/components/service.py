@@ -15,6 +15,7 @@ from api.contract.components import (
     Component,
     ComponentConfig,
     ComponentCreate,
+    ComponentKind,
     ComponentUpdate,
     PathSource,
 )
@@ -176,9 +177,15 @@ def update(tx: Write, app: AppRow, component: str, body: ComponentUpdate) -> Com
     return public(tx, row)
 
 
-def list_components(tx: Read, app: AppRow, *, limit: int, after: str | None) -> Page[Component]:
+def list_components(
+    tx: Read, app: AppRow, *, limit: int, after: str | None, name: str | None, kind: ComponentKind | None
+) -> Page[Component]:
     """One page of an app's components."""
     query = _with_config().where(ComponentRow.app_id == app.id).order_by(col(ComponentRow.id)).limit(limit + 1)
+    if name:
+        query = query.where(ComponentRow.name == name)
+    if kind:
+        query = query.where(ComponentRow.kind == kind)
     if after:
         check_cursor(col(ComponentRow.id), after)
         query = query.where(ComponentRow.id > after)

@@ -14,17 +14,22 @@ TokenRole = Literal["viewer", "editor", "deployer", "admin"]
 """Roles of people and programs. Each may do what the one before it may."""
 
 AgentRole = Literal["agent:build", "agent:install"]
-"""Roles of agents. Only enrolment gives them."""
+"""Roles of agents, and of service tokens that may enrol agents of that kind, and nothing else."""
 
-Permission = Literal["read", "define", "deploy", "administer", "work"]
+ServiceRole = Literal["viewer", "editor", "deployer", "admin", "agent:build", "agent:install"]
+"""Roles of service tokens."""
+
+Permission = Literal["read", "define", "deploy", "administer", "enroll", "work"]
 """`read`: everything but secrets' values and webhooks. `define`: apps, components, installs, releases, secrets. `deploy`: bring
-releases to installs, approve, cancel, tear down. `administer`: force, webhooks, tokens, agents. `work`: the agent protocol."""
+releases to installs, approve, cancel, tear down. `administer`: force, webhooks, tokens, agents. `enroll`: make one-time tokens
+for agents. `work`: the agent protocol, with an agent's own access token."""
 
 PERMISSIONS: dict[Permission, tuple[TokenRole | AgentRole, ...]] = {
     "read": ("viewer", "editor", "deployer", "admin"),
     "define": ("editor", "deployer", "admin"),
     "deploy": ("deployer", "admin"),
     "administer": ("admin",),
+    "enroll": ("agent:build", "agent:install", "admin"),
     "work": ("agent:build", "agent:install"),
 }
 """Which roles have a permission, the lowest one first."""
@@ -44,7 +49,7 @@ class TokenCreate(Model):
     """A new service token."""
 
     name: Name = Field(description="The token's name, unique in this IMS, also among revoked ones: the history shows it.")
-    role: TokenRole = Field(default="admin", description="What the token may do.")
+    role: ServiceRole = Field(default="admin", description="What the token may do.")
     scope: str = Field(
         default="all", pattern=SCOPE_PATTERN, description="Where: `all`, `app:NAME` or `install:NAME`. An id will do as a name."
     )
@@ -58,7 +63,7 @@ class Token(Model):
 
     id: str
     name: str
-    role: TokenRole
+    role: ServiceRole
     scope: str
     scope_name: str | None
     created_at: Timestamp
@@ -77,7 +82,7 @@ class Whoami(Model):
     """Who the caller is, and what it may do."""
 
     name: str = Field(description="As the history shows it: `token:<name>` or `person:<email>`.")
-    role: TokenRole
+    role: ServiceRole
     permissions: list[Permission]
     scope: str
     scope_name: str | None

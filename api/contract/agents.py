@@ -168,6 +168,8 @@ class TerraformJob(Model):
     config: ComponentConfig
     install_id: str
     install_name: str
+    install_platform: str | None = None
+    install_region: str | None = None
     inputs: dict[str, Json]
     sensitive_inputs: dict[str, Json] = Field(
         default_factory=dict, description="Only for an agent without a sealing key; else they are in `sealed`.", repr=False

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from api.contract.base import Json, Model
 from api.contract.inputs import InputSpec
+from api.contract.regions import Platform
 from api.contract.resources import Approval, StepKind
 
 
@@ -18,6 +19,8 @@ class DraftInstall(Model):
     inputs: dict[str, Json] = Field(default_factory=dict)
     sensitive_inputs: dict[str, Json] | None = Field(default=None, description="Null: they aren't looked at.")
     labels: dict[str, str] = Field(default_factory=dict)
+    platform: Platform | None = None
+    region: str | None = None
 
 
 class AppDraft(Model):

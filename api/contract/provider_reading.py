@@ -1,5 +1,7 @@
 """What the Terraform provider only reads: data sources for one object and for lists, `terraform query`, ephemeral resources."""
 
+from pydantic import BaseModel
+
 from api.contract.agents import Agent, EnrollmentCreate, EnrollmentCreated
 from api.contract.components import Component
 from api.contract.provider_attributes import (
@@ -19,9 +21,10 @@ from api.contract.resources import App, Build, Deploy, Install, InstallCreate, R
 _WRITING = ("timeouts", "sensitive_inputs", "value_wo", "value_wo_version", "secret_file", "token_file")
 """Attributes about writing, which a data source has no use for."""
 _EITHER = {"optional": True, "computed": True}
-_SELECTOR = text(
-    "Only what belongs to installs with these labels: `region=eu,tier!=free,env in (a,b),canary,!old`; all must hold."
-)
+_SELECTOR_FORM = "`region=eu,tier!=free,env in (a,b),canary,!old`; all must hold."
+_LABELS = text(f"Only those with these labels: {_SELECTOR_FORM}")
+_LABELS_OF_INSTALL = text(f"Only those of installs with these labels: {_SELECTOR_FORM}")
+_NAMED = text("Only the one of this name.")
 _APP = text("Only those of this app: its id or name.")
 _INSTALL = text("Only those of this install: its id or name.")
 
@@ -112,9 +115,9 @@ def list_resources() -> dict[str, Fields]:
     kinds = ("terraform_module", "helm_chart", "container_image", "docker_build", "kubernetes_manifest", "custom")
     component = {"description": "The components of this kind.", "attributes": {"app_id": _APP}}
     return {
-        "exclave_app": {"description": "All apps.", "attributes": {"name": text("Only the one of this name.")}},
+        "exclave_app": {"description": "All apps.", "attributes": {"name": _NAMED, "selector": _LABELS}},
         **{f"exclave_{kind}_component": component for kind in kinds},
-        "exclave_install": {"description": "The installs.", "attributes": {"app_id": _APP, "selector": _SELECTOR}},
+        "exclave_install": {"description": "The installs.", "attributes": {"app_id": _APP, "selector": _LABELS}},
         "exclave_release": {"description": "The releases.", "attributes": {"app_id": _APP}},
     }
 
@@ -124,10 +127,10 @@ def _lists() -> dict[str, Fields]:
         "exclave_apps": _list(
             "apps",
             "the apps",
-            {"name": text("Only the one of this name.")},
+            {"name": _NAMED, "selector": _LABELS},
             {
                 **answers(App, id="The app's id.", name="The app's name.", description="What the app is."),
-                **answers(App, version="Counts the app's changes, from 1.", **_CREATED),
+                **answers(App, version="Counts the app's changes, from 1.", labels="", **_CREATED),
             },
         ),
         "exclave_components": _list(
@@ -135,7 +138,8 @@ def _lists() -> dict[str, Fields]:
             "the components of an app",
             {
                 "app_id": needed(text("The app's id or name.")),
-                "kind": {**text("Only those of this kind."), "one_of": _kinds()},
+                "kind": _choice(Component, "kind"),
+                "name": _NAMED,
             },
             answers(
                 Component,
@@ -149,7 +153,7 @@ def _lists() -> dict[str, Fields]:
         "exclave_installs": _list(
             "installs",
             "the installs",
-            {"app_id": _APP, "selector": {**_SELECTOR, "description": f"Only those with these labels: {_selector_form()}"}},
+            {"app_id": _APP, "selector": _LABELS},
             {
                 **answers(Install, id="The install's id.", app_id="The id of its app.", name="The install's name."),
                 "inputs": as_computed(given(InstallCreate, "inputs")),
@@ -167,24 +171,33 @@ def _lists() -> dict[str, Fields]:
         "exclave_releases": _list(
             "releases",
             "the releases, the oldest first",
-            {"app_id": _APP},
+            {"app_id": _APP, "status": _choice(Release, "status"), "selector": _LABELS},
             answers(
                 Release,
                 id="The release's id.",
                 app_id="The id of its app.",
                 number="Counts the app's releases, from 1.",
                 status="`building`, `ready` or `failed`.",
+                labels="",
                 **_CREATED,
                 ended_at="When it was ready, or failed; null before.",
             ),
         ),
-        "exclave_builds": _list("builds", "the builds, the oldest first", {"app_id": _APP}, answers(Build, **_BUILD)),
+        "exclave_builds": _list(
+            "builds",
+            "the builds, the oldest first",
+            {"app_id": _APP, "component": text("Only those of components with this name."), "status": _choice(Build, "status")},
+            answers(Build, **_BUILD),
+        ),
         "exclave_deployments": _list(
             "deployments",
             "the deploys of installs, the oldest first",
             {
+                "app_id": _APP,
                 "install_id": _INSTALL,
-                "selector": _SELECTOR,
+                "release_id": text("Only those of this release, by its id."),
+                "status": _choice(Deploy, "status"),
+                "selector": _LABELS_OF_INSTALL,
                 "kind": {
                     **text("Only those of this kind; drift runs come only so."),
                     "one_of": ["deploy", "teardown", "drift"],
@@ -205,17 +218,18 @@ def _lists() -> dict[str, Fields]:
                 waiting_for="",
             ),
         ),
-        "exclave_agents": _list("agents", "the agents", {"install_id": _INSTALL}, answers(Agent, **_AGENT)),
+        "exclave_agents": _list(
+            "agents",
+            "the agents",
+            {"install_id": _INSTALL, "kind": _choice(Agent, "kind"), "name": _NAMED, "status": _choice(Agent, "status")},
+            answers(Agent, **_AGENT),
+        ),
     }
 
 
-def _selector_form() -> str:
-    return "`region=eu,tier!=free,env in (a,b),canary,!old`; all must hold."
-
-
-def _kinds() -> list[str]:
-    kinds: list[str] = Component.model_json_schema()["properties"]["kind"]["enum"]
-    return kinds
+def _choice(model: type[BaseModel], name: str) -> Fields:
+    """A filter by one of the values that a field may have."""
+    return {**text(f"Only those of this {name}."), "one_of": model.model_json_schema()["properties"][name]["enum"]}
 
 
 def _list(name: str, what: str, filters: Attributes, items: Attributes) -> Fields:

@@ -212,7 +212,8 @@ def _release() -> Fields:
         "description": "A release: an immutable, numbered set of builds, one of each component. A change of `components` "
         "makes the next release; the earlier ones stay in the IMS as its history.",
         "attributes": {
-            **config(ReleaseCreate, None),
+            # Without labels: a release is immutable, and other labels alone are no reason for another one.
+            **config(ReleaseCreate, None, leave_out={"labels"}),
             # Computed as well: what a config leaves out is the newest version of each component when the release is made.
             "components": {
                 **given(ReleaseCreate, "components"),

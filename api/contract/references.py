@@ -15,7 +15,7 @@ from api.contract.base import Json
 _BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 
-INSTALL_FIELDS = ("id", "name")
+INSTALL_FIELDS = ("id", "name", "platform", "region")
 IMAGE_FIELDS = ("repository", "tag", "digest")
 
 
@@ -41,6 +41,11 @@ class Reference:
     def input(self) -> str | None:
         """The input that it refers to, if it refers to one."""
         return self.path[1] if self.path[0] == "inputs" else None
+
+    @property
+    def install(self) -> str | None:
+        """The field of the install that it refers to, if it refers to one."""
+        return self.path[1] if self.path[0] == "install" else None
 
     @property
     def secret(self) -> str | None:

@@ -4,7 +4,7 @@
 time of creation (`app_01j…`). Where a path or a field takes the id of an object that has a name, the name will do.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from api.contract.approvals import StepApproval
 from api.contract.base import Digest, Failure, Json, Model, Name, Timestamp
 from api.contract.components import ComponentKind
 from api.contract.inputs import InputSpec
+from api.contract.regions import Platform
 
 
 class AppCreate(Model):
@@ -20,6 +21,7 @@ class AppCreate(Model):
     name: Name = Field(description="The app's name, unique in this IMS. A new name makes a new app.")
     description: str = Field(default="", description="What the app is, for people.")
     inputs: list[InputSpec] = Field(default_factory=list, description="What each install must or may say about itself.")
+    labels: dict[str, str] = Field(default_factory=dict, description="What the vendor says about the app, to choose it by.")
 
 
 class AppUpdate(Model):
@@ -27,6 +29,7 @@ class AppUpdate(Model):
 
     description: str = ""
     inputs: list[InputSpec] = Field(default_factory=list)
+    labels: dict[str, str] = Field(default_factory=dict)
 
 
 class App(Model):
@@ -36,12 +39,14 @@ class App(Model):
     name: str
     description: str
     inputs: list[InputSpec]
+    labels: dict[str, str]
     version: int
     created_at: Timestamp
     updated_at: Timestamp
 
 
 Approval = Literal["auto", "vendor", "customer"]
+Region = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
 class InstallCreate(Model):
@@ -64,6 +69,10 @@ class InstallCreate(Model):
     drift_check_hours: int | None = Field(
         default=None, ge=1, le=8760, description="How often to look whether what is deployed has drifted; null = never."
     )
+    platform: Platform | None = Field(default=None, description="Whose cloud it is in: `aws`, `google`, `azure` or `custom`.")
+    region: Region | None = Field(
+        default=None, description="The platform's region; `{{ install.region }}` refers to it. `custom` takes any."
+    )
 
 
 class InstallUpdate(Model):
@@ -75,6 +84,8 @@ class InstallUpdate(Model):
     approval_timeout_hours: int | None = Field(default=None, ge=1, le=8760)
     labels: dict[str, str] = Field(default_factory=dict)
     drift_check_hours: int | None = Field(default=None, ge=1, le=8760)
+    platform: Platform | None = None
+    region: Region | None = None
 
 
 ComponentStatus = Literal["pending", "deploying", "deployed", "failed", "removing"]
@@ -110,6 +121,8 @@ class Install(Model):
     approval_timeout_hours: int | None
     labels: dict[str, str]
     drift_check_hours: int | None
+    platform: Platform | None
+    region: str | None
     drift_due_at: Timestamp | None = Field(description="When drift is looked for next; a deploy under way delays it.")
     inputs_version: int
     version: int
@@ -178,6 +191,7 @@ class ReleaseCreate(Model):
 
     app_id: str = Field(description="The app's id or name.")
     components: dict[str, int] = Field(default_factory=dict, description="The version of each component, by its name.")
+    labels: dict[str, str] = Field(default_factory=dict, description="What the vendor says about the release, to choose it by.")
 
 
 class ReleaseBuild(Model):
@@ -202,6 +216,7 @@ class Release(Model):
     app_id: str
     number: int
     status: ReleaseStatus
+    labels: dict[str, str]
     builds: list[ReleaseBuild]
     failure: Failure | None
     waiting_for: str = Field(default="", description="In plain words, why it isn't ready yet; empty when it is, or failed.")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from api.components.graph import input_names, needs, secret_names
+from api.components.graph import input_names, install_fields, needs, secret_names
 from api.contract.base import Json
 from api.contract.components import ComponentConfig
 from api.contract.resources import StepKind
@@ -43,17 +43,20 @@ def fingerprint(
     inputs: dict[str, Json],
     install_id: str,
     secrets: Mapping[str, str] = MappingProxyType({}),
+    place: Mapping[str, str | None] = MappingProxyType({}),
 ) -> str:
     """A hash of all that goes into a component but other components' outputs.
 
     `inputs` has every input of the install: the value, or the keyed fingerprint of a sensitive one; `secrets` has
-    the keyed fingerprint of every named secret that it may use.
+    the keyed fingerprint of every named secret that it may use; `place` is where the install is.
     """
     used = {name: inputs.get(name) for name in sorted(input_names(config))}
     settings = config.model_dump(mode="json", exclude={"source"})
     used_secrets = {name: secrets.get(name) for name in sorted(secret_names(config))}
-    # A component without named secrets keeps the fingerprint that it had before there were any.
+    used_place = {name: place.get(name) for name in sorted(install_fields(config) & place.keys())}
+    # A component without named secrets keeps the fingerprint that it had before there were any; so with the place.
     body = [digest, settings, used, install_id, *([used_secrets] if used_secrets else [])]
+    body += [{"install": used_place}] if used_place else []
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Query
 
 from api.access import Deployer, Key, State, Viewer
 from api.contract.base import Page
-from api.contract.resources import Deploy, DeployCreate, DeployKind
+from api.contract.resources import Deploy, DeployCreate, DeployKind, DeployStatus
 from api.db.idempotency import once
 from api.deploys import service, view
 from api.http import After, Limit, Order, Wait, long_poll
-from api.installs.labels import Selector
+from api.labels import Selector
 
 router = APIRouter(prefix="/v1/deploys", tags=["deploys"])
 
@@ -30,6 +30,9 @@ async def list_deploys(
     after: After = None,
     install: str | None = None,
     kind: DeployKind | None = None,
+    app: str | None = None,
+    release: Annotated[str | None, Query(description="Only of this release, by its id.")] = None,
+    status: DeployStatus | None = None,
     selector: Selector = None,
     order: Order = "asc",
 ) -> Page[Deploy]:
@@ -40,6 +43,9 @@ async def list_deploys(
         after=after,
         install=install,
         kind=kind,
+        app=app,
+        release=release,
+        status=status,
         selector=selector,
         newest_first=order == "desc",
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from api.apps import service as apps
 from api.builds.models import BuildRow
-from api.components.graph import check_release, check_secrets
+from api.components.graph import check_install_fields, check_release, check_secrets
 from api.contract.base import Json
 from api.contract.components import ComponentConfig
 from api.contract.inputs import InputSpec, check_values
@@ -71,6 +71,7 @@ class Given:
     sensitive: dict[str, Json] | None
     fingerprints: dict[str, str]
     secrets: dict[str, str]
+    place: dict[str, str | None]
 
 
 def given_by(
@@ -83,7 +84,9 @@ def given_by(
         sensitive = installs.sensitive_inputs(vault, install)
     plain = draft.inputs if draft else install.inputs if install else {}
     marks = {name: vault.fingerprint(value) for name, value in (sensitive or {}).items()}
-    return Given(install.id if install else "", install.name if install else "", plain, sensitive, marks, known)
+    said = draft or install
+    place = {"platform": said.platform if said else None, "region": said.region if said else None}
+    return Given(install.id if install else "", install.name if install else "", plain, sensitive, marks, known, place)
 
 
 def misfits(specs: list[InputSpec], given: Given, configs: dict[str, ComponentConfig], what: str) -> Iterator[InvalidError]:
@@ -97,6 +100,7 @@ def misfits(specs: list[InputSpec], given: Given, configs: dict[str, ComponentCo
     if problems:  # the app has changed since: an input that this release uses is gone
         yield InvalidError(f"{what} no longer fits its app: release anew", errors=problems)
     problems = check_secrets(configs, set(given.secrets))
+    problems += check_install_fields(configs, [name for name, value in given.place.items() if value is None])
     if problems:
         yield InvalidError(f"{what} can't be deployed to install {given.install!r}", errors=problems)
 
@@ -107,7 +111,14 @@ def piece(name: str, config: ComponentConfig, build: BuildRow | None, given: Giv
         return Piece(name, config, build.id if build else "", "", "", None)
     plain, _, _ = check_values(specs, given.plain, given.sensitive or {})
     values: dict[str, Json] = {**plain, **given.fingerprints}
-    mark = fingerprint(config, build.artifact.digest, inputs=values, install_id=given.install_id, secrets=given.secrets)
+    mark = fingerprint(
+        config,
+        build.artifact.digest,
+        inputs=values,
+        install_id=given.install_id,
+        secrets=given.secrets,
+        place=given.place,
+    )
     return Piece(name, config, build.id, build.artifact.digest, build.artifact.repository, mark)
 
 

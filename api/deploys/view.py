@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 from sqlmodel import col, select
 
+from api.apps import service as apps
 from api.contract.approvals import StepApproval
 from api.contract.base import Page
-from api.contract.resources import Deploy, DeployKind, PlanSummary, Step, StepStatus
+from api.contract.resources import Deploy, DeployKind, DeployStatus, PlanSummary, Step, StepStatus
 from api.db.pages import page
 from api.db.transaction import Read
 from api.deploys import approvals
 from api.deploys.models import ApprovalRow, DeployRow, StepRow
 from api.deploys.service import find
 from api.installs import service as installs
-from api.installs.labels import selects
-from api.installs.models import InstalledComponentRow
+from api.installs.models import LABELS, InstalledComponentRow
 from api.jobs import waiting
 from api.jobs.models import JobRow
 from api.releases.models import ReleaseRow
@@ -165,6 +165,9 @@ def list_deploys(
     after: str | None,
     install: str | None,
     kind: DeployKind | None,
+    app: str | None,
+    release: str | None,
+    status: DeployStatus | None,
     selector: str | None,
     newest_first: bool,
 ) -> Page[Deploy]:
@@ -174,7 +177,13 @@ def list_deploys(
     )
     if install:
         query = query.where(DeployRow.install_id == installs.find(tx, install).id)
+    if app:
+        query = query.where(DeployRow.app_id == apps.find(tx, app).id)
+    if release:
+        query = query.where(DeployRow.release_id == release)
+    if status:
+        query = query.where(DeployRow.status == status)
     if selector:
-        query = query.where(*selects(selector, col(DeployRow.install_id)))
+        query = query.where(*LABELS.selects(selector, col(DeployRow.install_id)))
     found = page(tx, query, col(DeployRow.id), lambda row: row, limit=limit, after=after, newest_first=newest_first)
     return Page(items=publics(tx, found.items), after=found.after)

@@ -69,7 +69,7 @@ def problems_of(tx: Read, whole: Whole, secrets: list[str]) -> list[DraftProblem
 
 def check_install(specs: list[InputSpec], name: str, draft: DraftInstall) -> list[DraftProblem]:
     """What is wrong with an install's settings, given the inputs of its app."""
-    found = installs.problems_of(specs, draft.inputs, draft.sensitive_inputs or {}, draft.labels)
+    found = installs.problems_of(specs, draft, draft.sensitive_inputs or {})
     if draft.sensitive_inputs is None:
         found = [problem for problem in found if not problem.field.startswith("sensitive_inputs")]
     return [DraftProblem(install=name, **problem.model_dump()) for problem in found]

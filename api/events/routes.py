@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
-from api.access import State, Viewer, ViewerOfAll
+from api.access import PermitOf, State, Viewer, ViewerOfAll
 from api.contract.base import Page
 from api.contract.problems import InvalidError
 from api.contract.resources import Event
@@ -31,9 +31,10 @@ async def list_events(caller: Viewer, wanted: Wanted, limit: Limit = 100, after:
 
 @router.get("/verify")
 async def verify_events(ims: State, _: ViewerOfAll) -> Verification:
-    """Check the hash chain from its beginning."""
-    end, broken = await service.verify(ims.db)
-    return Verification(whole=broken is None, broken_at=broken, lines=end.seq, last_hash=end.hash)
+    """Check the hash chain from its beginning, or from the last checkpoint on."""
+    begin, end, broken = await service.verify(ims.db)
+    lines = end.seq - begin.seq
+    return Verification(whole=broken is None, broken_at=broken, lines=lines, pruned=begin.seq, last_hash=end.hash)
 
 
 @router.get("/export", response_class=StreamingResponse)
@@ -59,7 +60,9 @@ async def _begin(ims: State, last_event_id: LastEventId = None, after: AfterSeq 
 
 
 @router.get("/stream", response_class=EventSourceResponse)
-async def stream_events(ims: State, wanted: Wanted, begin: Annotated[int, Depends(_begin)]) -> AsyncIterator[ServerSentEvent]:
+async def stream_events(
+    ims: State, wanted: Wanted, begin: Annotated[int, Depends(_begin)], permit: PermitOf
+) -> AsyncIterator[ServerSentEvent]:
     """Events as they happen (Server-Sent Events): `id` is the number, `event` the action, `data` the event as JSON.
 
     Begins with the next event; after the one that `Last-Event-ID` or `after` names, if one does.
@@ -76,5 +79,5 @@ async def stream_events(ims: State, wanted: Wanted, begin: Annotated[int, Depend
             ServerSentEvent(id=str(row.seq), event=row.action, raw_data=service.public(row).model_dump_json()) for row in rows
         ]
 
-    async for event in stream(ims.db.doorbell, "events", read):
+    async for event in stream(ims.db.doorbell, "events", read, permit):
         yield event

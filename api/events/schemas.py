@@ -10,5 +10,6 @@ class Verification(Model):
 
     whole: bool
     broken_at: int | None
-    lines: int = Field(description="How many lines follow from each other, from the first one on.")
+    lines: int = Field(description="How many lines follow from each other, from the first one that is there on.")
+    pruned: int = Field(default=0, description="How many lines before those were pruned, as a checkpoint in the chain tells.")
     last_hash: str = Field(description="The hash of the last of those: compare it with one that you kept.")

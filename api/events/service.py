@@ -9,6 +9,7 @@ from api.contract.base import Page
 from api.contract.resources import Event
 from api.db.database import Database
 from api.db.transaction import Read
+from api.events import pruning
 from api.events.filters import EventFilter
 from api.events.lines import START, End, Line, follow
 from api.events.models import EventRow
@@ -63,13 +64,23 @@ def _export_page(tx: Read, wanted: EventFilter, *, after: int, upto: int) -> tup
     return b"".join(public(row).model_dump_json().encode() + b"\n" for row in rows), rows[-1].seq if rows else None
 
 
-async def verify(db: Database) -> tuple[End, int | None]:
-    """Check the whole chain, a page in memory at a time: its end, and the first line that is broken, or None."""
-    end, broken = START, None
+async def verify(db: Database) -> tuple[End, End, int | None]:
+    """Check the whole chain, a page in memory at a time: where it begins and ends, and the first broken line, or None.
+
+    It begins with the first line of all, or behind the newest `checkpoint` (see `pruning`).
+    """
+    begin = await db.read(pruning.beginning)
+    if begin is None:
+        return START, START, await db.read(_first)
+    end, broken = begin, None
     upto = await db.read(head)
     while broken is None and end.seq < upto:
         end, broken = await db.read(_verify_page, end)
-    return end, broken
+    return begin, end, broken
+
+
+def _first(tx: Read) -> int | None:
+    return tx.session.exec(select(func.min(EventRow.seq))).one()
 
 
 def _verify_page(tx: Read, end: End) -> tuple[End, int | None]:

@@ -3,12 +3,14 @@
 from datetime import datetime
 
 from sqlalchemy import Column, Index, LargeBinary, String, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, SQLModel, col
 
 from api.contract.base import Json
 from api.contract.components import ComponentConfig
+from api.contract.regions import Platform
 from api.contract.resources import Approval, ComponentStatus, PlanSummary
 from api.db.columns import JsonOf, UtcDateTime
+from api.labels import Labels
 
 
 class InstallRow(SQLModel, table=True):
@@ -42,6 +44,8 @@ class InstallRow(SQLModel, table=True):
     labels: dict[str, str] = Field(default_factory=dict, sa_column=Column(JsonOf(dict[str, str]), nullable=False))
     drift_check_hours: int | None = None
     drift_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    platform: Platform | None = Field(default=None, sa_type=String)
+    region: str | None = None
     inputs_version: int = 1
     version: int = 1
     created_at: datetime = Field(sa_type=UtcDateTime)
@@ -58,6 +62,9 @@ class InstallLabelRow(SQLModel, table=True):
     install_id: str = Field(foreign_key="install.id", primary_key=True)
     key: str = Field(primary_key=True)
     value: str
+
+
+LABELS = Labels(InstallLabelRow, col(InstallLabelRow.install_id), col(InstallLabelRow.key), col(InstallLabelRow.value))
 
 
 class InstalledComponentRow(SQLModel, table=True):

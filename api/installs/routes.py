@@ -11,7 +11,7 @@ from api.deploys import forget
 from api.events.changes import check_version
 from api.http import After, DryRun, Force, IfMatch, Limit, set_etag
 from api.installs import service
-from api.installs.labels import Selector
+from api.labels import Selector
 
 router = APIRouter(prefix="/v1/installs", tags=["installs"])
 
@@ -38,10 +38,15 @@ async def create_install(
 
 @router.get("")
 async def list_installs(
-    caller: Viewer, limit: Limit = 100, after: After = None, app: str | None = None, selector: Selector = None
+    caller: Viewer,
+    limit: Limit = 100,
+    after: After = None,
+    app: str | None = None,
+    name: str | None = None,
+    selector: Selector = None,
 ) -> Page[Install]:
     """Page through the installs, of one app or of all, with certain labels or with any."""
-    return await caller.read(service.list_installs, limit=limit, after=after, app=app, selector=selector)
+    return await caller.read(service.list_installs, limit=limit, after=after, app=app, name=name, selector=selector)
 
 
 @router.get("/{install}")

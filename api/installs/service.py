@@ -11,15 +11,19 @@ from api.apps.models import AppRow
 from api.contract.base import Json, Page
 from api.contract.inputs import InputSpec, check_values
 from api.contract.labels import check_labels
+from api.contract.previews import DraftInstall
 from api.contract.problems import FieldProblem, InUseError, InvalidError, NameTakenError, NotFoundError
+from api.contract.regions import check_region
 from api.contract.resources import Install, InstallCreate, InstalledComponent, InstallUpdate
 from api.db.pages import page
 from api.db.transaction import Read, Write
 from api.deploys.models import DeployRow
-from api.installs.labels import selects, set_labels
-from api.installs.models import InstalledComponentRow, InstallRow
+from api.installs.models import LABELS, InstalledComponentRow, InstallRow
 from api.releases.models import ReleaseRow
 from api.secrets.vault import Vault
+
+_SETTINGS = ("approval", "approval_timeout_hours", "labels", "drift_check_hours", "platform", "region")
+"""What an update replaces besides the inputs."""
 
 
 def find(tx: Read, install: str, *, field: str | None = None) -> InstallRow:
@@ -94,14 +98,15 @@ def _component(row: InstalledComponentRow, release_number: int) -> InstalledComp
 
 
 def problems_of(
-    specs: list[InputSpec], inputs: dict[str, Json], sensitive: dict[str, Json], labels: dict[str, str]
+    specs: list[InputSpec], body: InstallCreate | InstallUpdate | DraftInstall, sensitive: dict[str, Json]
 ) -> list[FieldProblem]:
     """What is wrong with an install's settings, given the inputs of its app."""
-    return check_values(specs, inputs, sensitive)[2] + check_labels(labels)
+    problems = check_values(specs, body.inputs, sensitive)[2]
+    return problems + check_labels(body.labels) + check_region(body.platform, body.region)
 
 
-def _check(app: AppRow, inputs: dict[str, Json], sensitive: dict[str, Json], labels: dict[str, str]) -> None:
-    problems = problems_of(app.inputs, inputs, sensitive, labels)
+def _check(app: AppRow, body: InstallCreate | InstallUpdate, sensitive: dict[str, Json]) -> None:
+    problems = problems_of(app.inputs, body, sensitive)
     if problems:
         raise InvalidError("the install can't be accepted", errors=problems)
 
@@ -112,7 +117,7 @@ def create(tx: Write, vault: Vault, body: InstallCreate) -> Install:
     if tx.first(select(InstallRow).where(InstallRow.name == body.name, col(InstallRow.deleted_at).is_(None))):
         message, remedy = f"there is an install named {body.name!r} already", "Choose another name, or import the install."
         raise NameTakenError(message, remedy=remedy, errors=[FieldProblem(field="name", message=message, remedy=remedy)])
-    _check(app, body.inputs, body.sensitive_inputs, body.labels)
+    _check(app, body, body.sensitive_inputs)
     install_id = tx.new_id("ins")
     row = InstallRow(
         id=install_id,
@@ -125,11 +130,14 @@ def create(tx: Write, vault: Vault, body: InstallCreate) -> Install:
         approval_timeout_hours=body.approval_timeout_hours,
         drift_check_hours=body.drift_check_hours,
         drift_due_at=_next_look(tx, body.drift_check_hours),
+        platform=body.platform,
+        region=body.region,
         created_at=tx.now,
         updated_at=tx.now,
     )
     tx.session.add(row)
-    set_labels(tx, row, body.labels)
+    row.labels = body.labels
+    LABELS.put(tx, row.id, body.labels)
     tx.emit("install.created", row.id, after=_record(row), app_id=row.app_id, install_id=row.id)
     return public(tx, row)
 
@@ -144,6 +152,8 @@ def _record(row: InstallRow) -> Json:
         "approval_timeout_hours": row.approval_timeout_hours,
         "labels": row.labels,
         "drift_check_hours": row.drift_check_hours,
+        "platform": row.platform,
+        "region": row.region,
     }
 
 
@@ -156,14 +166,18 @@ def get(tx: Read, install: str) -> Install:
     return public(tx, find(tx, install))
 
 
-def list_installs(tx: Read, *, limit: int, after: str | None, app: str | None, selector: str | None = None) -> Page[Install]:
+def list_installs(
+    tx: Read, *, limit: int, after: str | None, app: str | None, name: str | None = None, selector: str | None = None
+) -> Page[Install]:
     """One page of installs."""
     query = select(InstallRow).where(col(InstallRow.deleted_at).is_(None))
     query = tx.scope.narrow(query, app=InstallRow.app_id, install=InstallRow.id)
     if app:
         query = query.where(InstallRow.app_id == apps.find(tx, app).id)
+    if name:
+        query = query.where(InstallRow.name == name)
     if selector:
-        query = query.where(*selects(selector, col(InstallRow.id)))
+        query = query.where(*LABELS.selects(selector, col(InstallRow.id)))
     found = page(tx, query, col(InstallRow.id), lambda row: row, limit=limit, after=after)
     return Page(items=publics(tx, found.items), after=found.after)
 
@@ -180,19 +194,20 @@ def update(tx: Write, vault: Vault, install: str, body: InstallUpdate) -> Instal
     if app is None:
         raise LookupError(f"install {row.id} has no app")
     sensitive = body.sensitive_inputs if body.sensitive_inputs is not None else sensitive_inputs(vault, row)
-    _check(app, body.inputs, sensitive, body.labels)
+    _check(app, body, sensitive)
     fingerprints = {name: vault.fingerprint(value) for name, value in sensitive.items()}
     inputs_differ = (row.inputs, row.sensitive_fingerprints) != (body.inputs, fingerprints)
-    settings = (row.approval, row.approval_timeout_hours, row.labels, row.drift_check_hours)
-    if not inputs_differ and settings == (body.approval, body.approval_timeout_hours, body.labels, body.drift_check_hours):
+    if not inputs_differ and all(getattr(row, name) == getattr(body, name) for name in _SETTINGS):
         return public(tx, row)
     before = _record(row)
     changed = sorted(name for name in fingerprints if row.sensitive_fingerprints.get(name) != fingerprints[name])
     row.inputs, row.sensitive_fingerprints, row.approval = body.inputs, fingerprints, body.approval
     row.approval_timeout_hours = body.approval_timeout_hours
+    row.platform, row.region = body.platform, body.region
     if row.drift_check_hours != body.drift_check_hours:
         row.drift_check_hours, row.drift_due_at = body.drift_check_hours, _next_look(tx, body.drift_check_hours)
-    set_labels(tx, row, body.labels)
+    row.labels = body.labels
+    LABELS.put(tx, row.id, body.labels)
     row.sealed_inputs = vault.seal(sensitive, owner=row.id)
     row.inputs_version += inputs_differ
     row.version += 1

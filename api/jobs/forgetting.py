@@ -1,4 +1,4 @@
-"""Forgetting what ended long ago, if the vendor wants that. The history is never pruned, nor what is still open."""
+"""Forgetting what ended long ago, if the vendor wants that. What is still open stays; the history has its own retention."""
 
 from datetime import timedelta
 

@@ -11,6 +11,7 @@ from api.contract.problems import InvalidError
 from api.db.database import Database
 from api.jobs import logs
 from api.settings import Intervals
+from api.sse import Permit
 
 _LOOK_AGAIN_SECONDS = 15
 """A ring that was lost costs so much time, and no more."""
@@ -38,14 +39,18 @@ class Position:
         return cls(at, int(match[2]), attempt is not None)
 
 
-async def events(db: Database, intervals: Intervals, job_id: str, at: Position) -> AsyncGenerator[ServerSentEvent, None]:
-    """`attempt` when one begins, `log` with text, and at last `end`. Without an `end` the server was stopped: come back.
+async def events(
+    db: Database, intervals: Intervals, job_id: str, at: Position, permit: Permit
+) -> AsyncGenerator[ServerSentEvent, None]:
+    """`attempt` when one begins, `log` with text, and at last `end`.
+
+    Without an `end` the server was stopped, or the reader's token has ended: come back.
 
     The read that the caller did before has found the job; here nothing is raised any more but for the log being removed.
     """
     attempt, offset = at.attempt, at.offset
     with db.doorbell.listen(logs.topic(job_id)) as listener:
-        while True:
+        while await permit.holds():
             piece = await db.read(logs.read, job_id, attempt or None, offset)
             if not piece.watched and not piece.ended:
                 await db.write("system", logs.watch, job_id, intervals)

@@ -94,6 +94,8 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
         config=step.config,
         install_id=install.id,
         install_name=install.name,
+        install_platform=install.platform,
+        install_region=install.region,
         inputs=plain,
         sensitive_inputs=sensitive,
         secrets=secrets,

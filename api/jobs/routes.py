@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api.access import Admin, State, Viewer
-from api.contract.agents import Job
+from api.access import Admin, PermitOf, State, Viewer
+from api.contract.agents import Job, JobKind
 from api.contract.base import Page
 from api.contract.logs import LogPrune, LogsPruned
 from api.http import LARGEST, After, Limit, Order, Wait, long_poll
@@ -23,10 +23,18 @@ Attempt = Annotated[int | None, Query(ge=1, le=LARGEST, description="Which attem
 
 @router.get("")
 async def list_jobs(
-    caller: Viewer, limit: Limit = 100, after: After = None, state: str | None = None, order: Order = "asc"
+    caller: Viewer,
+    limit: Limit = 100,
+    after: After = None,
+    state: str | None = None,
+    kind: JobKind | None = None,
+    install: str | None = None,
+    order: Order = "asc",
 ) -> Page[Job]:
     """Page through the jobs, in one state or in all."""
-    return await caller.read(view.list_jobs, limit=limit, after=after, state=state, newest_first=order == "desc")
+    return await caller.read(
+        view.list_jobs, limit=limit, after=after, state=state, kind=kind, install=install, newest_first=order == "desc"
+    )
 
 
 @router.get("/{job}")
@@ -79,12 +87,14 @@ async def _position(
 
 
 @router.get("/{job}/logs/stream", response_class=EventSourceResponse)
-async def stream_log(job: str, ims: State, position: Annotated[Position, Depends(_position)]) -> AsyncIterator[ServerSentEvent]:
+async def stream_log(
+    job: str, ims: State, position: Annotated[Position, Depends(_position)], permit: PermitOf
+) -> AsyncIterator[ServerSentEvent]:
     """Follow the log as server-sent events: `attempt`, `log` and, when the job has ended, `end`.
 
     Each id says where its reader is; a reader that comes back with it as `Last-Event-ID` misses nothing.
     """
-    async with contextlib.aclosing(events(ims.db, ims.settings.intervals, job, position)) as found:
+    async with contextlib.aclosing(events(ims.db, ims.settings.intervals, job, position, permit)) as found:
         async for event in found:
             yield event
 

@@ -9,6 +9,7 @@ from api.contract.base import Page
 from api.contract.problems import NotFoundError
 from api.db.pages import page
 from api.db.transaction import Read
+from api.installs import service as installs
 from api.installs.models import InstallRow
 from api.jobs.models import JobRow
 
@@ -39,9 +40,22 @@ def get(tx: Read, job: str) -> Job:
     return public(find(tx, job))
 
 
-def list_jobs(tx: Read, *, limit: int, after: str | None, state: str | None, newest_first: bool) -> Page[Job]:
+def list_jobs(
+    tx: Read,
+    *,
+    limit: int,
+    after: str | None,
+    state: str | None,
+    kind: str | None,
+    install: str | None,
+    newest_first: bool,
+) -> Page[Job]:
     """One page of jobs."""
     query = _within(tx, select(JobRow))
     if state:
         query = query.where(JobRow.state == state)
+    if kind:
+        query = query.where(JobRow.kind == kind)
+    if install:
+        query = query.where(JobRow.install_id == installs.find(tx, install).id)
     return page(tx, query, col(JobRow.id), public, limit=limit, after=after, newest_first=newest_first)

@@ -193,7 +193,9 @@ REQUESTS: list[Model] = [
     AppUpdate(description="Our shop, in your cloud.", inputs=[_INPUT]),
     ComponentCreate(name="network", config=_CONFIG),
     ComponentUpdate(config=_CONFIG),
-    InstallCreate(app_id="shop", name="acme", inputs={"cidr": "10.8.0.0/16"}, approval="vendor", labels={"region": "eu"}),
+    InstallCreate(
+        app_id="shop", name="acme", inputs={"cidr": "10.8.0.0/16"}, approval="vendor", platform="aws", region="eu-central-1"
+    ),
     InstallUpdate(inputs={"cidr": "10.8.0.0/16"}, approval="vendor", labels={"region": "eu", "tier": "gold"}),
     ReleaseCreate(app_id="shop", components={"network": 3}),
     RollbackCreate(release_id=_RELEASE),
@@ -237,6 +239,7 @@ ANSWERS: list[Model] = [
         name="shop",
         description="Our shop, in your cloud.",
         inputs=[_INPUT],
+        labels={"team": "web"},
         version=1,
         created_at=_AT,
         updated_at=_AT,
@@ -261,6 +264,8 @@ ANSWERS: list[Model] = [
         approval_timeout_hours=None,
         labels={"region": "eu"},
         drift_check_hours=24,
+        platform="aws",
+        region="eu-central-1",
         drift_due_at=_AT + timedelta(days=1),
         inputs_version=2,
         version=4,
@@ -294,6 +299,7 @@ ANSWERS: list[Model] = [
         app_id=_APP,
         number=7,
         status="ready",
+        labels={"channel": "stable"},
         builds=[
             ReleaseBuild(
                 component="network",

@@ -61,7 +61,7 @@ BY_OPERATION: dict[str, list[type[ProblemError]]] = {
     "delete_release": [InUseError],
     "delete_secret": [ConflictError, InUseError],
     "begin_device": [LoginOffError, RateLimitedError],
-    "enroll": [ConflictError, RateLimitedError, UnauthorizedError, UpgradeRequiredError],
+    "enroll": [AgentRevokedError, ConflictError, ForbiddenError, RateLimitedError, UnauthorizedError, UpgradeRequiredError],
     "find_drift": [ConflictError],
     "finish": [StaleAttemptError],
     "lease": [NotFoundError, StaleAttemptError],

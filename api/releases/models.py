@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import Column, String, UniqueConstraint
-from sqlmodel import Field, SQLModel
+from sqlalchemy import Column, Index, String, UniqueConstraint
+from sqlmodel import Field, SQLModel, col
 
 from api.contract.base import Failure
 from api.contract.resources import ReleaseStatus
 from api.db.columns import JsonOf, UtcDateTime
+from api.labels import Labels
 
 
 class ReleaseRow(SQLModel, table=True):
@@ -20,6 +21,7 @@ class ReleaseRow(SQLModel, table=True):
     app_id: str = Field(foreign_key="app.id")
     number: int
     status: ReleaseStatus = Field(sa_type=String)
+    labels: dict[str, str] = Field(default_factory=dict, sa_column=Column(JsonOf(dict[str, str]), nullable=False))
     failure: Failure | None = Field(default=None, sa_column=Column(JsonOf(Failure)))
     created_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -35,3 +37,17 @@ class ReleaseBuildRow(SQLModel, table=True):
     component: str = Field(primary_key=True)
     build_id: str = Field(foreign_key="build.id", index=True)
     reused: bool
+
+
+class ReleaseLabelRow(SQLModel, table=True):
+    """One label of a release, to select by; `ReleaseRow.labels` has all of them, to be shown."""
+
+    __tablename__ = "release_label"
+    __table_args__ = (Index("release_label_value", "key", "value"),)
+
+    release_id: str = Field(foreign_key="release.id", primary_key=True)
+    key: str = Field(primary_key=True)
+    value: str
+
+
+LABELS = Labels(ReleaseLabelRow, col(ReleaseLabelRow.release_id), col(ReleaseLabelRow.key), col(ReleaseLabelRow.value))

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Query
 
 from api.access import EditorOfApp, Key, State, Viewer
 from api.contract.base import Page
-from api.contract.resources import Release, ReleaseCreate
+from api.contract.resources import Release, ReleaseCreate, ReleaseStatus
 from api.db.idempotency import once
 from api.http import LARGEST, After, Force, Limit, Order, Wait, long_poll
+from api.labels import ReleaseSelector
 from api.releases import service
 
 router = APIRouter(prefix="/v1/releases", tags=["releases"])
@@ -27,11 +28,20 @@ async def list_releases(
     after: After = None,
     app: str | None = None,
     number: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,
+    status: ReleaseStatus | None = None,
+    selector: ReleaseSelector = None,
     order: Order = "asc",
 ) -> Page[Release]:
     """Page through the releases, of one app or of all."""
     return await caller.read(
-        service.list_releases, limit=limit, after=after, app=app, number=number, newest_first=order == "desc"
+        service.list_releases,
+        limit=limit,
+        after=after,
+        app=app,
+        number=number,
+        status=status,
+        selector=selector,
+        newest_first=order == "desc",
     )
 
 

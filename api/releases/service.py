@@ -14,13 +14,14 @@ from api.components.models import ComponentConfigRow, ComponentRow
 from api.components.modules import check_modules
 from api.contract.base import Failure, Page
 from api.contract.components import ComponentConfig
+from api.contract.labels import check_labels
 from api.contract.problems import FieldProblem, InUseError, InvalidError, NotFoundError
-from api.contract.resources import Release, ReleaseBuild, ReleaseCreate
+from api.contract.resources import Release, ReleaseBuild, ReleaseCreate, ReleaseStatus
 from api.db.pages import page
 from api.db.transaction import Read, Write
 from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs import waiting
-from api.releases.models import ReleaseBuildRow, ReleaseRow
+from api.releases.models import LABELS, ReleaseBuildRow, ReleaseRow
 from api.secrets import values as named_secrets
 
 
@@ -124,7 +125,15 @@ def get(tx: Read, release: str) -> Release:
 
 
 def list_releases(
-    tx: Read, *, limit: int, after: str | None, app: str | None, number: int | None, newest_first: bool
+    tx: Read,
+    *,
+    limit: int,
+    after: str | None,
+    app: str | None,
+    number: int | None,
+    status: ReleaseStatus | None,
+    selector: str | None,
+    newest_first: bool,
 ) -> Page[Release]:
     """One page of releases."""
     query = tx.scope.narrow(select(ReleaseRow).where(col(ReleaseRow.deleted_at).is_(None)), app=ReleaseRow.app_id)
@@ -132,6 +141,10 @@ def list_releases(
         query = query.where(ReleaseRow.app_id == apps.find(tx, app).id)
     if number is not None:
         query = query.where(ReleaseRow.number == number)
+    if status:
+        query = query.where(ReleaseRow.status == status)
+    if selector:
+        query = query.where(*LABELS.selects(selector, col(ReleaseRow.id)))
     found = page(tx, query, col(ReleaseRow.id), lambda row: row, limit=limit, after=after, newest_first=newest_first)
     return Page(items=publics(tx, found.items), after=found.after)
 
@@ -141,19 +154,22 @@ def create(tx: Write, body: ReleaseCreate) -> Release:
     app = apps.find(tx, body.app_id, field="app_id")
     chosen = _choose(tx, app, body.components)
     configs = {component.name: config.config for component, config in chosen}
+    if wrong := check_labels(body.labels):
+        raise InvalidError("the release's labels can't be accepted", errors=wrong)
     problems = check_release(configs, app.inputs) + check_secrets(configs, named_secrets.names_for_app(tx, app.id))
     if problems:
         raise InvalidError(f"app {app.name!r} can't be released", errors=problems)
     last = tx.session.exec(select(func.max(ReleaseRow.number)).where(ReleaseRow.app_id == app.id)).one()
-    row = ReleaseRow(id=tx.new_id("rel"), app_id=app.id, number=(last or 0) + 1, status="building", created_at=tx.now)
+    number, now = (last or 0) + 1, tx.now
+    row = ReleaseRow(id=tx.new_id("rel"), app_id=app.id, number=number, status="building", labels=body.labels, created_at=now)
     tx.session.add(row)
-    tx.session.flush()
+    LABELS.put(tx, row.id, body.labels)
     for component, config in chosen:
         build, reused = builds.build_for(tx, component, config)
         tx.session.add(ReleaseBuildRow(release_id=row.id, component=component.name, build_id=build.id, reused=reused))
     tx.session.flush()
     versions = {component.name: config.version for component, config in chosen}
-    after = {"app": app.name, "number": row.number, "components": versions}
+    after = {"app": app.name, "number": row.number, "components": versions, "labels": row.labels}
     tx.emit("release.created", row.id, after=after, app_id=app.id)
     settle(tx, row)
     return public(tx, row)

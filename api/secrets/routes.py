@@ -36,9 +36,9 @@ async def create_secret(
 
 
 @router.get("")
-async def list_secrets(caller: Viewer, limit: Limit = 100, after: After = None) -> Page[Secret]:
+async def list_secrets(caller: Viewer, limit: Limit = 100, after: After = None, name: str | None = None) -> Page[Secret]:
     """Page through the secrets, without their values."""
-    return await caller.read(service.list_secrets, limit=limit, after=after)
+    return await caller.read(service.list_secrets, limit=limit, after=after, name=name)
 
 
 @router.get("/rotation")

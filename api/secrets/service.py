@@ -103,10 +103,11 @@ def update(tx: Write, vault: Vault, secret: str, body: SecretUpdate) -> Secret:
     return public(tx, row)
 
 
-def list_secrets(tx: Read, *, limit: int, after: str | None) -> Page[Secret]:
+def list_secrets(tx: Read, *, limit: int, after: str | None, name: str | None) -> Page[Secret]:
     """One page of secrets, with who uses them."""
     uses = list(_uses(tx))
-    return page(tx, _visible(tx), col(SecretRow.id), lambda row: _public(row, uses), limit=limit, after=after)
+    query = _visible(tx).where(SecretRow.name == name) if name else _visible(tx)
+    return page(tx, query, col(SecretRow.id), lambda row: _public(row, uses), limit=limit, after=after)
 
 
 def delete(tx: Write, secret: str) -> None:

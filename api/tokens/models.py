@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import String
 from sqlmodel import Field, SQLModel
 
-from api.contract.access import TokenRole
+from api.contract.access import ServiceRole
 from api.db.columns import UtcDateTime
 
 
@@ -16,7 +16,7 @@ class TokenRow(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     name: str = Field(unique=True)
-    role: TokenRole = Field(sa_type=String)
+    role: ServiceRole = Field(sa_type=String)
     app_id: str | None = Field(default=None, foreign_key="app.id")
     install_id: str | None = Field(default=None, foreign_key="install.id")
     scope_name: str | None = None

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from api.access import Admin, State
-from api.contract.access import Token, TokenCreate, TokenCreated
+from api.contract.access import ServiceRole, Token, TokenCreate, TokenCreated
 from api.contract.base import Page
 from api.http import After, Limit, SecretOnce
 from api.tokens import service
@@ -18,9 +18,11 @@ async def create_token(body: TokenCreate, ims: State, actor: Admin) -> TokenCrea
 
 
 @router.get("")
-async def list_tokens(ims: State, _: Admin, limit: Limit = 100, after: After = None) -> Page[Token]:
+async def list_tokens(
+    ims: State, _: Admin, limit: Limit = 100, after: After = None, name: str | None = None, role: ServiceRole | None = None
+) -> Page[Token]:
     """Page through the tokens."""
-    return await ims.db.read(service.list_tokens, limit=limit, after=after)
+    return await ims.db.read(service.list_tokens, limit=limit, after=after, name=name, role=role)
 
 
 @router.get("/{token}")

@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlmodel import col, select
 
 from api.apps import service as apps
-from api.contract.access import Token, TokenCreate, TokenCreated
+from api.contract.access import ServiceRole, Token, TokenCreate, TokenCreated
 from api.contract.base import Page
 from api.contract.problems import ConflictError, InvalidError, NameTakenError, NotFoundError, UnauthorizedError
 from api.db.pages import page
@@ -48,6 +48,8 @@ def create(tx: Write, body: TokenCreate) -> TokenCreated:
             errors=InvalidError.at("name", "taken").errors,
         )
     scope, scope_name = scope_of(tx, body.scope, field="scope")
+    if body.role == "agent:build" and scope != EVERYTHING:
+        raise InvalidError.at("scope", "a build agent serves every app", "Leave `scope` out, or use the role agent:install.")
     secret = new_secret("excl")
     row = TokenRow(
         id=tx.new_id("tok"),
@@ -101,9 +103,11 @@ def touch(tx: Write, token_id: str) -> None:
         row.last_used_at = tx.now
 
 
-def list_tokens(tx: Read, *, limit: int, after: str | None) -> Page[Token]:
+def list_tokens(tx: Read, *, limit: int, after: str | None, name: str | None, role: ServiceRole | None) -> Page[Token]:
     """One page of tokens."""
-    return page(tx, select(TokenRow), col(TokenRow.id), public, limit=limit, after=after)
+    query = select(TokenRow).where(TokenRow.name == name) if name else select(TokenRow)
+    query = query.where(TokenRow.role == role) if role else query
+    return page(tx, query, col(TokenRow.id), public, limit=limit, after=after)
 
 
 def find(tx: Read, token: str) -> TokenRow:

@@ -46,9 +46,9 @@ async def create_webhook(
 
 
 @router.get("")
-async def list_webhooks(caller: Editor, limit: Limit = 100, after: After = None) -> Page[Webhook]:
+async def list_webhooks(caller: Editor, limit: Limit = 100, after: After = None, name: str | None = None) -> Page[Webhook]:
     """Page through the webhooks."""
-    return await caller.read(service.list_webhooks, limit=limit, after=after)
+    return await caller.read(service.list_webhooks, limit=limit, after=after, name=name)
 
 
 @router.get("/{webhook}")

@@ -15,6 +15,7 @@ from api.db.pages import page
 from api.db.transaction import Read, Write
 from api.events import service as events
 from api.events.filters import EventFilter, app_of, install_of
+from api.events.models import EventRow
 from api.installs.models import InstallRow
 from api.secrets.vault import Vault
 from api.webhooks.models import DeliveryRow, WebhookRow
@@ -163,9 +164,10 @@ def delete(tx: Write, webhook: str) -> None:
     tx.session.delete(row)
 
 
-def list_webhooks(tx: Read, *, limit: int, after: str | None) -> Page[Webhook]:
+def list_webhooks(tx: Read, *, limit: int, after: str | None, name: str | None) -> Page[Webhook]:
     """One page of webhooks."""
-    return page(tx, _visible(tx), col(WebhookRow.id), public, limit=limit, after=after)
+    query = _visible(tx).where(WebhookRow.name == name) if name else _visible(tx)
+    return page(tx, query, col(WebhookRow.id), public, limit=limit, after=after)
 
 
 def show_delivery(row: DeliveryRow) -> Delivery:
@@ -197,6 +199,8 @@ def replay_delivery(tx: Write, webhook: str, delivery_id: str) -> Delivery:
     hook = find(tx, webhook)
     row = delivery(tx, webhook, delivery_id)
     _must_be_on(hook)
+    if row.seq is not None and tx.session.get(EventRow, row.seq) is None:
+        raise ConflictError(f"event {row.seq} was pruned: there is nothing left to send")
     row.status, row.due_at, row.tries, row.ended_at, row.error = "pending", tx.now, 0, None, ""
     row.claims += 1  # an attempt that is under way doesn't count for it
     tx.session.flush()
@@ -209,7 +213,8 @@ def replay(tx: Write, webhook: str, *, after: int) -> Webhook:
     row = find(tx, webhook)
     _must_be_on(row)
     row.cursor = min(row.cursor, after)
-    again = sql_update(DeliveryRow).where(col(DeliveryRow.webhook_id) == row.id, col(DeliveryRow.seq) > after)
+    there = col(DeliveryRow.seq).in_(select(EventRow.seq).where(EventRow.seq > after))  # others were pruned
+    again = sql_update(DeliveryRow).where(col(DeliveryRow.webhook_id) == row.id, there)
     more = col(DeliveryRow.claims) + 1  # an attempt that is under way doesn't count for it
     tx.session.exec(again.values(status="pending", due_at=tx.now, tries=0, claims=more, ended_at=None, error=""))
     row.version += 1

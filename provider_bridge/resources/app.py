@@ -21,10 +21,10 @@ class AppResource(ApiResource):
         """Have the IMS check the app while its own values are known."""
         if prior is not None:
             self.connection.note_name(self.type_name, prior["name"])
-            if not changed(prior, planned, "name", "description", "inputs"):
+            if not changed(prior, planned, "name", "description", "inputs", "labels"):
                 return planned
             self.connection.note_app_changes(prior["id"], prior["name"])
-        if not is_known([planned["name"], planned["description"], planned["inputs"]]):
+        if not is_known([planned["name"], planned["description"], planned["inputs"], planned["labels"]]):
             return planned
         body = _to_wire(planned)
         if prior is None:
@@ -79,7 +79,7 @@ def _to_wire(planned: Object) -> Json:
         {**spec, "name": name, "default": _default_to_wire(spec["type"], spec["default"])}
         for name, spec in sorted(planned["inputs"].items())
     ]
-    return {"name": planned["name"], "description": planned["description"], "inputs": inputs}
+    return {"name": planned["name"], "description": planned["description"], "inputs": inputs, "labels": planned["labels"]}
 
 
 def _update(body: Json) -> Json:
@@ -106,7 +106,8 @@ def _to_state(app: Json, before: Object | None) -> Object:
             **{name: value for name, value in spec.items() if name != "name"},
             "default": _default_to_state(spec["default"], text),
         }
-    return {"id": app["id"], "name": app["name"], "description": app["description"], "inputs": inputs}
+    same = {name: app[name] for name in ("id", "name", "description", "labels")}
+    return {**same, "inputs": inputs}
 
 
 def _default_to_state(value: Json, written: str | None) -> Value:

@@ -93,8 +93,8 @@ class Install(Function):
     """`install("name")`."""
 
     summary = "A reference to the install itself."
-    description = "Returns `{{ install.FIELD }}`. The field is `id` or `name`."
-    parameters = (Parameter("field", "string", "`id` or `name`."),)
+    description = "Returns `{{ install.FIELD }}`. The field is `id`, `name`, `platform` or `region`."
+    parameters = (Parameter("field", "string", "`id`, `name`, `platform` or `region`."),)
     returns = "string"
 
     def run(self, arguments: list[Value]) -> Value:

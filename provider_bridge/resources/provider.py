@@ -40,17 +40,32 @@ _DATA_SOURCES: dict[str, tuple[Any, ...]] = {
     "exclave_service_token": ("service_token.ServiceTokenDataSource",),
     "exclave_agent": ("data_sources.ObjectDataSource", "agents"),
     "exclave_build": ("data_sources.ObjectDataSource", "builds"),
-    "exclave_apps": ("data_sources.ListDataSource", "apps", {"name": "name"}),
-    "exclave_components": ("data_sources.ListDataSource", "apps/{app_id}/components", {}),
+    "exclave_apps": ("data_sources.ListDataSource", "apps", {"name": "name", "selector": "selector"}),
+    "exclave_components": ("data_sources.ListDataSource", "apps/{app_id}/components", {"kind": "kind", "name": "name"}),
     "exclave_installs": ("data_sources.ListDataSource", "installs", {"app_id": "app", "selector": "selector"}),
-    "exclave_releases": ("data_sources.ListDataSource", "releases", {"app_id": "app"}),
-    "exclave_builds": ("data_sources.ListDataSource", "builds", {"app_id": "app"}),
+    "exclave_releases": (
+        "data_sources.ListDataSource",
+        "releases",
+        {"app_id": "app", "status": "status", "selector": "selector"},
+    ),
+    "exclave_builds": (
+        "data_sources.ListDataSource",
+        "builds",
+        {"app_id": "app", "component": "component", "status": "status"},
+    ),
     "exclave_deployments": (
         "data_sources.ListDataSource",
         "deploys",
-        {"install_id": "install", "selector": "selector", "kind": "kind"},
+        {
+            "app_id": "app",
+            "install_id": "install",
+            "release_id": "release",
+            "status": "status",
+            "selector": "selector",
+            "kind": "kind",
+        },
     ),
-    "exclave_agents": ("data_sources.ListDataSource", "agents", {"install_id": "install"}),
+    "exclave_agents": ("data_sources.ListDataSource", "agents", {"install_id": "install", "kind": "kind", "name": "name"}),
 }
 """The class of each data source type, and what else it is made with."""
 

@@ -45,8 +45,8 @@ def _name(found: Json) -> str:
 
 
 def apps(client: "Client", config: Object, limit: int) -> Iterator[Json]:
-    """All apps, or the one of a name."""
-    yield from all_pages(client, ["apps"], _given(config, name="name"), at_most=limit)
+    """Apps: all, the one of a name, or those with certain labels."""
+    yield from all_pages(client, ["apps"], _given(config, name="name", selector="selector"), at_most=limit)
 
 
 def installs(client: "Client", config: Object, limit: int) -> Iterator[Json]:

@@ -5,7 +5,7 @@ The same grammar as `api.contract.references`, which the provider's process must
 
 import re
 
-INSTALL_FIELDS = ("id", "name")
+INSTALL_FIELDS = ("id", "name", "platform", "region")
 IMAGE_FIELDS = ("repository", "tag", "digest")
 
 _BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
@@ -16,7 +16,7 @@ _REFERENCE = re.compile(
 )
 
 ALLOWED = (
-    "`{{ inputs.NAME }}`, `{{ secrets.NAME }}`, `{{ install.id }}`, `{{ install.name }}`, "
+    "`{{ inputs.NAME }}`, `{{ secrets.NAME }}`, `{{ install.id }}` (or `.name`, `.platform`, `.region`), "
     "`{{ components.NAME.outputs.NAME }}` and `{{ components.NAME.image.repository }}` (or `.tag`, `.digest`)"
 )
 

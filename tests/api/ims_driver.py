@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import itertools
 import sqlite3
+import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -201,7 +202,7 @@ class Agent:
     def signed(self, *, skew: float = 0, nonce: str | None = None) -> Body:
         """A sign-in request."""
         at = int(self.ims.clock().timestamp() + skew)
-        nonce = nonce or f"nonce-{next(_numbers):012}"
+        nonce = nonce or uuid.uuid4().hex  # a database that the test was given may know those of an earlier process
         signature = base64.b64encode(self.key.sign(sign_in_message(self.id, at, nonce))).decode()
         return {"agent_id": self.id, "timestamp": at, "nonce": nonce, "signature": signature, "version": "0.1.0"}
 

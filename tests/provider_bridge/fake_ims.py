@@ -196,6 +196,8 @@ class FakeIms:
             approval_timeout_hours=body.approval_timeout_hours,
             labels=body.labels,
             drift_check_hours=body.drift_check_hours,
+            platform=body.platform,
+            region=body.region,
             drift_due_at=None,
             inputs_version=1,
             version=1,
@@ -221,7 +223,9 @@ class FakeIms:
             update={
                 "inputs": body.inputs,
                 "sensitive_fingerprints": prints,
-                **body.model_dump(include={"approval", "approval_timeout_hours", "labels", "drift_check_hours"}),
+                **body.model_dump(
+                    include={"approval", "approval_timeout_hours", "labels", "drift_check_hours", "platform", "region"}
+                ),
                 "inputs_version": install.inputs_version + differ,
             }
         )
@@ -271,6 +275,7 @@ class FakeIms:
             app_id=app.id,
             number=number,
             status="building",
+            labels=body.labels,
             builds=builds,
             failure=None,
             created_at=NOW,

@@ -153,6 +153,8 @@ def test_labels_and_settings_of_an_install_come_and_go_and_deploy_nothing(applie
       approval = "customer"
       approval_timeout_hours = 48
       drift_check_hours = 24
+      platform = "aws"
+      region = "eu-central-1"
       labels = { region = "eu", "example.com/tier" = "gold" }"""
     deploys = len(ims.deploys)
     edit(applied, 'name             = "acme"', given)
@@ -160,6 +162,7 @@ def test_labels_and_settings_of_an_install_come_and_go_and_deploy_nothing(applie
     assert done.code == 0, done.output
     install = ims.install("acme")
     assert install.labels == {"region": "eu", "example.com/tier": "gold"}
+    assert (install.platform, install.region) == ("aws", "eu-central-1")
     assert (install.approval, install.approval_timeout_hours, install.drift_check_hours) == ("customer", 48, 24)
     assert applied.plan().code == 0
     edit(applied, given, 'name             = "acme"')

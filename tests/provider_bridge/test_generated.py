@@ -26,6 +26,8 @@ def test_the_generated_files_are_fresh() -> None:
         "{{inputs.domain}} and {{ install.id }}",
         "{{ install.name }}",
         "{{ install.region }}",
+        "{{ install.zone }}",
+        "{{ secrets.key }}",
         "{{ components.network.outputs.id }}",
         "{{ components.network.id }}",
         "{{ components.web.image.digest }}",

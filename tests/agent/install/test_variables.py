@@ -11,6 +11,7 @@ SCOPE = Scope(
     inputs={"domain": "acme.test", "ports": [80, 443], "password": 'p"<&>'},
     outputs={"network": {"id": "net-1", "subnets": {"a": 1}, "token": "hidden"}}.get,
     digests={"web": "sha256:" + "1" * 64},
+    install_region="eu-central-1",
 )
 
 
@@ -45,6 +46,7 @@ def failure(text: str, constraint: str | None = None, name: str = "x") -> Failur
         ("{{inputs.ports}}", None, [80, 443]),
         ('{"ports": {{ inputs.ports }}}', "object({ ports = list(number) })", {"ports": [80, 443]}),
         ("{{ install.name }}-{{ install.id }}", "string", "acme-ins_1"),
+        ("{{ install.region }}", "string", "eu-central-1"),
         ("{{ components.network.outputs.id }}", "string", "net-1"),
         ("{{ components.network.outputs.subnets }}", "map(number)", {"a": 1}),
         ("{{ components.network.outputs.token }}", "string", "hidden"),

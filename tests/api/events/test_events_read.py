@@ -45,6 +45,7 @@ async def test_the_server_verifies_page_by_page(ims: Ims, shop: Shop, monkeypatc
         "whole": True,
         "broken_at": None,
         "lines": len(lines),
+        "pruned": 0,
         "last_hash": lines[-1]["hash"],
     }
 

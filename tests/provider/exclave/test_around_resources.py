@@ -1,11 +1,9 @@
 """What a vendor does around resources: functions, lists, queries, ephemeral tokens, moves, old states, and others' changes."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-from checks import output, planned, planned_value, state_value
+from checks import output, planned, state_value
 from engines import Engine, needs, on_every_engine
 from harness import Said, Step, Workspace
 from real_ims import RealIms
@@ -52,9 +50,7 @@ def test_functions_build_references_and_refuse_names_that_cannot_be(workspace: W
         'secret("api_key")': "{{ secrets.api_key }}",
         'install("name")': "{{ install.name }}",
     }
-    outputs = "".join(
-        f'output "o{number}" {{\n  value = provider::exclave::{call}\n}}\n' for number, call in enumerate(calls)
-    )
+    outputs = "".join(f'output "o{number}" {{\n  value = provider::exclave::{call}\n}}\n' for number, call in enumerate(calls))
     workspace.run(
         Step(outputs, state=[output(f"o{number}", text) for number, text in enumerate(calls.values())]),
         Step(outputs.replace('"database"', '"Data base"'), error=Said(detail="'Data base' can't be the name of a component")),
@@ -88,7 +84,9 @@ def test_a_component_cannot_be_moved_to_a_kind_of_another_nature(workspace: Work
         }
     """
     app = APP.replace("NAME", name)
-    workspace.run(Step(app + IMAGE), Step(app + chart, error=Said(address="exclave_helm_chart_component.web")), Step(app + IMAGE))
+    workspace.run(
+        Step(app + IMAGE), Step(app + chart, error=Said(address="exclave_helm_chart_component.web")), Step(app + IMAGE)
+    )
 
 
 @on_every_engine
@@ -212,7 +210,11 @@ def test_a_query_finds_what_is_there(engine: Engine, workspace: Workspace, ims: 
     workspace.write("find.tfquery.hcl", lists)
     run = workspace.command("query", "-json")
     assert run.code == 0, run.text
-    found = {line["list_resource_found"]["resource_type"]: line["list_resource_found"] for line in run.lines if "list_resource_found" in line}
+    found = {
+        line["list_resource_found"]["resource_type"]: line["list_resource_found"]
+        for line in run.lines
+        if "list_resource_found" in line
+    }
     assert found.keys() == {"exclave_app", "exclave_install", "exclave_container_image_component"}, run.text
     assert found["exclave_app"]["identity"] == {"id": app["id"]}
     assert found["exclave_container_image_component"]["identity"] == {"id": component["id"]}
