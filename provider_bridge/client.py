@@ -71,6 +71,10 @@ class Client:
         """Delete an object."""
         self._request("DELETE", parts, {})
 
+    def check(self, *parts: str, body: Json) -> Json:
+        """Have the IMS look at something, by a POST that stores nothing."""
+        return self._request("POST", parts, {}, body)
+
     def check_create(self, *parts: str, body: Json) -> Json:
         """Have the IMS check what `create` would send, and return what it would answer; nothing is stored."""
         return self._request("POST", parts, {"dry_run": "true"}, body)

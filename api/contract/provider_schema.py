@@ -236,6 +236,7 @@ def _release() -> Fields:
             },
             "timeouts": timeouts(create="30m", update="30m"),
         },
+        "identity": _identity("release"),
     }
 
 

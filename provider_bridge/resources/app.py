@@ -19,6 +19,9 @@ class AppResource(ApiResource):
 
     def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:
         """Have the IMS check the app while its own values are known."""
+        known = is_known(planned["inputs"])
+        inputs = _to_wire(planned)["inputs"] if known else None
+        self.connection.plans.note_app(prior["id"] if prior else None, planned["name"], inputs)
         if prior is not None:
             self.connection.note_name(self.type_name, prior["name"])
             if not changed(prior, planned, "name", "description", "inputs", "labels"):

@@ -13,6 +13,7 @@ from provider_bridge.protocol.values import UNKNOWN, Object, Value, is_known
 from provider_bridge.resources import references
 from provider_bridge.resources.base import ApiDataSource, ApiResource, split_import_id
 from provider_bridge.resources.connection import Connection
+from provider_bridge.resources.plans import stand_in
 from provider_bridge.resources.wire import from_wire, is_text_map, map_from_wire, map_to_wire
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class _Form:
         if self.has_source:
             wire["source"] = _source_to_wire(planned)
         return wire
+
+    def draft(self, planned: Object) -> Json:
+        """The config in a plan as a draft: with stand-ins for what isn't known, and without looking into folders."""
+        known = stand_in(self.schema, planned)
+        return self.to_wire({**known, "source_digest": None} if self.has_source else known)
 
     def to_state(self, component: Json, before: Object | None) -> Object:
         """The component as state. Path, texts and app stay as written in `before`, where they mean the same."""
@@ -117,6 +123,8 @@ class ComponentResource(ApiResource):
             planned = {**planned, "source_digest": _planned_digest(planned)}
         if prior is not None:
             self.connection.note_name(self.type_name, prior["name"])
+        self.connection.plans.note_component(planned["app_id"], planned["name"], self.form.draft(planned))
+        if prior is not None:
             if not changed(prior, planned, "app_id", "name", "source_digest", *self.form.config):
                 return prior
             planned = {**planned, "version": UNKNOWN if self._says_something_new(prior, planned) else prior["version"]}

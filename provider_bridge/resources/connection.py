@@ -10,6 +10,7 @@ from provider_bridge.framework.schema import Body
 from provider_bridge.problems import ProblemError, UnreachableError
 from provider_bridge.resources.activity import Activity
 from provider_bridge.resources.lists import Lists
+from provider_bridge.resources.plans import Plans
 from provider_bridge.resources.refusals import refusals
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Connection:
         self.client = client
         self.activity = Activity()
         self.lists = Lists()
+        self.plans = Plans()
         self._changing_apps: set[str] = set()
         self._names: set[tuple[str, str]] = set()
         self._warned = threading.Lock()

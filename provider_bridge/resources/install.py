@@ -33,6 +33,9 @@ class InstallResource(ApiResource):
             self.connection.note_name(self.type_name, prior["name"])
             if not changed(prior, planned, "app_id", "name", "inputs", "sensitive_inputs", *_SETTINGS):
                 return planned
+            settings = ("inputs", "sensitive_inputs", "labels", "platform", "region")
+            known = is_known([planned[name] for name in settings])
+            self.connection.plans.note_install(prior["id"], _draft(planned) if known else None)
             inputs_change = changed(prior, planned, "inputs", "sensitive_inputs")
             planned = {**planned, "inputs_version": UNKNOWN if inputs_change else prior["inputs_version"]}
         self._check(call, prior, planned)
@@ -122,6 +125,16 @@ def _create(planned: Object) -> Json:
 
 def _settings(values: Object | Json) -> Json:
     return {name: values[name] for name in _SETTINGS}
+
+
+def _draft(planned: Object) -> Json:
+    """The settings that a deploy depends on. Sensitive inputs that the plan doesn't have aren't looked at."""
+    sensitive = planned["sensitive_inputs"]
+    return {
+        "inputs": map_to_wire(planned["inputs"]),
+        "sensitive_inputs": None if sensitive is None else map_to_wire(sensitive),
+        **{name: planned[name] for name in ("labels", "platform", "region")},
+    }
 
 
 def _update(prior: Object, planned: Object) -> Json:

@@ -25,6 +25,7 @@ class SecretResource(ApiResource):
 
     def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:
         """Decide whether the value is to be written, and have the IMS check it."""
+        self.connection.plans.note_secret(planned["name"])
         if prior is None:
             self._check_create(call, config, planned)
             return planned

@@ -85,7 +85,9 @@ def test_a_component_cannot_be_moved_to_a_kind_of_another_nature(workspace: Work
     """
     app = APP.replace("NAME", name)
     workspace.run(
-        Step(app + IMAGE), Step(app + chart, error=Said(address="exclave_helm_chart_component.web")), Step(app + IMAGE)
+        Step(app + IMAGE),
+        Step(app + chart, error=Said(detail="can't become a exclave_helm_chart_component")),
+        Step(app + IMAGE),
     )
 
 
@@ -279,19 +281,64 @@ def test_of_fifty_creates_of_one_name_one_wins_and_the_others_say_so(workspace: 
     assert len([each for each in workspace.state()["values"]["root_module"]["resources"]]) == 1
 
 
+TWO_SOURCES = IMAGE.replace("  public {", '  registry {\n    image_url = "a"\n    tag = "1"\n  }\n  public {')
+GIT = BUILD.split("moved", maxsplit=1)[0]
+
+
 @on_every_engine
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        (IMAGE.replace('image_url = "docker.io/library/nginx"', 'image_url = ""'), Said(detail="at least one character", line="image_url")),
-        (IMAGE.replace("  public {", '  registry {\n    image_url = "a"\n    tag = "1"\n  }\n  public {'), Said(summary="Exactly one is needed")),
-        (BUILD.split("moved")[0].replace('"https', '"-https'), Said(detail="begins with a dash")),
-        (BUILD.split("moved")[0].replace("git {\n", 'git {\n    subdirectory = "../x"\n'), Said(detail="leaves the repository")),
+        (IMAGE.replace("docker.io/library/nginx", ""), Said(detail="at least one character", line="image_url")),
+        (TWO_SOURCES, Said(summary="Exactly one is needed")),
+        (GIT.replace('"https', '"-https'), Said(detail="begins with a dash")),
+        (GIT.replace("git {\n", 'git {\n    subdirectory = "../x"\n'), Said(detail="leaves the repository")),
     ],
-)  # fmt: skip
+    ids=["empty", "two sources", "option", "outside"],
+)
 def test_a_mistake_is_shown_where_it_is(workspace: Workspace, name: str, config: str, said: Said) -> None:
-    workspace.run(
-        Step(APP.replace("NAME", name)),
-        Step(APP.replace("NAME", name) + config, error=said),
-        Step(APP.replace("NAME", name)),
-    )
+    app = APP.replace("NAME", name)
+    workspace.run(Step(app), Step(app + config, error=said), Step(app))
+
+
+WHOLE = """
+resource "exclave_kubernetes_manifest_component" "one" {
+  app_id   = exclave_app.a.id
+  name     = "one"
+  manifest = "kind: One # {{ components.two.image.digest }}"
+}
+resource "exclave_kubernetes_manifest_component" "two" {
+  app_id   = exclave_app.a.id
+  name     = "two"
+  manifest = "kind: Two"
+}
+resource "exclave_release" "r" {
+  app_id = exclave_app.a.id
+  components = {
+    one = exclave_kubernetes_manifest_component.one.version
+    two = exclave_kubernetes_manifest_component.two.version
+  }
+}
+"""
+
+
+@on_every_engine
+@pytest.mark.parametrize("stored", [False, True], ids=["new app", "stored app"])
+@pytest.mark.parametrize(
+    ("old", "new", "detail"),
+    [
+        ("components.two", "components.three", "component 'one', manifest: {{ components.three.image.digest }} refers to"),
+        ("kind: Two", "kind: Two # {{ components.one.image.digest }}", "refer to each other in a cycle"),
+        ("kind: Two", "kind: Two # {{ secrets.nowhere }}", "there is no secret 'nowhere'"),
+    ],
+    ids=["missing", "cycle", "secret"],
+)
+def test_what_is_wrong_with_the_whole_app_is_found_by_the_plan_of_its_release(
+    workspace: Workspace, name: str, stored: bool, old: str, new: str, detail: str
+) -> None:
+    app = APP.replace("NAME", name)
+    if stored:
+        workspace.run(Step(app))
+    said = Said(detail=detail, address="exclave_release.r", line="= exclave_kubernetes_manifest_component")
+    workspace.run(Step(app + WHOLE.replace(old, new), error=said))
+    workspace.run(Step(app + WHOLE, plan=[planned("exclave_release.r", "create")], plan_only=True))
