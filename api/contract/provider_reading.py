@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel
 
+from api.contract.access import Token
 from api.contract.agents import Agent, EnrollmentCreate, EnrollmentCreated
 from api.contract.components import Component
 from api.contract.provider_attributes import (
@@ -17,6 +18,8 @@ from api.contract.provider_attributes import (
     text,
 )
 from api.contract.resources import App, Build, Deploy, Install, InstallCreate, Release
+from api.contract.secrets import Secret
+from api.contract.webhooks import Webhook
 
 _WRITING = ("timeouts", "sensitive_inputs", "value_wo", "value_wo_version", "secret_file", "token_file")
 """Attributes about writing, which a data source has no use for."""
@@ -82,6 +85,7 @@ def data_sources(resources: dict[str, Fields]) -> dict[str, Fields]:
         "exclave_agent": _agent(),
         "exclave_build": _build(),
         **_lists(),
+        **_lists_of_access(),
     }
 
 
@@ -223,6 +227,59 @@ def _lists() -> dict[str, Fields]:
             "the agents",
             {"install_id": _INSTALL, "kind": _choice(Agent, "kind"), "name": _NAMED, "status": _choice(Agent, "status")},
             answers(Agent, **_AGENT),
+        ),
+    }
+
+
+def _lists_of_access() -> dict[str, Fields]:
+    return {
+        "exclave_secrets": _list(
+            "secrets",
+            "the secrets, without their values",
+            {"name": text("Only those of this name, in any scope.")},
+            answers(
+                Secret,
+                id="The secret's id.",
+                name="The secret's name.",
+                app_id="The id of the only app that may use it.",
+                install_id="The id of the only install that may use it.",
+                version="Counts the values, from 1.",
+                **_CREATED,
+            ),
+        ),
+        "exclave_webhooks": _list(
+            "webhooks",
+            "the webhooks",
+            {},
+            answers(
+                Webhook,
+                id="The webhook's id.",
+                name="The webhook's name.",
+                url="Where events are sent.",
+                events="Which actions are sent.",
+                app_id="The id of the app whose events are sent; null for all.",
+                install_id="The id of the install whose events are sent; null for all.",
+                enabled="Whether events are sent.",
+                disabled_because="Why Exclave switched it off by itself; null if it didn't.",
+                failing_since="",
+                **_CREATED,
+            ),
+        ),
+        "exclave_service_tokens": _list(
+            "service_tokens",
+            "the service tokens, also revoked ones, without the tokens themselves",
+            {"role": _choice(Token, "role")},
+            answers(
+                Token,
+                id="The token's id.",
+                name="The token's name.",
+                role="What it may do.",
+                scope="Where: `all`, `app:ID` or `install:ID`.",
+                **_CREATED,
+                expires_at="When it expires; null for never.",
+                last_used_at="When it was last used; null if it never was.",
+                revoked_at="When it was revoked; null while it works.",
+            ),
         ),
     }
 

@@ -65,6 +65,9 @@ _DATA_SOURCES: dict[str, tuple[Any, ...]] = {
             "kind": "kind",
         },
     ),
+    "exclave_secrets": ("data_sources.ListDataSource", "secrets", {"name": "name"}),
+    "exclave_webhooks": ("data_sources.ListDataSource", "webhooks", {}),
+    "exclave_service_tokens": ("data_sources.ListDataSource", "tokens", {}),
     "exclave_agents": ("data_sources.ListDataSource", "agents", {"install_id": "install", "kind": "kind", "name": "name"}),
 }
 """The class of each data source type, and what else it is made with."""

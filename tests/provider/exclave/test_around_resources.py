@@ -155,6 +155,9 @@ def test_lists_are_read_with_filters(workspace: Workspace, ims: RealIms, name: s
             data "exclave_builds" "none" {{ app_id = "{name}" }}
             data "exclave_deployments" "none" {{ install_id = "{name}-eu" }}
             data "exclave_agents" "none" {{ install_id = "{name}-eu" }}
+            data "exclave_secrets" "none" {{ name = "{name}" }}
+            data "exclave_webhooks" "any" {{}}
+            data "exclave_service_tokens" "admins" {{ role = "admin" }}
             data "exclave_container_image_component" "web" {{
               app_id = "{name}"
               name   = "web"
@@ -168,7 +171,9 @@ def test_lists_are_read_with_filters(workspace: Workspace, ims: RealIms, name: s
                 charts  = length(data.exclave_components.charts.components)
                 nothing = length(concat(
                   data.exclave_releases.none.releases, data.exclave_builds.none.builds,
+                  data.exclave_secrets.none.secrets,
                   data.exclave_deployments.none.deployments, data.exclave_agents.none.agents))
+                admins  = contains(data.exclave_service_tokens.admins.service_tokens[*].name, "admin")
                 tag     = data.exclave_container_image_component.web.public.tag
               }}
             }}
@@ -183,6 +188,7 @@ def test_lists_are_read_with_filters(workspace: Workspace, ims: RealIms, name: s
                         "images": ["web"],
                         "charts": 0,
                         "nothing": 0,
+                        "admins": True,
                         "tag": "1",
                     },
                 )
