@@ -72,7 +72,7 @@ class Plans:
             self._releases.append({"app": _key(app), "draft": draft})
         found = client.check("apps", *([app] if isinstance(app, str) else []), "check", body=draft)
         named = components if isinstance(components, dict) else {}
-        return [_of_component(each, ("components", Key(each["component"])) if each["component"] in named else ())
+        return [_told(each, ("components", Key(each["component"])) if each["component"] in named else ())
                 for each in found["problems"]]  # fmt: skip
 
     def _draft(self, client: "Client", app: Value, components: Value) -> Json | None:
@@ -121,17 +121,16 @@ def in_words(preview: Json) -> str:
 def refused(preview: Json) -> list[Diagnostic]:
     """Why a deploy would be refused. A deploy that is under way still may have ended by then."""
     return [
-        _of_component(each, ("install_id",) if each["install"] else ("release_id",))
+        _told(each, ("install_id",) if each["install"] else ("release_id",))
         for each in preview["problems"]
         if each["field"] != "install_id"
     ]
 
 
-def _of_component(problem: Json, path: Path) -> Diagnostic:
+def _told(problem: Json, path: Path) -> Diagnostic:
     field = problem["field"].removeprefix("config.")
-    of = f"component {problem['component']!r}" if problem["component"] else f"install {problem['install']!r}"
-    where = f"{of}, {field}: " if problem["component"] or problem["install"] else f"{field}: "
-    return error("The release can't be made so", f"{where}{problem['message']}", remedy=problem["remedy"], path=path)
+    where = ".".join(part for part in (problem["component"] or problem["install"], field) if part)
+    return error("This can't be released so", f"{where}: {problem['message']}", remedy=problem["remedy"], path=path)
 
 
 def _key(app: Value) -> str:

@@ -333,7 +333,7 @@ resource "exclave_release" "r" {
 @pytest.mark.parametrize(
     ("old", "new", "detail"),
     [
-        ("components.two", "components.three", "component 'one', manifest: {{ components.three.image.digest }} refers to"),
+        ("components.two", "components.three", "one.manifest: {{ components.three.image.digest }} refers to"),
         ("kind: Two", "kind: Two # {{ components.one.image.digest }}", "refer to each other in a cycle"),
         ("kind: Two", "kind: Two # {{ secrets.nowhere }}", "there is no secret 'nowhere'"),
     ],
@@ -348,3 +348,35 @@ def test_what_is_wrong_with_the_whole_app_is_found_by_the_plan_of_its_release(
     said = Said(detail=detail, address="exclave_release.r", line="= exclave_kubernetes_manifest_component")
     workspace.run(Step(app + WHOLE.replace(old, new), error=said))
     workspace.run(Step(app + WHOLE, plan=[planned("exclave_release.r", "create")], plan_only=True))
+
+
+@on_every_engine
+def test_a_release_that_is_not_built_is_refused_by_the_plan_of_its_deployment(
+    workspace: Workspace, ims: RealIms, name: str
+) -> None:
+    ims.call("POST", "apps", {"name": name})
+    ims.call("POST", "installs", {"app_id": name, "name": name})
+    config = {"kind": "kubernetes_manifest", "manifest": "kind: One"}
+    ims.call("POST", f"apps/{name}/components", {"name": "one", "config": config})
+    release = ims.call("POST", "releases", {"app_id": name})
+    deployment = f"""
+        resource "exclave_deployment" "d" {{
+          install_id = "{name}"
+          release_id = "{release["id"]}"
+        }}
+    """
+    workspace.run(Step(deployment, error=Said(address="exclave_deployment.d", line="release_id")), Step("", plan_only=True))
+
+
+@on_every_engine
+def test_an_unknown_region_is_found_by_the_plan(workspace: Workspace, name: str) -> None:
+    install = f"""
+        resource "exclave_install" "i" {{
+          app_id   = exclave_app.a.id
+          name     = "{name}"
+          platform = "aws"
+          region   = "eu-west-17"
+        }}
+    """
+    app = APP.replace("NAME", name)
+    workspace.run(Step(app), Step(app + install, error=Said(line="region")), Step(app))
