@@ -24,7 +24,7 @@ from api.contract.resources import ServerInfo
 from api.db.database import Database
 from api.db.doorbell import Doorbell
 from api.db.schema import open_database
-from api.deploys import due
+from api.deploys import due, planner
 from api.deploys.action_routes import installs as install_action_routes
 from api.deploys.action_routes import protocol as approval_protocol
 from api.deploys.action_routes import router as deploy_action_routes
@@ -56,6 +56,8 @@ from api.secrets.routes import router as secret_routes
 from api.secrets.vault import Vault
 from api.settings import UNFINISHED_RESTORE, Settings, UnusableDataError
 from api.statistics.routes import router as statistics_routes
+from api.terraform_registry.routes import router as terraform_registry_routes
+from api.terraform_registry.service import TerraformRegistry
 from api.tickets.service import TicketCredentials
 from api.tokens.routes import router as token_routes
 from api.webhooks.guard import Guard
@@ -88,6 +90,7 @@ ROUTERS: list[APIRouter] = [
     secret_routes,
     webhook_routes,
     statistics_routes,
+    terraform_registry_routes,
 ]
 
 
@@ -117,6 +120,8 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     storage = RegistryStorage.open(settings.data / "registry")
     sender = Sender(db, vault, Poster(Guard(settings.webhooks_allow_private)), pace=settings.intervals.webhooks)
 
+    terraform_registry = TerraformRegistry(settings.packages_folder, settings.data / "packages.key")
+
     at_end = contextlib.ExitStack()
 
     @contextlib.asynccontextmanager
@@ -128,6 +133,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
             asyncio.create_task(_sweep(db, settings, vault), name="sweeper"),
             asyncio.create_task(housekeeping.run(db, settings), name="housekeeping"),
             asyncio.create_task(sender.run(), name="webhook-sender"),
+            asyncio.create_task(planner.run(db, vault), name="deploy-planner"),
         ]
         try:
             yield
@@ -135,6 +141,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await terraform_registry.filler.close()
             await db.close()
             storage.close()
             await asyncio.to_thread(at_end.close)
@@ -150,6 +157,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     limiter = Limiter(settings.rate_limits, clock)
     app.state.ims = Ims(settings, db, vault, provider, limiter)
     app.state.webhook_sender = sender
+    app.state.terraform_registry = terraform_registry
     app.state.metrics = metrics = Metrics()
     db.committed = metrics.committed
     if settings.otel_endpoint:

@@ -25,7 +25,7 @@ DEFAULT = "default"
 
 _OTHERS = {"CONFIG", "URL", "TOKEN", "TOKEN_FILE"}
 """Variables that the commands read, and the server doesn't."""
-_OTHERS_BEGIN = ("AGENT_", "TEST_")
+_OTHERS_BEGIN = ("AGENT_", "PROVIDER_", "TEST_")
 _KUBERNETES = re.compile(r"(.+_)?(SERVICE_(HOST|PORT)(_.+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)")
 """What Kubernetes sets in every pod beside a service named `exclave`."""
 _PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*(?=@)|((?<=[?&])password=)[^&\s]*")

@@ -165,6 +165,14 @@ class Settings:
     rate_limits: RateLimits = field(default_factory=RateLimits)
     host: Annotated[str, Field(min_length=1, description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="The port to listen on; 0 takes any free one.")] = 8420
+    tls_certificate: Annotated[
+        Path | None, Field(description="A PEM file with the certificate, and those above it: the IMS then speaks https itself.")
+    ] = None
+    tls_key: Annotated[Path | None, Field(description="A PEM file with the certificate's key, without a password.")] = None
+    packages: Annotated[
+        Path | None,
+        Field(description="The folder of the packages that `terraform init` gets here; else `packages` in the data folder."),
+    ] = None
     build_agent: Annotated[bool, Field(description="Whether a build agent is started beside the IMS.")] = True
     engine: Annotated[str | None, Field(description="The build agent's Terraform engine; found by itself if left out.")] = None
     database: Annotated[
@@ -229,6 +237,13 @@ class Settings:
                 f"intervals.heartbeat is {self.intervals.heartbeat:g} s, and must be shorter than intervals.lease "
                 f"({self.intervals.lease:g} s)"
             )
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together: set both, or neither")
+
+    @property
+    def packages_folder(self) -> Path:
+        """The folder of packages."""
+        return self.packages.expanduser() if self.packages else self.data / "packages"
 
     @property
     def database_file(self) -> Path:

@@ -18,7 +18,7 @@ from api.db.database import Database
 from api.db.doorbell import Doorbell
 from api.db.schema import open_database
 from api.db.transaction import Write
-from api.deploys import service as deploys
+from api.deploys import making
 from api.events.chain import Chain
 from api.installs.models import InstallRow
 from api.releases.models import ReleaseBuildRow, ReleaseRow
@@ -33,9 +33,10 @@ COMPONENTS = ("database", "service")
 
 @dataclass(frozen=True)
 class Seeded:
-    """What the load works with: a release, and for each install its id and its agent's access token."""
+    """What the load works with: two releases of the same builds, and for each install its id and its agent's access token."""
 
     release_id: str
+    second_release_id: str
     installs: list[tuple[str, str]]
 
 
@@ -50,7 +51,7 @@ async def seed(settings: Settings, *, installs: int, deploys_of: int) -> Seeded:
         made = await db.write("benchmark", _vendor, vault, installs)
         for install, _ in made.installs[:deploys_of]:
             body = DeployCreate(install_id=install, release_id=made.release_id)
-            await db.write("benchmark", lambda tx, body=body: deploys.create(tx, vault, body).id)  # type: ignore[misc]
+            await db.write("benchmark", lambda tx, body=body: making.create(tx, vault, body).id)  # type: ignore[misc]
         return made
     finally:
         await db.close()
@@ -59,8 +60,11 @@ async def seed(settings: Settings, *, installs: int, deploys_of: int) -> Seeded:
 def _vendor(tx: Write, vault: Vault, count: int) -> Seeded:
     app = apps.create(tx, AppCreate(name="shop"))
     row = apps.find(tx, app.id)
-    release = ReleaseRow(id=tx.new_id("rel"), app_id=app.id, number=1, status="ready", created_at=tx.now, ended_at=tx.now)
-    tx.session.add(release)
+    releases = [
+        ReleaseRow(id=tx.new_id("rel"), app_id=app.id, number=number, status="ready", created_at=tx.now, ended_at=tx.now)
+        for number in (1, 2)
+    ]
+    tx.session.add_all(releases)
     tx.session.flush()
     for name in COMPONENTS:
         body: dict[str, Any] = {
@@ -88,7 +92,10 @@ def _vendor(tx: Write, vault: Vault, count: int) -> Seeded:
         )
         tx.session.add(build)
         tx.session.flush()
-        tx.session.add(ReleaseBuildRow(release_id=release.id, component=name, build_id=build.id, reused=False))
+        tx.session.add_all(
+            ReleaseBuildRow(release_id=release.id, component=name, build_id=build.id, reused=release.number > 1)
+            for release in releases
+        )
     made, rows, agents = [], [], []
     for number in range(count):
         install_id, token = tx.new_id("ins"), f"exca_benchmark-{number:06}"
@@ -126,4 +133,4 @@ def _vendor(tx: Write, vault: Vault, count: int) -> Seeded:
         made.append((install_id, token))
     tx.session.execute(insert(InstallRow), rows)
     tx.session.execute(insert(AgentRow), agents)
-    return Seeded(release.id, made)
+    return Seeded(releases[0].id, releases[1].id, made)

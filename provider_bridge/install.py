@@ -2,8 +2,8 @@
 
 Both take providers from an implied mirror, `~/.terraform.d/plugins`, laid out as
 `HOST/NAMESPACE/TYPE/VERSION/OS_ARCH/terraform-provider-TYPE_vVERSION`. The package there is one launcher, the same bytes on
-every machine: a lock file records the package's hash and travels with the vendor's repository. What differs, the path of this
-machine's Python, stands in a file beside the package, `VERSION/OS_ARCH.python`.
+every machine: a lock file records the package's hash and travels with the vendor's repository. What differs stands in a file
+beside the package, `VERSION/OS_ARCH.python`: the path of this machine's Python, and of what pip wrote there about this version.
 """
 
 import os
@@ -35,11 +35,25 @@ _LAUNCHER = """\
 # Starts Exclave's Terraform provider with the Python that `exclave provider install` has noted beside this package.
 # -I keeps what is in the working folder and the environment out of what Python imports.
 package="${0%/*}"
-if read -r python < "$package/../${package##*/}.python" && [ -x "$python" ]; then
+version="${0##*_v}"
+{ read -r python && read -r installed; } < "$package/../${package##*/}.python" || python=
+if [ -x "$python" ] && [ -d "$installed" ]; then
   exec "$python" -I -m provider_bridge "$@"
 fi
-echo "The Python of Exclave's Terraform provider is gone: run 'exclave provider install' again." >&2
+if [ -x "$python" ]; then
+  echo "$python has another version of Exclave than $version by now: run 'exclave provider install', then 'terraform init" \
+    "-upgrade'; or go back with 'pip install exclave==$version'." >&2
+else
+  echo "The Python of Exclave's Terraform provider is gone: run 'exclave provider install' again." >&2
+fi
 exit 1
+"""
+
+_LOAD = """\
+import importlib.metadata
+import provider_bridge.resources.provider, provider_bridge.protocol.serve
+print(importlib.metadata.distribution("exclave").locate_file(""), end="/exclave-")
+print(importlib.metadata.version("exclave") + ".dist-info")
 """
 
 
@@ -87,22 +101,25 @@ def install(directory: Path, python_version: str, *, python: str = sys.executabl
     """
     version = terraform_version(python_version)
     target = terraform_platform(platform.system(), platform.machine())
-    _check_interpreter(python)
+    installed = _check_interpreter(python)
     launchers, changed = [], False
     for host in HOSTS:
         package = directory / host / SOURCE / version / target
         package.mkdir(parents=True, exist_ok=True)
         launcher = package / f"terraform-provider-exclave_v{version}"
         # The note comes first: a launcher never stands without it.
-        changed |= _write(package.parent / f"{target}.python", f"{python}\n", 0o644, package.parent)
+        changed |= _write(package.parent / f"{target}.python", f"{python}\n{installed}\n", 0o644, package.parent)
         changed |= _write(launcher, _LAUNCHER, 0o755, package.parent)
         launchers.append(launcher)
     return Installed(version, target, directory, tuple(launchers), changed)
 
 
-def _check_interpreter(python: str) -> None:
-    """Load the provider once as Terraform will. It also leaves compiled files, so that the first real start is a fast one."""
-    command = [python, "-I", "-c", "import provider_bridge.resources.provider, provider_bridge.protocol.serve"]
+def _check_interpreter(python: str) -> str:
+    """Load the provider once as Terraform will. It also leaves compiled files, so that the first real start is a fast one.
+
+    Returns the folder that pip made for this version: it goes when another version comes.
+    """
+    command = [python, "-I", "-c", _LOAD]
     done = subprocess.run(command, capture_output=True, text=True, cwd="/")
     if done.returncode:
         reason = done.stderr.strip().rpartition("\n")[2]
@@ -110,6 +127,7 @@ def _check_interpreter(python: str) -> None:
             f"{python} can't load the provider by itself: {reason}\n"
             "Install exclave into a virtual environment (not with `pip install --user`), and run its `exclave`."
         )
+    return done.stdout.strip()
 
 
 def _write(path: Path, content: str, mode: int, beside: Path) -> bool:

@@ -3,14 +3,15 @@
 from datetime import datetime
 
 from sqlalchemy import Column, Index, String, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.contract.base import AgentKind
 from api.contract.health import Health
 from api.db.columns import JsonOf, UtcDateTime
+from api.db.row import Row
 
 
-class AgentRow(SQLModel, table=True):
+class AgentRow(Row, table=True):
     """An agent, known by its own public key. Its current access token is stored as a hash; a newer sign-in replaces it.
 
     `nonces` has the sign-ins that could be replayed still: each nonce with its timestamp. `offline_since` is set once the
@@ -46,7 +47,7 @@ class AgentRow(SQLModel, table=True):
     health_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class AgentHealthRow(SQLModel, table=True):
+class AgentHealthRow(Row, table=True):
     """What an agent said of itself in one minute."""
 
     __tablename__ = "agent_health"
@@ -56,7 +57,7 @@ class AgentHealthRow(SQLModel, table=True):
     health: Health = Field(sa_column=Column(JsonOf(Health), nullable=False))
 
 
-class EnrollmentRow(SQLModel, table=True):
+class EnrollmentRow(Row, table=True):
     """A one-time enrolment token, as a hash. `agent_id` is set by its first and only use."""
 
     __tablename__ = "enrollment"

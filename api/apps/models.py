@@ -3,14 +3,15 @@
 from datetime import datetime
 
 from sqlalchemy import Column, Index, text
-from sqlmodel import Field, SQLModel, col
+from sqlmodel import Field, col
 
 from api.contract.inputs import InputSpec
 from api.db.columns import JsonOf, UtcDateTime
+from api.db.row import Row
 from api.labels import Labels
 
 
-class AppRow(SQLModel, table=True):
+class AppRow(Row, table=True):
     """An app. A deleted one stays for the history's sake; its name is free again."""
 
     __tablename__ = "app"
@@ -35,7 +36,7 @@ class AppRow(SQLModel, table=True):
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class AppLabelRow(SQLModel, table=True):
+class AppLabelRow(Row, table=True):
     """One label of an app, to select by; `AppRow.labels` has all of them, to be shown."""
 
     __tablename__ = "app_label"

@@ -30,6 +30,14 @@ def find(tx: Read, app: str, *, field: str | None = None) -> AppRow:
     return row
 
 
+def of_install(tx: Read, install: InstallRow) -> AppRow:
+    """The app of an install: it is there for as long as the install is."""
+    row = tx.get(AppRow, install.app_id)
+    if row is None:
+        raise LookupError(f"install {install.id} has no app")
+    return row
+
+
 def _check(body: AppCreate | AppUpdate) -> None:
     problems = check_specs(body.inputs) + check_labels(body.labels)
     if problems:

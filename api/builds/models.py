@@ -3,14 +3,15 @@
 from datetime import datetime
 
 from sqlalchemy import Column, String
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.contract.base import Failure
 from api.contract.resources import Artifact, BuildStatus, ModuleOutput, ModuleVariable
 from api.db.columns import JsonOf, UtcDateTime
+from api.db.row import Row
 
 
-class BuildRow(SQLModel, table=True):
+class BuildRow(Row, table=True):
     """A build of one config row."""
 
     __tablename__ = "build"

@@ -9,6 +9,7 @@ from api.cli.deploy_actions import approve, reject, retry, rollback, show_plan, 
 from api.cli.follow import follow_deploy, read_deploy
 from api.cli.session import collect, ims_options, limit_option, run, segment, show_json, show_table
 from api.client import ImsClient
+from api.contract.deploy_batches import DeployBatch, DeployBatchCreate
 from api.contract.resources import Deploy, DeployCreate, Step
 
 _WAIT_SECONDS = 20
@@ -16,7 +17,7 @@ _WAIT_SECONDS = 20
 
 @click.group("deploys")
 def deploys_command() -> None:
-    """Follow, approve, retry, cancel and tear down deploys. They are made with Terraform."""
+    """Make, follow, approve, retry, cancel and tear down deploys. Terraform makes them, too."""
 
 
 for _command in (approve, reject, retry, skip, rollback):
@@ -49,6 +50,31 @@ def list_deploys(install: str | None, limit: int, selector: str | None, drift: b
         for deploy in found.items
     ]
     show_table(["ID", "INSTALL", "KIND", "RELEASE", "STATUS", "MADE"], rows, empty="No deploys yet.")
+
+
+@deploys_command.command("start")
+@click.argument("release")
+@click.option("--all", "everywhere", is_flag=True, help="To every install of the release's app.")
+@click.option("--selector", help="To the installs with these labels, such as region=eu,tier!=free.")
+@click.option("--install", "installs", multiple=True, help="To this install; can be given more than once.")
+@click.option("--yes", is_flag=True, help="Don't ask before a deploy to every install.")
+@ims_options
+def start_deploys(
+    release: str, everywhere: bool, selector: str | None, installs: tuple[str, ...], yes: bool, url: str, as_json: bool
+) -> None:
+    """Bring RELEASE, by its id, to many installs at once. Installs that have a deploy under way are left out."""
+    if everywhere == bool(selector or installs):
+        raise click.UsageError("say where to: --all, or --selector and --install")
+    if everywhere and not yes:
+        click.confirm(f"Bring release {release} to every install of its app?", abort=True)
+    body = DeployBatchCreate(release_id=release, all=everywhere, selector=selector, installs=list(installs) or None)
+    made = run(url, lambda ims: ims.call("POST", "/v1/deploys/batch", body=body, answer=DeployBatch))
+    if as_json:
+        show_json(made)
+        return
+    for busy in made.busy:
+        click.echo(f"Left out: {busy.install}, where deploy {busy.deploy_id} is under way.", err=True)
+    click.echo(f"Made {made.created} {'deploy' if made.created == 1 else 'deploys'} of release {made.release_number}.")
 
 
 @deploys_command.command("show")

@@ -22,6 +22,7 @@ from api.settings import UnusableDataError
 
 _RESTART_SECONDS = 5.0
 _AGENT_STOP_SECONDS = 20.0
+_FILE = click.Path(dir_okay=False, path_type=Path)
 _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
 
@@ -30,6 +31,8 @@ _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 @click.option("--host", help="The address to listen on. [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="0 takes any free port. [default: 8420]")
 @click.option("--public-url", help="Under which URL agents reach the IMS, if it isn't http://HOST:PORT (a proxy, TLS).")
+@click.option("--tls-certificate", type=_FILE, help="A PEM file: the IMS speaks https itself, where no proxy does.")
+@click.option("--tls-key", type=_FILE, help="A PEM file with the certificate's key.")
 @click.option("--url-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the URL here once it answers.")
 @click.option("--build-agent/--no-build-agent", default=None, help="Start a build agent beside the IMS. [default: do]")
 @click.option("--engine", help="The build agent's Terraform engine; found by itself if left out.")
@@ -57,6 +60,8 @@ def up_command(
     host: str | None,
     port: int | None,
     public_url: str | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
     url_file: Path | None,
     build_agent: bool | None,
     engine: str | None,
@@ -77,6 +82,8 @@ def up_command(
         host=host,
         port=port,
         public_url=public_url,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
         build_agent=build_agent,
         engine=engine,
         secrets_key=secrets_key,
@@ -101,7 +108,8 @@ def up_command(
             f"can't listen on {settings.host}:{settings.port}: {error.strerror}. Choose another --host or --port."
         ) from None
     named = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = settings.public_url or f"http://{named}:{listener.getsockname()[1]}"
+    scheme = "https" if settings.tls_certificate else "http"
+    url = settings.public_url or f"{scheme}://{named}:{listener.getsockname()[1]}"
     settings = replace(settings, public_url=url)
 
     configure_logging(settings)

@@ -3,13 +3,14 @@
 from datetime import datetime
 
 from sqlalchemy import Column, Index, String, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.contract.components import ComponentConfig, ComponentKind
 from api.db.columns import JsonOf, UtcDateTime
+from api.db.row import Row
 
 
-class ComponentRow(SQLModel, table=True):
+class ComponentRow(Row, table=True):
     """A component. `version` names its newest config."""
 
     __tablename__ = "component"
@@ -34,7 +35,7 @@ class ComponentRow(SQLModel, table=True):
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class ComponentConfigRow(SQLModel, table=True):
+class ComponentConfigRow(Row, table=True):
     """One config of a component. Equal checksums mean equal configs (see `service.checksum`)."""
 
     __tablename__ = "component_config"
@@ -43,6 +44,6 @@ class ComponentConfigRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     component_id: str = Field(foreign_key="component.id")
     version: int
-    config: ComponentConfig = Field(sa_column=Column(JsonOf(ComponentConfig), nullable=False))
+    config: ComponentConfig = Field(sa_column=Column(JsonOf(ComponentConfig, shared=True), nullable=False))
     checksum: str
     created_at: datetime = Field(sa_type=UtcDateTime)

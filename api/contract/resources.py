@@ -225,7 +225,7 @@ class Release(Model):
 
 
 DeployKind = Literal["deploy", "teardown", "drift"]
-DeployStatus = Literal["running", "succeeded", "failed", "cancelling", "cancelled"]
+DeployStatus = Literal["pending", "running", "succeeded", "failed", "cancelling", "cancelled"]
 StepKind = Literal["sync", "plan", "approve", "apply", "plan_destroy", "destroy"]
 StepStatus = Literal["waiting", "ready", "running", "unknown", "succeeded", "failed", "cancelled", "skipped"]
 
@@ -309,6 +309,7 @@ class Deploy(Model):
     failure: Failure | None
     waiting_for: str = Field(default="", description="In plain words, why it isn't done yet; empty when it is.")
     version: int
+    created_by: str = Field(description="Who made it, as the history says it; empty for one of an earlier version.")
     created_at: Timestamp
     ended_at: Timestamp | None
 

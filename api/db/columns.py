@@ -1,6 +1,8 @@
 """Column types that SQLite and PostgreSQL treat alike."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -26,16 +28,28 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Give SQLite's naive values their zone back."""
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        """As `process_result_value`. SQLite's text is read in one go: most rows have several moments."""
+        return _moment_from_text if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _moment_from_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
+
 
 class JsonOf(TypeDecorator[Any]):
-    """A JSON column that holds one of the contract's types, checked on the way in and on the way out."""
+    """A JSON column that holds one of the contract's types, checked on the way in and on the way out.
+
+    `shared`: a type whose values never change once they are made. What is stored as the same text is then one object.
+    """
 
     impl = JSON(none_as_null=True)
     cache_ok = True
 
-    def __init__(self, of: Any) -> None:
+    def __init__(self, of: Any, *, shared: bool = False) -> None:
         super().__init__()
         self.of = of
+        self.shared = shared
         self._adapter = TypeAdapter(of)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
@@ -45,3 +59,10 @@ class JsonOf(TypeDecorator[Any]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """From plain JSON."""
         return None if value is None else self._adapter.validate_python(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """As `process_result_value`, but straight from the text where the driver hands it out."""
+        if dialect.name != "sqlite":
+            return super().result_processor(dialect, coltype)
+        read = lru_cache(maxsize=4096)(self._adapter.validate_json) if self.shared else self._adapter.validate_json
+        return lambda value: None if value is None else read(value)

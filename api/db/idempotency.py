@@ -5,11 +5,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlmodel import Field, SQLModel, select
+from sqlmodel import Field, select
 
 from api.contract.base import Model
 from api.contract.problems import ConflictError
 from api.db.columns import UtcDateTime
+from api.db.row import Row
 from api.db.scope import EVERYTHING
 from api.db.transaction import Read, Write
 
@@ -19,7 +20,7 @@ KEPT_DAYS = 7
 _BATCH = 1000
 
 
-class IdempotencyRow(SQLModel, table=True):
+class IdempotencyRow(Row, table=True):
     """What a create with this key was asked, and what it answered."""
 
     __tablename__ = "idempotency"

@@ -6,7 +6,7 @@ from api.contract.problems import ConflictError
 from api.contract.resources import DeployCreate
 from api.db.transaction import Read, Write
 from api.deploys import decide as engine
-from api.deploys import service
+from api.deploys import making, service
 from api.deploys.approvals import step_of
 from api.deploys.models import DeployRow, StepRow
 from api.installs import service as installs
@@ -29,7 +29,7 @@ def retry(tx: Write, vault: Vault, deploy: str) -> DeployRow:
     if row.kind == "drift":
         raise ConflictError(f"{row.id} is a drift run", remedy="Start another: `exclave installs drift INSTALL`.")
     body = DeployCreate(install_id=row.install_id, release_id=row.release_id, kind=row.kind)
-    return service.create(tx, vault, body, retry_of=row.id)
+    return making.create(tx, vault, body, retry_of=row.id)
 
 
 def retry_step(tx: Write, deploy: str, step: str) -> DeployRow:
@@ -98,7 +98,7 @@ def roll_back(tx: Write, vault: Vault, install: str, release_id: str | None) -> 
             f"install {row.name!r} was never well on an earlier release than the current one",
             remedy="Name a release with `release_id`, or deploy a new one.",
         )
-    return service.create(tx, vault, DeployCreate(install_id=row.id, release_id=release_id), rollback_of=last.id)
+    return making.create(tx, vault, DeployCreate(install_id=row.id, release_id=release_id), rollback_of=last.id)
 
 
 def _last_deploy(tx: Read, install_id: str) -> DeployRow | None:

@@ -1,5 +1,7 @@
 """What a drift run finds, and where it is noted."""
 
+from collections.abc import Iterable
+
 from sqlmodel import col, select
 
 from api.contract.resources import PlanSummary
@@ -13,8 +15,18 @@ _SHOWN = 50
 
 def under_way(tx: Read, install_id: str) -> DeployRow | None:
     """The drift run that is under way on an install."""
-    runs = select(DeployRow).where(DeployRow.install_id == install_id, DeployRow.kind == "drift")
-    return tx.first(runs.where(col(DeployRow.ended_at).is_(None)))
+    if ("drift run", install_id) not in tx.memo:
+        load(tx, [install_id])
+    run: DeployRow | None = tx.memo["drift run", install_id]
+    return run if run and run.ended_at is None else None
+
+
+def load(tx: Read, install_ids: Iterable[str]) -> None:
+    """Look up at once which drift runs are under way on many installs."""
+    wanted = list(install_ids)
+    runs = select(DeployRow).where(col(DeployRow.install_id).in_(wanted), DeployRow.kind == "drift")
+    found = {run.install_id: run for run in tx.all(runs.where(col(DeployRow.ended_at).is_(None)))}
+    tx.memo.update({("drift run", install_id): found.get(install_id) for install_id in wanted})
 
 
 def note(tx: Write, run: DeployRow, component: str, found: PlanSummary) -> None:

@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from api.contract.problems import ConflictError
 from api.db.transaction import Read, Write
 from api.deploys import decide as engine
-from api.deploys import drift, service
+from api.deploys import drift, making, service
 from api.deploys.models import DeployRow
 from api.deploys.planning import plan_drift
 from api.deploys.targets import there
@@ -39,7 +39,7 @@ def _start(tx: Write, vault: Vault, install: InstallRow) -> DeployRow:
     planned = plan_drift([there(row) for row in clean])
     last = tx.first(
         select(DeployRow)
-        .where(DeployRow.install_id == install.id, DeployRow.kind == "deploy")
+        .where(DeployRow.install_id == install.id, DeployRow.kind == "deploy", DeployRow.sealed_inputs != b"")
         .order_by(col(DeployRow.id).desc())
         .limit(1)
     )
@@ -57,11 +57,10 @@ def _start(tx: Write, vault: Vault, install: InstallRow) -> DeployRow:
         status="running",
         inputs_version=last.inputs_version,
         sealed_inputs=vault.seal(inputs, owner=run_id),
+        created_by=tx.actor,
         created_at=tx.now,
     )
-    tx.session.add(run)
-    tx.session.flush()
-    service.add_steps(tx, run, planned)
+    making.begin_drift_run(tx, run, planned)
     tx.emit(
         "deploy.created",
         run.id,

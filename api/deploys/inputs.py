@@ -16,7 +16,7 @@ from api.secrets.vault import Vault
 def now(tx: Read, vault: Vault, install: InstallRow) -> dict[str, Json]:
     """All inputs of an install now. One that the app no longer declares stays: what is to be destroyed may still use it."""
     sensitive = installs.sensitive_inputs(vault, install)
-    checked, checked_sensitive, _ = check_values(apps.find(tx, install.app_id).inputs, install.inputs, sensitive)
+    checked, checked_sensitive, _ = check_values(apps.of_install(tx, install).inputs, install.inputs, sensitive)
     return {
         "inputs": install.inputs | checked,
         "sensitive_inputs": sensitive | checked_sensitive,

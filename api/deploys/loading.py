@@ -1,12 +1,16 @@
-"""Looks up at once what the steps of many deploys are about to ask for (see `jobs.hot`)."""
+"""Looks up at once what many deploys are about to ask for (see `jobs.hot`, and `making`)."""
 
 from collections.abc import Sequence
 
 from sqlmodel import col, select
 
 from api.db.transaction import Read
+from api.deploys import drift
 from api.deploys.models import DeployRow, StepRow
-from api.installs.models import InstalledComponentRow
+from api.installs import service as installs
+from api.installs.models import InstalledComponentRow, InstallRow
+from api.releases.models import ReleaseRow
+from api.secrets import values as named_secrets
 
 
 def load(tx: Read, deploy_ids: Sequence[str]) -> None:
@@ -25,3 +29,40 @@ def load(tx: Read, deploy_ids: Sequence[str]) -> None:
     )
     wanted = {(row.install_id, step.component) for row in rows for step in steps[row.id]}
     tx.keep(InstalledComponentRow, installed, lambda row: (row.install_id, row.name), wanted)
+
+
+def load_pending(tx: Read, deploys: Sequence[DeployRow]) -> None:
+    """Look up at once what `making` is going to ask for, of many deploys that are to be planned."""
+    install_ids = {deploy.install_id for deploy in deploys}
+    found = tx.all(select(InstallRow).where(col(InstallRow.id).in_(install_ids)))
+    tx.keep(InstallRow, found, lambda row: row.id)
+    releases = tx.all(select(ReleaseRow).where(col(ReleaseRow.id).in_({deploy.release_id for deploy in deploys})))
+    tx.keep(ReleaseRow, releases, lambda row: row.id)
+    there: dict[str, list[InstalledComponentRow]] = {install_id: [] for install_id in install_ids}
+    of_installs = select(InstalledComponentRow).where(col(InstalledComponentRow.install_id).in_(install_ids))
+    for row in tx.all(of_installs.order_by(col(InstalledComponentRow.name))):
+        there[row.install_id].append(row)
+    tx.memo.update({("installed", install_id): rows for install_id, rows in there.items()})
+    named_secrets.load(tx, found)
+    drift.load(tx, install_ids)
+
+
+def installed(tx: Read, install_id: str) -> list[InstalledComponentRow]:
+    """What is installed, by name, as it was when this transaction first asked."""
+    known: list[InstalledComponentRow] | None = tx.memo.get(("installed", install_id))
+    if known is None:
+        known = tx.memo["installed", install_id] = installs.components_of(tx, install_id)
+    return known
+
+
+def keep_steps(tx: Read, deploy: DeployRow, steps: list[StepRow]) -> None:
+    """Remember the steps of a deploy that has just been given them."""
+    tx.memo["steps", deploy.id] = steps
+    tx.keep(DeployRow, [deploy], lambda row: row.id)
+    tx.keep(StepRow, steps, lambda row: row.id)
+    tx.keep(
+        InstalledComponentRow,
+        installed(tx, deploy.install_id),
+        lambda row: (row.install_id, row.name),
+        {(deploy.install_id, step.component) for step in steps},
+    )

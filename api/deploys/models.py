@@ -3,21 +3,23 @@
 from datetime import datetime
 
 from sqlalchemy import Column, Index, LargeBinary, String, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.contract.approvals import Approver, Decision
 from api.contract.base import Failure
 from api.contract.components import ComponentConfig
 from api.contract.resources import Approval, DeployKind, DeployStatus, PlanSummary, StepKind
 from api.db.columns import JsonOf, UtcDateTime
+from api.db.row import Row
 from api.deploys.decide import StepPhase
 
 
-class DeployRow(SQLModel, table=True):
+class DeployRow(Row, table=True):
     """A deploy. At most one is under way on an install: the index says so, not a lock in memory.
 
     A drift run counts by itself: one that is being cancelled doesn't hold up the deploy that takes its place.
-    `sealed_inputs`: the install's inputs as they were when the deploy was made, encrypted; each of its steps uses these.
+    `sealed_inputs`: the install's inputs as they were when the deploy was planned, encrypted; each of its steps uses these.
+    A deploy that is `pending` has neither these nor steps yet.
     """
 
     __tablename__ = "deploy"
@@ -37,6 +39,7 @@ class DeployRow(SQLModel, table=True):
             sqlite_where=text("ended_at IS NULL AND kind = 'drift'"),
             postgresql_where=text("ended_at IS NULL AND kind = 'drift'"),
         ),
+        Index("deploy_pending", "id", sqlite_where=text("status = 'pending'"), postgresql_where=text("status = 'pending'")),
     )
 
     id: str = Field(primary_key=True)
@@ -52,11 +55,12 @@ class DeployRow(SQLModel, table=True):
     sealed_inputs: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     failure: Failure | None = Field(default=None, sa_column=Column(JsonOf(Failure)))
     version: int = 1
+    created_by: str = Field(default="", sa_column_kwargs={"server_default": ""})
     created_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class StepRow(SQLModel, table=True):
+class StepRow(Row, table=True):
     """One step. `config`, `digest` and `build_id` say what it works on; they don't change.
 
     `plan_digest` is that of the plan which a plan step's job saved. `due_at`: when an approval that is waited for expires.
@@ -75,7 +79,7 @@ class StepRow(SQLModel, table=True):
     phase: StepPhase = Field(sa_type=String)
     needs: list[str] = Field(sa_column=Column(JsonOf(list[str]), nullable=False))
     conditional: bool = False
-    config: ComponentConfig = Field(sa_column=Column(JsonOf(ComponentConfig), nullable=False))
+    config: ComponentConfig = Field(sa_column=Column(JsonOf(ComponentConfig, shared=True), nullable=False))
     digest: str
     repository: str
     build_id: str = Field(foreign_key="build.id")
@@ -92,7 +96,7 @@ class StepRow(SQLModel, table=True):
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class ApprovalRow(SQLModel, table=True):
+class ApprovalRow(Row, table=True):
     """One answer to one plan: that of `plan_job_id`, with `plan_digest`, and no other. It never changes."""
 
     __tablename__ = "approval"

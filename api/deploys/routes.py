@@ -6,9 +6,10 @@ from fastapi import APIRouter, Query
 
 from api.access import Deployer, Key, State, Viewer
 from api.contract.base import Page
+from api.contract.deploy_batches import DeployBatch, DeployBatchCreate
 from api.contract.resources import Deploy, DeployCreate, DeployKind, DeployStatus
 from api.db.idempotency import once
-from api.deploys import service, view
+from api.deploys import making, service, view
 from api.http import After, Limit, Order, Wait, long_poll
 from api.labels import Selector
 
@@ -19,8 +20,14 @@ router = APIRouter(prefix="/v1/deploys", tags=["deploys"])
 async def create_deploy(body: DeployCreate, ims: State, caller: Deployer, key: Key) -> Deploy:
     """Bring a release to an install, or tear the install down."""
     return await caller.write(
-        lambda tx: once(tx, key, body, Deploy, lambda: view.public(tx, service.create(tx, ims.vault, body)))
+        lambda tx: once(tx, key, body, Deploy, lambda: view.public(tx, making.create(tx, ims.vault, body)))
     )
+
+
+@router.post("/batch", status_code=201)
+async def create_deploys(body: DeployBatchCreate, caller: Deployer, key: Key) -> DeployBatch:
+    """Bring a release to many installs at once. Those that have a deploy under way are left out, and named."""
+    return await caller.write(lambda tx: once(tx, key, body, DeployBatch, lambda: making.create_many(tx, body)))
 
 
 @router.get("")

@@ -6,18 +6,15 @@ from sqlmodel import col, select
 
 from api.contract.agents import ApplyResult, JobResult, PlanResult
 from api.contract.base import Failure
-from api.contract.problems import ConflictError, InvalidError, NotFoundError
-from api.contract.resources import DeployCreate
+from api.contract.problems import ConflictError, NotFoundError
+from api.contract.resources import DeployStatus
 from api.db.transaction import Read, Write
 from api.deploys import decide as engine
-from api.deploys import drift, inputs, targets
+from api.deploys import drift
 from api.deploys.models import DeployRow, StepRow
-from api.deploys.planning import PlannedStep, StepKey, plan_deploy, plan_teardown
-from api.installs import service as installs
 from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs import queue
 from api.jobs.models import JobRow
-from api.secrets.vault import Vault
 
 
 def topic(deploy_id: str) -> str:
@@ -56,96 +53,6 @@ def steps_of(tx: Read, deploy_id: str) -> list[StepRow]:
     return tx.all(select(StepRow).where(StepRow.deploy_id == deploy_id).order_by(col(StepRow.position)))
 
 
-def create(
-    tx: Write, vault: Vault, body: DeployCreate, *, retry_of: str | None = None, rollback_of: str | None = None
-) -> DeployRow:
-    """Plan the steps and set the first ones going. A deploy that finds nothing to do has succeeded at once.
-
-    A drift run that is under way is cancelled.
-    """
-    install = installs.find(tx, body.install_id, field="install_id")
-    check_idle(tx, install)
-    if body.inputs_version is not None and body.inputs_version != install.inputs_version:
-        raise InvalidError.at(
-            "inputs_version",
-            f"install {install.name!r} has inputs version {install.inputs_version}, not {body.inputs_version}",
-            "Use the install's `inputs_version`.",
-        )
-    current = {row.name: targets.there(row) for row in installs.components_of(tx, install.id)}
-    release = targets.release_of(tx, install, body)
-    approve = install.approval != "auto"
-    if release:
-        planned = plan_deploy(targets.wanted_pieces(tx, vault, install, release), current, approve=approve)
-    else:
-        planned = plan_teardown(current, approve=approve)
-    if looking := drift.under_way(tx, install.id):
-        cancel(tx, looking.id)
-    deploy_id = tx.new_id("dep")
-    row = DeployRow(
-        id=deploy_id,
-        app_id=install.app_id,
-        install_id=install.id,
-        release_id=release.id if release else None,
-        kind=body.kind,
-        status="running",
-        approval=install.approval,
-        retry_of=retry_of,
-        rollback_of=rollback_of,
-        inputs_version=install.inputs_version,
-        sealed_inputs=vault.seal(inputs.now(tx, vault, install), owner=deploy_id),
-        created_at=tx.now,
-    )
-    tx.session.add(row)
-    tx.session.flush()
-    add_steps(tx, row, planned)
-    tx.emit(
-        "deploy.created",
-        row.id,
-        after={
-            "install": install.name,
-            "kind": row.kind,
-            "release": release.number if release else None,
-            "approval": row.approval,
-            "retry_of": retry_of,
-            "rollback_of": rollback_of,
-            "steps": [" ".join(step.key) for step in planned],
-        },
-        app_id=row.app_id,
-        install_id=row.install_id,
-    )
-    if release:
-        in_work = {step.piece.name for step in planned}
-        for component in installs.components_of(tx, install.id):
-            if component.name not in in_work:  # nothing differs: it is at this release already
-                component.release_id = release.id
-    advance(tx, row, engine.Started())
-    return row
-
-
-def add_steps(tx: Write, deploy: DeployRow, planned: list[PlannedStep]) -> None:
-    """Store the steps of a new deploy."""
-    ids: dict[StepKey, str] = {step.key: tx.new_id("stp") for step in planned}
-    for position, step in enumerate(planned):
-        tx.session.add(
-            StepRow(
-                id=ids[step.key],
-                deploy_id=deploy.id,
-                position=position,
-                component=step.piece.name,
-                kind=step.key[1],
-                phase="waiting",
-                needs=[ids[need] for need in step.needs],
-                conditional=step.conditional,
-                config=step.piece.config,
-                digest=step.piece.digest,
-                repository=step.piece.repository,
-                build_id=step.piece.build_id,
-                fingerprint=step.piece.fingerprint or "",
-            )
-        )
-    tx.session.flush()
-
-
 def advance(tx: Write, deploy: DeployRow, event: engine.Event) -> None:
     """Decide what follows from an event, and do it."""
     steps = {step.id: step for step in steps_of(tx, deploy.id)}
@@ -166,7 +73,7 @@ def advance(tx: Write, deploy: DeployRow, event: engine.Event) -> None:
             case engine.DropJob(step_id):
                 _drop_job(tx, steps[step_id])
             case engine.End(status):
-                _end(tx, deploy, status, list(steps.values()))
+                _end(tx, deploy, status, next((step.failure for step in steps.values() if step.phase == "failed"), None))
     moved(tx, deploy)
 
 
@@ -316,10 +223,16 @@ def _drop_job(tx: Write, step: StepRow) -> None:
         queue.close(tx, job, "cancelled", None)
 
 
-def _end(tx: Write, deploy: DeployRow, status: str, steps: list[StepRow]) -> None:
-    deploy.status = status  # type: ignore[assignment]
+def fail(tx: Write, deploy: DeployRow, failure: Failure) -> None:
+    """End a deploy that has no steps yet, and won't have any."""
+    _end(tx, deploy, "failed", failure)
+    moved(tx, deploy)
+
+
+def _end(tx: Write, deploy: DeployRow, status: DeployStatus, failure: Failure | None) -> None:
+    deploy.status = status
     deploy.ended_at = tx.now
-    deploy.failure = next((step.failure for step in steps if step.phase == "failed"), None)
+    deploy.failure = failure
     tx.emit(
         f"deploy.{status}",
         deploy.id,
@@ -367,7 +280,10 @@ def cancel(tx: Write, deploy: str, *, force: bool = False) -> DeployRow:
     row = find(tx, deploy)
     if row.ended_at is not None:
         raise ConflictError(f"deploy {row.id} has ended already: {row.status}")
-    if row.status != "cancelling":
+    if row.status == "pending":
+        _end(tx, row, "cancelled", None)
+        moved(tx, row)
+    elif row.status != "cancelling":
         tx.emit("deploy.cancel_requested", row.id, app_id=row.app_id, install_id=row.install_id)
         advance(tx, row, engine.CancelRequested())
         if row.ended_at is None:

@@ -124,10 +124,17 @@ def piece(name: str, config: ComponentConfig, build: BuildRow | None, given: Giv
 
 def wanted_pieces(tx: Read, vault: Vault, install: InstallRow, release: ReleaseRow) -> dict[str, Piece]:
     """What a release brings to an install, by component. Raises InvalidError if the install's inputs don't fit."""
-    specs = apps.find(tx, install.app_id).inputs
+    specs = apps.of_install(tx, install).inputs
     given = given_by(tx, vault, install)
-    configs = releases.configs_of(tx, release.id)
+    configs, made = _parts(tx, release)
     for refusal in misfits(specs, given, configs, f"release {release.number}"):
         raise refusal
-    made = {link.component: build for link, build in releases.builds_of(tx, release.id)}
     return {name: piece(name, config, made[name], given, specs) for name, config in configs.items()}
+
+
+def _parts(tx: Read, release: ReleaseRow) -> tuple[dict[str, ComponentConfig], dict[str, BuildRow]]:
+    """What a release consists of, by component: it never changes, and many installs may be about to get it."""
+    if ("parts", release.id) not in tx.memo:
+        tx.memo["parts", release.id] = releases.parts_of(tx, release.id)
+    parts: tuple[dict[str, ComponentConfig], dict[str, BuildRow]] = tx.memo["parts", release.id]
+    return parts

@@ -84,6 +84,8 @@ class _Seen:
 
 def _deploy_waits(row: DeployRow, steps: list[Step]) -> str:
     """What its steps in work say; one that waits for others says nothing of its own."""
+    if row.status == "pending":
+        return "its steps are being planned"
     said = [
         f"{step.component} {step.kind}: {step.waiting_for}"
         for step in steps

@@ -3,10 +3,11 @@
 from datetime import datetime
 
 from sqlalchemy import JSON, Column, Index, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.contract.base import Json
 from api.db.columns import UtcDateTime
+from api.db.row import Row
 
 
 def _where(column: str) -> Index:
@@ -14,7 +15,7 @@ def _where(column: str) -> Index:
     return Index(f"event_{column}", column, sqlite_where=some, postgresql_where=some)
 
 
-class EventRow(SQLModel, table=True):
+class EventRow(Row, table=True):
     """One line of the history. Rows are only ever added."""
 
     __tablename__ = "event"

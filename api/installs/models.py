@@ -3,17 +3,18 @@
 from datetime import datetime
 
 from sqlalchemy import Column, Index, LargeBinary, String, text
-from sqlmodel import Field, SQLModel, col
+from sqlmodel import Field, col
 
 from api.contract.base import Json
 from api.contract.components import ComponentConfig
 from api.contract.regions import Platform
 from api.contract.resources import Approval, ComponentStatus, PlanSummary
 from api.db.columns import JsonOf, UtcDateTime
+from api.db.row import Row
 from api.labels import Labels
 
 
-class InstallRow(SQLModel, table=True):
+class InstallRow(Row, table=True):
     """An install. The sensitive inputs are encrypted with a key outside the database."""
 
     __tablename__ = "install"
@@ -53,7 +54,7 @@ class InstallRow(SQLModel, table=True):
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class InstallLabelRow(SQLModel, table=True):
+class InstallLabelRow(Row, table=True):
     """One label of an install, to select by; `InstallRow.labels` has all of them, to be shown."""
 
     __tablename__ = "install_label"
@@ -67,7 +68,7 @@ class InstallLabelRow(SQLModel, table=True):
 LABELS = Labels(InstallLabelRow, col(InstallLabelRow.install_id), col(InstallLabelRow.key), col(InstallLabelRow.value))
 
 
-class InstalledComponentRow(SQLModel, table=True):
+class InstalledComponentRow(Row, table=True):
     """What one component of an install was last brought to, or is being brought to.
 
     `fingerprint` covers everything that went into it (see `deploys.planning`); None while it isn't cleanly deployed, so that
@@ -82,7 +83,7 @@ class InstalledComponentRow(SQLModel, table=True):
     status: ComponentStatus = Field(sa_type=String)
     release_id: str = Field(foreign_key="release.id", index=True)
     build_id: str = Field(foreign_key="build.id")
-    config: ComponentConfig = Field(sa_column=Column(JsonOf(ComponentConfig), nullable=False))
+    config: ComponentConfig = Field(sa_column=Column(JsonOf(ComponentConfig, shared=True), nullable=False))
     digest: str
     repository: str
     fingerprint: str | None = None

@@ -3,14 +3,15 @@
 from datetime import datetime
 
 from sqlalchemy import Column, Index, LargeBinary, String, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.contract.agents import Cancel, JobKind, JobState
 from api.contract.base import AgentKind, Failure
 from api.db.columns import JsonOf, UtcDateTime
+from api.db.row import Row
 
 
-class JobRow(SQLModel, table=True):
+class JobRow(Row, table=True):
     """A job. `(id, attempt)` is the fence: every lease of it raises `attempt`, and a report of another attempt is refused.
 
     `not_before`: of a queued job, when it may be tried again; of one whose agent was lost, when that agent is given up.
@@ -45,7 +46,7 @@ class JobRow(SQLModel, table=True):
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class LogChunkRow(SQLModel, table=True):
+class LogChunkRow(Row, table=True):
     """One chunk of a job's log: `size` bytes of text from `offset` on, as the agent's own gzip member.
 
     `data` is the last column, so that a walk over offsets doesn't read it. It is None for a chunk of an IMS that kept logs as
@@ -64,7 +65,7 @@ class LogChunkRow(SQLModel, table=True):
     data: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
 
 
-class JobLogRow(SQLModel, table=True):
+class JobLogRow(Row, table=True):
     """What is known of a job's log as a whole; the row is made with the first chunk, or when somebody first watches."""
 
     __tablename__ = "job_log"
@@ -79,7 +80,7 @@ class JobLogRow(SQLModel, table=True):
     pruned_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class BuildTurnRow(SQLModel, table=True):
+class BuildTurnRow(Row, table=True):
     """When a build of an app was last leased: whose turn is next among apps that wait for the same build agents."""
 
     __tablename__ = "build_turn"

@@ -119,7 +119,8 @@ def finish(tx: Write, agent: AgentCaller, job_id: str, body: Finish) -> None:
         raise InvalidError.at("result", f"a {job.kind} job that succeeded reports a result of kind {_RESULT_OF[job.kind]}")
     if body.outcome == "failed" and body.failure is None:
         raise InvalidError.at("failure", "a job that failed says why")
-    health.seen(tx, row)
+    if agents.seen_long_ago(tx, row):
+        health.seen(tx, row)
     if body.outcome == "failed" and body.failure and job.cancel == "none":
         wait = retry.delay(job.kind, job.attempt, body.failure)
         if wait is not None:

@@ -3,13 +3,14 @@
 from datetime import datetime
 
 from sqlalchemy import String
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.contract.access import TokenRole
 from api.db.columns import UtcDateTime
+from api.db.row import Row
 
 
-class SessionRow(SQLModel, table=True):
+class SessionRow(Row, table=True):
     """A person who logged in. Role and scope are those that the settings gave at that time."""
 
     __tablename__ = "login_session"
@@ -27,7 +28,7 @@ class SessionRow(SQLModel, table=True):
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class DeviceLoginRow(SQLModel, table=True):
+class DeviceLoginRow(Row, table=True):
     """A program that waits for a person to confirm it. `session_id` is that of the person who did."""
 
     __tablename__ = "device_login"

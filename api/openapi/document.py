@@ -39,6 +39,7 @@ TAGS = {
     "webhooks": "Events sent to addresses of the vendor's.",
     "monitoring": "For the machines that watch the IMS.",
     "server": "What this server is.",
+    "terraform registry": "How `terraform init` gets the provider and the modules; in Terraform's own protocols.",
 }
 
 _TEXT = {"schema": {"type": "string"}}
@@ -52,6 +53,9 @@ _BODIES = {
 _ANSWERS: dict[str, Doc] = {
     "export_events": {"application/jsonl": _TEXT},
     "get_log": {"text/plain": _TEXT},
+    "get_provider_checksums": {"text/plain": _TEXT},
+    "get_provider_signature": {"application/octet-stream": {}},
+    "get_terraform_package": {"application/zip": {}},
     "metrics": {"text/plain": _TEXT},
 }
 _VERSIONED = {"App", "Component", "Install", "Secret", "Webhook", "WebhookWithSecret"}

@@ -39,6 +39,7 @@ from api.contract.agents import (
 from api.contract.approvals import ApprovalDecision, SkipRequest, StepApproval
 from api.contract.base import Json, Model
 from api.contract.components import Component, ComponentCreate, ComponentUpdate, GitSource, Source, TerraformModuleConfig
+from api.contract.deploy_batches import BusyInstall, DeployBatch, DeployBatchCreate
 from api.contract.health import Health, HealthSample
 from api.contract.inputs import InputSpec
 from api.contract.logs import LogPrune, LogsPruned
@@ -88,6 +89,7 @@ from api.contract.webhooks import (
 )
 from api.events.schemas import Verification
 from api.monitoring.schemas import Liveness, Readiness
+from api.openapi.terraform_examples import TERRAFORM_ANSWERS
 
 _AT = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 _LATER = _AT + timedelta(seconds=40)
@@ -200,6 +202,7 @@ REQUESTS: list[Model] = [
     ReleaseCreate(app_id="shop", components={"network": 3}),
     RollbackCreate(release_id=_RELEASE),
     DeployCreate(install_id="acme", release_id=_RELEASE, inputs_version=2),
+    DeployBatchCreate(release_id=_RELEASE, selector="region=eu,tier!=free"),
     AppDraft(components={"network": _CONFIG.model_dump(mode="json", exclude_none=True)}, complete=True),
     DeployPreviewRequest(install_id="acme", release_number=7),
     ApprovalDecision(plan_digest=_DIGEST, note="Looked at it with Ann."),
@@ -356,6 +359,7 @@ ANSWERS: list[Model] = [
         failure=None,
         waiting_for="network approve: waiting for the vendor's approval since 2026-11-21 09:00:40Z; 1 to add",
         version=5,
+        created_by="token:ann",
         created_at=_AT,
         ended_at=None,
     ),
@@ -518,6 +522,12 @@ ANSWERS: list[Model] = [
             )
         ],
     ),
+    DeployBatch(
+        release_id=_RELEASE,
+        release_number=7,
+        created=214,
+        busy=[BusyInstall(install_id=_INSTALL, install="acme", deploy_id=_DEPLOY)],
+    ),
     DeployPreview(
         ok=True,
         install_id=_INSTALL,
@@ -560,6 +570,7 @@ ANSWERS: list[Model] = [
     ),
     Liveness(),
     Readiness(ready=True, reasons=[]),
+    *TERRAFORM_ANSWERS,
 ]
 
 

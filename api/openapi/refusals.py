@@ -51,6 +51,7 @@ BY_OPERATION: dict[str, list[type[ProblemError]]] = {
     "create_app": [NameTakenError],
     "create_component": [NameTakenError],
     "create_deploy": [ConflictError],
+    "create_deploys": [ConflictError],
     "create_install": [NameTakenError],
     "create_secret": [NameTakenError],
     "create_token": [NameTakenError],

@@ -3,15 +3,16 @@
 from datetime import datetime
 
 from sqlalchemy import Column, Index, String, UniqueConstraint
-from sqlmodel import Field, SQLModel, col
+from sqlmodel import Field, col
 
 from api.contract.base import Failure
 from api.contract.resources import ReleaseStatus
 from api.db.columns import JsonOf, UtcDateTime
+from api.db.row import Row
 from api.labels import Labels
 
 
-class ReleaseRow(SQLModel, table=True):
+class ReleaseRow(Row, table=True):
     """A release."""
 
     __tablename__ = "release"
@@ -28,7 +29,7 @@ class ReleaseRow(SQLModel, table=True):
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class ReleaseBuildRow(SQLModel, table=True):
+class ReleaseBuildRow(Row, table=True):
     """One build of a release."""
 
     __tablename__ = "release_build"
@@ -39,7 +40,7 @@ class ReleaseBuildRow(SQLModel, table=True):
     reused: bool
 
 
-class ReleaseLabelRow(SQLModel, table=True):
+class ReleaseLabelRow(Row, table=True):
     """One label of a release, to select by; `ReleaseRow.labels` has all of them, to be shown."""
 
     __tablename__ = "release_label"

@@ -51,11 +51,16 @@ def digests_of(tx: Read, release_id: str) -> dict[str, str]:
     return known
 
 
+def parts_of(tx: Read, release_id: str) -> tuple[dict[str, ComponentConfig], dict[str, BuildRow]]:
+    """What a release was made of and what was made of it: configs and builds, by component."""
+    made = {link.component: build for link, build in builds_of(tx, release_id)}
+    made_of = builds.components_of(tx, [build.id for build in made.values()])
+    return {component: made_of[build.id][1].config for component, build in made.items()}, made
+
+
 def configs_of(tx: Read, release_id: str) -> dict[str, ComponentConfig]:
     """The configs that a release was made of, by component."""
-    made = builds_of(tx, release_id)
-    made_of = builds.components_of(tx, [build.id for _, build in made])
-    return {link.component: made_of[build.id][1].config for link, build in made}
+    return parts_of(tx, release_id)[0]
 
 
 def public(tx: Read, row: ReleaseRow) -> Release:

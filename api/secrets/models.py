@@ -4,15 +4,16 @@ from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import Column, Index, LargeBinary, String, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.db.columns import UtcDateTime
+from api.db.row import Row
 
 DataKeyKind = Literal["data", "mac", "old"]
 _CURRENT = "kind = 'data' AND retired_at IS NULL"
 
 
-class DataKeyRow(SQLModel, table=True):
+class DataKeyRow(Row, table=True):
     """A key wrapped by the key outside the database, which `wrapped_by` names.
 
     `data` keys seal values; the one that isn't retired seals new ones. `mac` makes fingerprints. `old` is the key with which an
@@ -36,7 +37,7 @@ class DataKeyRow(SQLModel, table=True):
     retired_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class SecretRow(SQLModel, table=True):
+class SecretRow(Row, table=True):
     """A named secret of the vendor. `scope` is `all`, or the id of the app or install that alone may use it."""
 
     __tablename__ = "secret"

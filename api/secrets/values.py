@@ -3,6 +3,9 @@
 One that belongs to the install comes before one of its app, and that before one for all.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from sqlmodel import col, select
 
 from api.contract.base import Json
@@ -32,8 +35,20 @@ def values_for(tx: Read, vault: Vault, install: InstallRow) -> dict[str, Json]:
     return {row.name: vault.open_sealed(row.sealed, owner=row.id)["value"] for row in _usable(tx, install)}
 
 
-def _usable(tx: Read, install: InstallRow) -> list[SecretRow]:
-    scopes = [ALL, install.app_id, install.id]
+def load(tx: Read, installs: Sequence[InstallRow]) -> None:
+    """Look up at once the secrets that many installs may use."""
+    scopes = {ALL, *(install.app_id for install in installs), *(install.id for install in installs)}
     rows = tx.all(select(SecretRow).where(col(SecretRow.deleted_at).is_(None), col(SecretRow.scope).in_(scopes)))
-    nearest = {row.name: row for row in sorted(rows, key=lambda row: scopes.index(row.scope))}
-    return list(nearest.values())
+    of_scope: defaultdict[str, list[SecretRow]] = defaultdict(list)
+    for row in rows:
+        of_scope[row.scope].append(row)
+    for install in installs:
+        nearest_last = (of_scope[scope] for scope in (ALL, install.app_id, install.id))
+        tx.memo["secrets", install.id] = {row.name: row for found in nearest_last for row in found}
+
+
+def _usable(tx: Read, install: InstallRow) -> list[SecretRow]:
+    if ("secrets", install.id) not in tx.memo:
+        load(tx, [install])
+    usable: dict[str, SecretRow] = tx.memo["secrets", install.id]
+    return list(usable.values())

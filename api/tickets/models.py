@@ -3,12 +3,13 @@
 from datetime import datetime
 
 from sqlalchemy import Column, String
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.db.columns import JsonOf, UtcDateTime
+from api.db.row import Row
 
 
-class TicketRow(SQLModel, table=True):
+class TicketRow(Row, table=True):
     """A ticket of one attempt of one job. `digests` is None for a push."""
 
     __tablename__ = "ticket"

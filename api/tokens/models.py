@@ -3,13 +3,14 @@
 from datetime import datetime
 
 from sqlalchemy import String
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.contract.access import ServiceRole
 from api.db.columns import UtcDateTime
+from api.db.row import Row
 
 
-class TokenRow(SQLModel, table=True):
+class TokenRow(Row, table=True):
     """A program's token. Its scope is the app or the install that it names (with an install its app, too), else everything."""
 
     __tablename__ = "token"

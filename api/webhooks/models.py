@@ -3,13 +3,14 @@
 from datetime import datetime
 
 from sqlalchemy import Column, Index, LargeBinary, String, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from api.contract.webhooks import DeliveryStatus
 from api.db.columns import JsonOf, UtcDateTime
+from api.db.row import Row
 
 
-class WebhookRow(SQLModel, table=True):
+class WebhookRow(Row, table=True):
     """A webhook. `cursor` is the number of the event up to which deliveries were made; its secrets are encrypted."""
 
     __tablename__ = "webhook"
@@ -36,7 +37,7 @@ PENDING = text("status = 'pending'")
 """In these very words in each query, or SQLite doesn't see that the index is for it."""
 
 
-class DeliveryRow(SQLModel, table=True):
+class DeliveryRow(Row, table=True):
     """One event for one webhook. `due_at` is when it is tried next; whoever tries it moves that ahead first, as a lease.
 
     `claims` is the fence: the outcome of an attempt whose lease ran out, and that another one took up, is dropped.

@@ -60,14 +60,34 @@ def _fill_nested(body: Body, nesting: Nesting, given: Value, before: Value, *, m
     if nesting == "list":
         padded = [*elements, *[None] * len(given)]
         return [_fill_element(body, element, padded[index], mark=mark) for index, element in enumerate(given)]
-    left = list(elements)
-    return [_fill_element(body, element, _take_same(body, element, left), mark=mark) for element in given]
+    return [
+        _fill_element(body, element, previous, mark=mark)
+        for element, previous in zip(given, _pair(body, given, elements), strict=True)
+    ]
 
 
 def _fill_element(body: Body, given: Value, before: Value, *, mark: bool) -> Value:
     if not isinstance(given, dict):
         return given
     return _fill(body, given, before if isinstance(before, dict) else None, mark=mark)
+
+
+def _pair(body: Body, given: list[Value], before: list[Value]) -> list[Value]:
+    """For each element of a set, the one that it leaves as it is; None if there is none.
+
+    Those that say most choose first: what leaves a computed value out would fit elements that another one names in full.
+    """
+    left, paired = list(before), [None] * len(given)
+    for index in sorted(range(len(given)), key=lambda index: _left_out(body, given[index])):
+        paired[index] = _take_same(body, given[index], left)
+    return paired
+
+
+def _left_out(body: Body, given: Value) -> int:
+    """How many computed values an element leaves out."""
+    if not isinstance(given, dict):
+        return 0
+    return sum(attribute.computed and given.get(name) is None for name, attribute in body.attributes.items())
 
 
 def _take_same(body: Body, given: Value, left: list[Value]) -> Value:

@@ -10,10 +10,12 @@ from ims_driver import Ims
 from shop import Shop, module
 
 from api.app import ROUTERS
+from api.terraform_registry.routes import router as terraform_registry
 
 pytestmark = pytest.mark.anyio
 
 PUBLIC = {"/v1", "/v1/agent/enroll", "/v1/agent/session", "/v1/login/device", "/v1/login/device/token", "/healthz", "/readyz"}
+PUBLIC |= {route.path for route in terraform_registry.routes if isinstance(route, APIRoute)}
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/apps"): {"name": "a"},
     ("PUT", "/v1/apps/{app}"): {},

@@ -34,12 +34,13 @@ class Engine:
 
 @functools.cache
 def engines() -> tuple[Engine, ...]:
-    """Those that are here, no version of one kind twice."""
+    """Those that are here, no version of one kind twice. Raises AssertionError if there is none: tests must not pass so."""
     found = [_probe(name, (program,)) for name in ("terraform", "tofu") if (program := shutil.which(name))]
     library = library_path()
     if library:
         # In a process of its own: the library takes over signals and standard streams.
         found.append(_probe("terraform", (sys.executable, "-IS", str(Path(launcher.__file__)), str(library))))
+    assert found, "neither terraform nor tofu is on PATH, and the `terraform` extra isn't installed"
     return tuple({str(each): each for each in found}.values())
 
 

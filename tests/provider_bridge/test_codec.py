@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgpack.ext import ExtType
 
@@ -15,6 +15,9 @@ from provider_bridge.framework.schema import Attribute, Block, Schema, conform, 
 from provider_bridge.framework.wire import read_json, read_object, value_message
 from provider_bridge.protocol import numbers
 from provider_bridge.protocol.values import UNKNOWN, Dynamic, decode, encode, is_known, read_numbers
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How long an example takes says more about the machine than about the code."""
 
 NAMES = st.text(min_size=1, max_size=8)
 TEXTS = st.text(max_size=20)
@@ -76,12 +79,14 @@ def exactly(value: Any) -> Any:
     return Decimal(repr(value) if isinstance(value, float) and not value.is_integer() else value)
 
 
+@unhurried
 @given(TYPED)
 def test_a_value_of_any_type_survives_the_wire(typed: tuple[Any, Any]) -> None:
     constraint, value = typed
     assert exactly(read_numbers(constraint, decode(encode(value)))) == exactly(value)
 
 
+@unhurried
 @given(TYPED)
 def test_what_is_read_is_written_as_it_was(typed: tuple[Any, Any]) -> None:
     constraint, value = typed
@@ -89,6 +94,7 @@ def test_what_is_read_is_written_as_it_was(typed: tuple[Any, Any]) -> None:
     assert encode(read_numbers(constraint, decode(once))) == once
 
 
+@unhurried
 @given(TYPED)
 def test_an_unknown_is_found_at_any_depth(typed: tuple[Any, Any]) -> None:
     _, value = typed
@@ -116,6 +122,7 @@ def as_cty_writes(number: Decimal) -> Any:
     return format(number, "f")
 
 
+@unhurried
 @given(NUMBERS)
 def test_a_number_as_terraform_writes_it_is_read_exactly(number: Any) -> None:
     exact = exactly(number)
@@ -124,6 +131,7 @@ def test_a_number_as_terraform_writes_it_is_read_exactly(number: Any) -> None:
     assert not isinstance(read, Decimal) or exact != exactly(float(exact)), "a float where it says the same"
 
 
+@unhurried
 @given(NUMBERS)
 def test_a_number_is_written_so_that_terraform_reads_it_exactly(number: Any) -> None:
     sent = msgpack.unpackb(encode(number))
@@ -131,6 +139,7 @@ def test_a_number_is_written_so_that_terraform_reads_it_exactly(number: Any) -> 
     assert Decimal(sent) == exactly(number)
 
 
+@unhurried
 @given(NUMBERS)
 def test_a_number_in_a_stored_state_is_read_exactly(number: Any) -> None:
     exact = exactly(number)
@@ -150,6 +159,7 @@ def test_what_is_no_number_is_refused() -> None:
         encode(math.nan)
 
 
+@unhurried
 @given(st.binary(max_size=30), TYPED)
 def test_refinements_of_an_unknown_are_dropped_at_any_depth(refinement: bytes, typed: tuple[Any, Any]) -> None:
     _, value = typed
@@ -205,6 +215,7 @@ def objects(body: Any) -> st.SearchStrategy[Any]:
     return st.fixed_dictionaries(parts)
 
 
+@unhurried
 @given(SCHEMAS.flatmap(lambda schema: st.tuples(st.just(schema), objects(schema))))
 def test_an_object_of_any_schema_survives_the_wire_and_is_in_form(made: tuple[Schema, Any]) -> None:
     schema, value = made
@@ -212,6 +223,7 @@ def test_an_object_of_any_schema_survives_the_wire_and_is_in_form(made: tuple[Sc
     assert exactly(conform(schema, {**value, "nobody knows this": 1})) == exactly(value)
 
 
+@unhurried
 @given(SCHEMAS)
 def test_what_is_missing_is_null_or_no_block(schema: Schema) -> None:
     found = conform(schema, {})

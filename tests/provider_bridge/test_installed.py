@@ -100,6 +100,38 @@ def test_a_python_that_is_gone_is_told(vendor: Terraform, home: Path) -> None:
     assert "run 'exclave provider install' again" in done.stderr
 
 
+def test_a_python_that_has_another_version_by_now_is_told(home: Path) -> None:
+    for note in home.rglob("*.python"):
+        python, installed = note.read_text().splitlines()
+        assert Path(installed).is_dir()
+        note.write_text(f"{python}\n{installed.replace('exclave-', 'exclave-before-')}\n")
+    launcher = next(home.rglob("terraform-provider-exclave_v*"))
+    done = subprocess.run([launcher], capture_output=True, text=True)
+    assert done.returncode == 1
+    version = launcher.name.rpartition("_v")[2]
+    assert f"another version of Exclave than {version} by now: run 'exclave provider install'" in done.stderr
+    assert f"pip install exclave=={version}" in done.stderr
+
+
+def test_an_upgrade_leaves_what_lock_files_have_pinned(home: Path) -> None:
+    plugins = home / ".terraform.d" / "plugins"
+    before = {path: path.read_text() for path in plugins.rglob("*") if path.is_file()}
+    assert installation.install(plugins, "0.2.0").changed
+    assert {path: path.read_text() for path in before} == before
+    assert len({launcher.parent.parent.name for launcher in plugins.rglob("terraform-provider-exclave_v*")}) == 2
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_home_that_cannot_be_written_is_told(tmp_path: Path, as_json: bool) -> None:
+    (tmp_path / "home").touch()
+    options = ["--json"] if as_json else []
+    done = CliRunner().invoke(provider_command, ["install", *options], env={"HOME": str(tmp_path / "home")})
+    assert done.exit_code == 1
+    assert f"can't write {tmp_path}/home" in done.stderr
+    assert "Name another mirror with --directory." in done.stderr
+    assert done.stdout == ""
+
+
 def test_the_layout_serves_terraform_and_opentofu(home: Path) -> None:
     platform = installation.terraform_platform(os.uname().sysname, os.uname().machine)
     for host in ("registry.terraform.io", "registry.opentofu.org"):

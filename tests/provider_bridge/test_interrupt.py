@@ -179,7 +179,6 @@ def test_a_run_that_is_killed_while_it_waits_leaves_what_the_next_one_takes_up(
     shop: Terraform, ims: FakeIms, ready: str, made: str
 ) -> None:
     """The state knows nothing of a release or deploy that was begun: the provider finds it at the IMS."""
-    component = "exclave_terraform_module_component.network"
     target = "exclave_release.current" if ready == "release" else "exclave_terraform_module_component.network"
     run = shop.apply(f"-target={target}", "-target=exclave_install.acme")
     assert run.code == 0, run.output

@@ -3,13 +3,15 @@
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from provider_bridge.framework import planning, validation
 from provider_bridge.framework.diagnostics import Key
 from provider_bridge.framework.durations import timeout
 from provider_bridge.framework.meaning import same_meaning
-from provider_bridge.framework.schema import Schema, conform, schema_from_json
-from provider_bridge.protocol.values import UNKNOWN
+from provider_bridge.framework.schema import Body, Schema, conform, each_object, schema_from_json
+from provider_bridge.protocol.values import UNKNOWN, is_known
 
 
 def schema(attributes: dict[str, Any] | None = None, **more: Any) -> Schema:
@@ -82,6 +84,13 @@ def test_the_default_of_a_nested_attribute_is_filled_in_to_its_depth() -> None:
     body = schema({"of": nested("single", inner, default={})})
     assert planning.plan(body, {"of": None}, None) == {"of": {"deep": {"level": 1}}}
     assert planning.plan(body, {"of": {"deep": {"level": 2}}}, None) == {"of": {"deep": {"level": 2}}}
+
+
+def test_an_element_that_says_less_leaves_those_that_say_more_to_others() -> None:
+    inner = {"key": attribute(required=True), "id": attribute(optional=True, computed=True)}
+    body = schema({"of": nested("set", inner)})
+    prior = {"of": [{"key": "k", "id": "given"}, {"key": "k", "id": "made"}]}
+    assert planning.plan(body, {"of": [{"key": "k", "id": None}, {"key": "k", "id": "given"}]}, prior) is prior
 
 
 BLOCK = {
@@ -206,6 +215,121 @@ def test_a_configuration_for_a_state_has_what_a_user_would_write() -> None:
 
 
 def test_a_timeout_is_what_is_written_or_the_default() -> None:
-    for given, seconds in [(None, 9), ({}, 9), ({"create": None}, 9), ({"create": "1m"}, 60), (UNKNOWN, 9)]:
-        assert timeout({"timeouts": given}, "create", 9) == seconds
+    for written, seconds in [(None, 9), ({}, 9), ({"create": None}, 9), ({"create": "1m"}, 60), (UNKNOWN, 9)]:
+        assert timeout({"timeouts": written}, "create", 9) == seconds
     assert timeout({}, "delete", 5) == 5
+
+
+# Whatever the schema: a plan after an apply is empty
+
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How long an example takes says more about the machine than about the code."""
+
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+WORDS = st.sampled_from(["x", "y", "z"])
+PLAIN = st.sampled_from(
+    [
+        attribute(required=True),
+        attribute(optional=True),
+        attribute(default="x"),
+        attribute(optional=True, computed=True),
+        attribute(computed=True, stable=True),
+        attribute(optional=True, write_only=True),
+        attribute(["set", "string"], optional=True),
+        attribute(["list", "string"], default=["y"]),
+    ]
+)
+NESTED = st.recursive(
+    st.dictionaries(NAMES, PLAIN, max_size=3),
+    lambda inner: st.dictionaries(
+        NAMES,
+        st.one_of(
+            PLAIN,
+            st.builds(nested, st.sampled_from(["single", "list", "set", "map"]), inner),
+            st.builds(lambda of: nested("single", of, default={}), inner),
+        ),
+        max_size=4,
+    ),
+    max_leaves=6,
+)
+SCHEMAS = st.builds(
+    lambda attributes, blocks: schema(attributes, blocks={f"{name}_block": each for name, each in blocks.items()}),
+    NESTED,
+    st.dictionaries(
+        NAMES,
+        st.builds(
+            lambda attributes, nesting: {"description": "", "attributes": attributes, "nesting": nesting},
+            NESTED,
+            st.sampled_from(["single", "list", "set"]),
+        ),
+        max_size=2,
+    ),
+)
+
+
+def configs(body: Body, *, unknown: bool) -> st.SearchStrategy[Any]:
+    """What a user may write: nothing for what is computed, and no element of a set twice."""
+    maybe = st.just(UNKNOWN) if unknown else st.nothing()
+    parts: dict[str, Any] = {}
+    for name, each in body.attributes.items():
+        word = st.lists(WORDS, unique=True, max_size=2) if isinstance(each.type, list) else WORDS
+        settable = each.required or each.optional or each.has_default
+        parts[name] = (word | maybe if each.required else st.none() | word | maybe) if settable else st.none()
+    for name, nesting, inner in body.nested:
+        one = configs(inner, unknown=unknown)
+        many = {"map": st.dictionaries(WORDS, one, max_size=2), "single": st.none() | one}
+        listed = st.lists(one, max_size=2, unique_by=repr if nesting == "set" else None)
+        parts[name] = many.get(nesting, listed) | maybe
+    return st.fixed_dictionaries(parts)
+
+
+def applied(value: Any) -> Any:
+    """A plan after its apply: what wasn't known now is."""
+    if isinstance(value, dict):
+        return {key: applied(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [applied(each) for each in value]
+    return "made" if value is UNKNOWN else value
+
+
+def turned(body: Body, state: Any) -> Any:
+    """A state with the elements of each set the other way round."""
+    if not isinstance(state, dict):
+        return state
+    found = dict(state)
+    for name, each in body.attributes.items():
+        if isinstance(each.type, list) and each.type[0] == "set" and found[name]:
+            found[name] = found[name][::-1]
+    for name, nesting, inner in body.nested:
+        found[name] = each_object(nesting, found[name], lambda element, inner=inner: turned(inner, element))
+        if nesting == "set" and found[name]:
+            found[name].reverse()
+    return found
+
+
+def made(*, unknown: bool) -> Any:
+    return SCHEMAS.flatmap(lambda body: st.tuples(st.just(body), configs(body, unknown=unknown), configs(body, unknown=False)))
+
+
+@unhurried
+@given(made(unknown=False))
+def test_a_plan_after_an_apply_is_empty_whatever_the_schema(example: tuple[Schema, Any, Any]) -> None:
+    body, config, other = example
+    state = turned(body, applied(planning.plan(body, config, None)))
+    assert planning.plan(body, config, state) is state
+    changed = applied(planning.plan(body, other, state))
+    assert planning.plan(body, other, changed) is changed
+
+
+@unhurried
+@given(made(unknown=True))
+def test_a_plan_has_the_form_of_its_schema_and_all_that_the_config_says(example: tuple[Schema, Any, Any]) -> None:
+    body, config, prior = example
+    for before in (None, applied(planning.plan(body, prior, None))):
+        planned = planning.plan(body, config, before)
+        assert conform(body, planned) == planned
+        for name, each in body.attributes.items():
+            if each.nested is None and config[name] is not None and not each.write_only:
+                assert planned[name] is config[name] or planning.same(body, {name: planned[name]}, {name: config[name]})
+    assert is_known(applied(planned))

@@ -35,6 +35,16 @@ PUBLIC = {
     ("GET", "/login/done"),
     ("GET", "/login/device"),
     ("POST", "/login/device"),
+    ("GET", "/.well-known/terraform.json"),
+    ("GET", "/terraform/providers/v1/{namespace}/{name}/versions"),
+    ("GET", "/terraform/providers/v1/{namespace}/{name}/{version}/download/{os}/{arch}"),
+    ("GET", "/terraform/providers/v1/{namespace}/{name}/{version}/SHA256SUMS"),
+    ("GET", "/terraform/providers/v1/{namespace}/{name}/{version}/SHA256SUMS.sig"),
+    ("GET", "/terraform/modules/v1/{namespace}/{name}/{system}/versions"),
+    ("GET", "/terraform/modules/v1/{namespace}/{name}/{system}/{version}/download"),
+    ("GET", "/terraform/mirror/{host}/{namespace}/{name}/index.json"),
+    ("GET", "/terraform/mirror/{host}/{namespace}/{name}/{version}.json"),
+    ("GET", "/terraform/files/{file}"),
 }
 """Routes that need no token; each has a proof of its own, or nothing to hide."""
 
@@ -55,6 +65,7 @@ BODIES: dict[tuple[str, str], Body] = {
     ("POST", "/v1/installs"): {"name": "new", "app_id": "{app}"},
     ("PUT", "/v1/installs/{install}"): {"inputs": {"size": 7}},
     ("POST", "/v1/releases"): {"app_id": "{app}"},
+    ("POST", "/v1/deploys/batch"): {"release_id": "{release}", "installs": ["{install}"]},
     ("POST", "/v1/deploys"): {"install_id": "{install}", "kind": "teardown"},
     ("POST", "/v1/agents/enrollments"): {"kind": "install", "install_id": "{install}"},
     ("POST", "/v1/tokens"): {"name": "new"},

@@ -176,6 +176,16 @@ def test_a_teardown_asks_first(run) -> None:
     assert len(json.loads(run("deploys", "list", "--json").output)["items"]) == 1
 
 
+def test_a_release_goes_to_the_installs_that_are_chosen(run) -> None:
+    release = json.loads(run("deploys", "list", "--json").output)["items"][0]["release_id"]
+    assert run("deploys", "start", release).exit_code == 2
+    assert run("deploys", "start", release, "--all", stdin="n\n").exit_code == 1
+    result = run("deploys", "start", release, "--selector", "region=nowhere")
+    assert (result.exit_code, result.stdout) == (0, "Made 0 deploys of release 1.\n")
+    result = run("deploys", "start", release, "--install", "nobody")
+    assert (result.exit_code, "has no install 'nobody'" in result.stderr) == (1, True)
+
+
 def test_every_command_has_help_and_an_unknown_one_is_wrong_usage(run) -> None:
     listed = run("--help").output
     for command in ("up", "apps", "installs", "releases", "deploys", "agents", "jobs", "events"):

@@ -1,0 +1,45 @@
+"""What every table's class is."""
+
+from functools import cache
+from typing import Any, Self
+
+from sqlmodel import SQLModel
+
+
+class Row(SQLModel):
+    """A row of a table. Its types are a promise of the code that writes it: SQLModel validates nothing in a table's class.
+
+    Reading, making and changing rows is what the IMS does all day, and SQLModel sends each value through SQLAlchemy's events
+    and through pydantic, too. Neither is needed: a new row is inserted as its `__dict__` is, and a change is SQLAlchemy's
+    alone. Two rows are equal if they are the same object: a session has one for each row of the table.
+    """
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+    def __new__(cls, **_values: Any) -> Self:
+        """Without pydantic's private state, which only models with validation use."""
+        return object.__new__(cls)
+
+    def __init__(self, **values: Any) -> None:
+        """A new row; what isn't given has its field's default, or is None. Raises TypeError for an unknown field."""
+        defaults, factories = _defaults(type(self))
+        if not values.keys() <= defaults.keys():
+            raise TypeError(f"{type(self).__name__} has no {sorted(values.keys() - defaults.keys())}")
+        self.__dict__.update(defaults)
+        for name, make in factories.items():
+            if name not in values:
+                self.__dict__[name] = make()
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Change a value. SQLAlchemy notes it; nothing else needs to know."""
+        object.__setattr__(self, name, value)
+
+
+@cache
+def _defaults(row: type[Row]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of a table with their defaults, and what makes those that must not be shared."""
+    fields = row.model_fields
+    plain = {name: None if field.is_required() else field.get_default() for name, field in fields.items()}
+    return plain, {name: field.default_factory for name, field in fields.items() if field.default_factory}
