@@ -25,6 +25,7 @@ _COMMANDS = {
     "jobs": ("api.cli.jobs:jobs_command", "Read jobs and their logs."),
     "events": ("api.cli.events:events_command", "Read, follow, export and verify the history."),
     "webhooks": ("api.cli.webhooks:webhooks_command", "Send events to an address of yours."),
+    "openapi": ("api.cli.openapi:openapi_command", "Print the REST API's OpenAPI document."),
     "agent": ("agent.cli:agent_command", "Run a build agent or an install agent."),
     "registry": ("api.registry.standalone:registry_command", "Run a registry alone, as a customer's."),
     "provider": ("provider_bridge.cli:provider_command", "Install the Terraform provider, or make packages of it."),

@@ -17,9 +17,14 @@ def config_command() -> None:
 
 @config_command.command("check")
 @settings_options
-def check(data: Path | None, config: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(data: Path | None, config: Path | None, as_json: bool) -> None:
     """Print what is set, and from where. Exit code 1 if anything is wrong."""
     loaded = load_settings(config, data=data)
+    if as_json:
+        changed = {name: {"value": value, "source": source} for name, value, source in loaded.rows() if source != "default"}
+        click.echo(json.dumps({"ok": not loaded.problems, "settings": changed, "problems": loaded.problems}, indent=2))
+        sys.exit(bool(loaded.problems))
     rows = [list(row) for row in loaded.rows() if row[2] != "default" or row[0] == "data"]
     show_table(["SETTING", "VALUE", "FROM"], rows, empty="")
     click.echo("All others have their defaults: exclave config show.")

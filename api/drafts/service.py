@@ -53,6 +53,11 @@ def merged(tx: Read, app: AppRow | None, draft: AppDraft) -> Whole:
     stored = components.of_app(tx, app.id) if app and not draft.complete else {}
     configs = {name: row.config for name, row in stored.items() if name not in draft.components} | given
     inputs = draft.inputs if draft.inputs is not None else app.inputs if app else []
+    wrong = check_specs(inputs)
+    problems += [DraftProblem(**problem.model_dump()) for problem in wrong]
+    odd = {problem.field.split(".")[1] for problem in wrong}
+    # A default that can't be one is told once; installs are looked at as if there were none.
+    inputs = [spec.model_copy(update={"default": None, "required": False}) if spec.name in odd else spec for spec in inputs]
     unread = [name for name, config in draft.components.items() if config is not None and name not in given]
     return Whole(app, inputs, dict(sorted(configs.items())), unread, problems)
 
@@ -60,11 +65,10 @@ def merged(tx: Read, app: AppRow | None, draft: AppDraft) -> Whole:
 def problems_of(tx: Read, whole: Whole, secrets: list[str]) -> list[DraftProblem]:
     """What is wrong with an app as a whole. `secrets` are known besides those stored."""
     of_app = whole.app.id if whole.app else ""
-    found = [DraftProblem(**problem.model_dump()) for problem in check_specs(whole.inputs)]
     wrong: list[FieldProblem | Failure] = [*check_release(whole.configs, whole.inputs, whole.unread)]
     wrong += check_secrets(whole.configs, named_secrets.names_for_app(tx, of_app) | set(secrets))
     wrong += check_modules(whole.configs, builds.declaring(tx, of_app, whole.configs))
-    return found + [of_component(each) for each in wrong]
+    return [of_component(each) for each in wrong]
 
 
 def check_install(specs: list[InputSpec], name: str, draft: DraftInstall) -> list[DraftProblem]:

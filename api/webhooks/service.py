@@ -8,6 +8,7 @@ from sqlalchemy import update as sql_update
 from sqlmodel import col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from api.contract import actions
 from api.contract.base import Json, Page
 from api.contract.problems import ConflictError, FieldProblem, ForbiddenError, InvalidError, NameTakenError, NotFoundError
 from api.contract.webhooks import Delivery, Webhook, WebhookCreate, WebhookUpdate, WebhookWithSecret
@@ -101,6 +102,7 @@ def _settings(tx: Read, body: WebhookUpdate) -> dict[str, Json]:
             "the webhook would tell of more than is in the token's scope",
             remedy="Narrow it with `app_id` or `install_id` to what the token's scope is.",
         )
+    _check_events(body.events)
     return {
         "url": body.url,
         "events": list(dict.fromkeys(body.events)),
@@ -109,6 +111,18 @@ def _settings(tx: Read, body: WebhookUpdate) -> dict[str, Json]:
         "enabled": body.enabled,
         "description": body.description,
     }
+
+
+def _check_events(patterns: list[str]) -> None:
+    """Raises InvalidError for patterns that fit nothing that can happen: whoever made the webhook would wait for ever."""
+    problems = []
+    for at, pattern in enumerate(patterns):
+        if not actions.known(pattern):
+            near = actions.near(pattern)
+            remedy = f"Did you mean {', '.join(near)}?" if near else "See docs/reference/events.md for what there is."
+            problems.append(FieldProblem(field=f"events.{at}", message=f"nothing is named {pattern!r}", remedy=remedy))
+    if problems:
+        raise InvalidError("the webhook asks for events that there are not", errors=problems)
 
 
 def update(tx: Write, webhook: str, body: WebhookUpdate) -> Webhook:

@@ -133,7 +133,7 @@ async def test_a_lost_folder_comes_back_with_everything_that_was_acknowledged_an
 
 def test_a_backup_has_keys_logs_and_the_registry_and_nothing_that_is_made_anew(data: Path, tmp_path: Path) -> None:
     (data / "logs" / "job_1").mkdir(parents=True)
-    (data / "logs" / "job_1" / "1-0.gz").write_bytes(gzip.compress(b"hello"))
+    (data / "logs" / "job_1" / "1-0.gz").write_bytes(gzip.compress(b"hello", mtime=0))
     (data / "registry" / "scratch" / "upload").write_text("unfinished")
     assert run("backup", tmp_path / "saved", "--data", data).exit_code == 0
     assert run("backup", tmp_path / "saved", "--verify").exit_code == 0
@@ -189,7 +189,7 @@ def test_a_damaged_backup_is_found_and_restores_nothing(data: Path, tmp_path: Pa
     assert not (tmp_path / "restored").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", b"\x1f\x8bjunk", gzip.compress(bytes(range(256)) * 40)[:40]])
+@pytest.mark.parametrize("content", [b"", b"junk", b"\x1f\x8bjunk", gzip.compress(bytes(range(256)) * 40, mtime=0)[:40]])
 def test_a_file_that_is_no_backup_is_refused_on_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "junk").write_bytes(content)
     for result in (run("backup", tmp_path / "junk", "--verify"), run("restore", tmp_path / "junk", "--data", tmp_path / "r")):
@@ -255,6 +255,8 @@ def test_a_restore_that_was_cut_off_is_not_served(data: Path, tmp_path: Path) ->
 def test_the_schema_is_shown_checked_and_upgraded(data: Path) -> None:
     newest = run("db", "current", "--data", data).output.strip()
     assert run("db", "check", "--data", data).exit_code == 0
+    assert json.loads(run("db", "check", "--json", "--data", data).output) == {"ok": True, "version": newest, "newest": newest}
+    assert json.loads(run("db", "current", "--json", "--data", data).output) == {"version": newest}
     with closing(sqlite3.connect(data / "exclave.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     behind = run("db", "check", "--data", data)

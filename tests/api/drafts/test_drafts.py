@@ -116,6 +116,12 @@ async def test_installs_are_looked_at_with_the_inputs_of_the_draft(ims: Ims, sho
     ]
 
 
+async def test_a_default_that_can_not_be_one_is_told_once_also_with_installs(ims: Ims, shop: Shop) -> None:
+    inputs = [{"name": "domain", "type": "number", "default": "x"}, {"name": "password", "sensitive": True, "required": False}]
+    problems = await check(ims, inputs=inputs, installs={"acme": {}, "umbrella": {"inputs": {"domain": 3}}})
+    assert [one["field"] for one in problems] == ["inputs.domain.default"]
+
+
 async def test_an_app_that_does_not_exist_yet_can_be_checked(ims: Ims) -> None:
     config = module({"domain": "{{ inputs.domain }}"})
     assert await check(ims, "", inputs=[{"name": "domain"}], components={"network": config}) == []

@@ -138,7 +138,9 @@ async def test_a_program_logs_in_once_a_person_confirms(vendor: Ims, provider: F
     assert "logged in" in done.text
     assert (await vendor.http.post("/login/device", data=form, headers={"origin": "http://ims.test"})).status_code == 404
     vendor.http.cookies.clear()
+    before = len(await vendor.events("session.opened"))
     got = await vendor.ok("POST", "/v1/login/device/token", poll, token=None)
+    assert len(await vendor.events("session.opened")) == before + 1
     assert got["whoami"]["role"] == "viewer"
     await vendor.ok("GET", "/v1/apps", token=got["access_token"])
     await vendor.refused(403, "POST", "/v1/apps", {"name": "x"}, token=got["access_token"])

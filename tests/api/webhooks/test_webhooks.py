@@ -314,6 +314,10 @@ async def test_a_bad_url_is_refused_with_field_and_remedy(ims: Ims, url: str) ->
 
 
 async def test_other_values_are_checked_too(ims: Ims, receiver: Receiver) -> None:
+    body = {"name": "hook", "url": receiver.url, "events": ["deploy.*", "deploy.sucseeded", "zebra.*"]}
+    problem = await ims.refused(422, "POST", "/v1/webhooks", body)
+    assert [one["field"] for one in problem["errors"]] == ["events.1", "events.2"]
+    assert "deploy.succeeded" in problem["errors"][0]["remedy"]
     for wrong in ({"events": []}, {"events": ["a*b"]}, {"name": "No"}):
         await ims.refused(422, "POST", "/v1/webhooks", {"name": "hook", "url": receiver.url, **wrong})
     problem = await ims.refused(422, "POST", "/v1/webhooks", {"name": "hook", "url": receiver.url, "install_id": "nobody"})
