@@ -215,7 +215,7 @@ def _lists() -> dict[str, Fields]:
                 release_id="The id of its release; null for a teardown.",
                 release_number="The release's number in its app.",
                 kind="`deploy`, `teardown` or `drift`.",
-                status="`running`, `succeeded`, `failed`, `cancelling` or `cancelled`.",
+                status="`pending`, `running`, `succeeded`, `failed`, `cancelling` or `cancelled`.",
                 inputs_version="The version of the install's inputs that it brings.",
                 **_CREATED,
                 ended_at="When it ended; null before.",

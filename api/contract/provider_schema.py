@@ -254,7 +254,7 @@ def _deployment() -> Fields:
             },
             "id": _id("install"),
             "deploy_id": computed(Deploy, "id", "The id of the newest deploy of the install."),
-            "status": computed(Deploy, "status", "`running`, `succeeded`, `failed`, `cancelling` or `cancelled`."),
+            "status": computed(Deploy, "status", "`pending`, `running`, `succeeded`, `failed`, `cancelling` or `cancelled`."),
             "outputs": {
                 "type": ["map", "string"],
                 "computed": True,

@@ -119,7 +119,7 @@ def _deploy(call: Call, client: "Client", planned: Object, verb: str) -> Outcome
 
 def _under_way(client: "Client", planned: Object) -> Json | None:
     newest = deploys.newest(client, planned["install_id"])
-    if newest is None or newest["status"] != "running":
+    if newest is None or newest["status"] not in ("pending", "running"):
         return None
     same_inputs = planned["inputs_version"] in (None, newest["inputs_version"])
     return newest if newest["release_id"] == planned["release_id"] and same_inputs else None

@@ -344,6 +344,7 @@ class FakeIms:
             sensitive_outputs={},
             failure=None,
             version=1,
+            created_by="token:tests",
             created_at=NOW,
             ended_at=None,
         )
