@@ -51,7 +51,8 @@ class _Form:
     def draft(self, planned: Object) -> Json:
         """The config in a plan as a draft: with stand-ins for what isn't known, and without looking into folders."""
         known = stand_in(self.schema, planned)
-        return self.to_wire({**known, "source_digest": None} if self.has_source else known)
+        unsure = self.has_source and planned["source_digest"] is UNKNOWN
+        return self.to_wire({**known, "source_digest": None} if unsure else known)
 
     def to_state(self, component: Json, before: Object | None) -> Object:
         """The component as state. Path, texts and app stay as written in `before`, where they mean the same."""
