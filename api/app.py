@@ -28,7 +28,9 @@ from api.deploys import due
 from api.deploys.action_routes import installs as install_action_routes
 from api.deploys.action_routes import protocol as approval_protocol
 from api.deploys.action_routes import router as deploy_action_routes
+from api.deploys.preview_routes import router as deploy_preview_routes
 from api.deploys.routes import router as deploy_routes
+from api.drafts.routes import router as draft_routes
 from api.errors import install_handlers
 from api.events.chain import Chain
 from api.events.routes import router as event_routes
@@ -66,11 +68,13 @@ _log = logging.getLogger(__name__)
 ROUTERS: list[APIRouter] = [
     agent_protocol,  # first, because it is asked most
     app_routes,
+    draft_routes,
     component_routes,
     install_routes,
     build_routes,
     release_routes,
     deploy_routes,
+    deploy_preview_routes,
     deploy_action_routes,
     install_action_routes,
     approval_protocol,

@@ -44,7 +44,8 @@ def _field(location: Sequence[int | str]) -> str:
     return ".".join(part for at, part in enumerate(parts) if not (at and parts[at - 1] == "config" and part in _KINDS))
 
 
-def _field_problem(error: dict[str, Any]) -> FieldProblem:
+def field_problem(error: dict[str, Any]) -> FieldProblem:
+    """One of pydantic's errors in our words. Its location begins with where it was found, such as `body`."""
     if error["type"] == "json_invalid":
         return FieldProblem(field="", message=f"the body isn't JSON: {error['ctx']['error']}")
     field = _field(error["loc"])
@@ -97,7 +98,7 @@ def install_handlers(app: FastAPI) -> None:
         if error.errors()[0]["type"] == "json_invalid" and (refusal := await _refusal(request)):
             return await on_problem(request, refusal)
         # Neither detail nor errors repeat the values: a body may hold secrets.
-        errors = [_field_problem(one) for one in error.errors()]
+        errors = [field_problem(one) for one in error.errors()]
         detail = "; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in errors)
         return problem_answer(
             Problem(type=PROBLEM_TYPE_PREFIX + "invalid", title="Invalid value", status=422, detail=detail, errors=errors)

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Header, Query, Response
 
-from api.contract.problems import InvalidError, PreconditionFailedError
+from api.contract.problems import InvalidError
 from api.db.doorbell import Doorbell
 
 T = TypeVar("T")
@@ -67,14 +67,6 @@ async def no_idempotency_key(
 
 SecretOnce = Depends(no_idempotency_key)
 """For the decorator of a create whose answer has a secret."""
-
-
-def check_version(expected: int | None, actual: int) -> None:
-    """Raises PreconditionFailedError if the caller expected another version."""
-    if expected is not None and expected != actual:
-        raise PreconditionFailedError(
-            f"the object is at version {actual}, not {expected}", remedy="Read it again, then send your change again."
-        )
 
 
 def set_etag(response: Response, version: int) -> None:

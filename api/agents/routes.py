@@ -11,6 +11,7 @@ from api.agents import health, service
 from api.contract.agents import (
     LOG_CHUNK_BYTES,
     Agent,
+    Enrollment,
     EnrollmentCreate,
     EnrollmentCreated,
     EnrollRequest,
@@ -42,6 +43,18 @@ _CHUNK_LIMIT = 128 * 1024
 async def create_enrollment(body: EnrollmentCreate, ims: State, caller: AdminOfInstall) -> EnrollmentCreated:
     """Make a one-time token with which one agent can enrol."""
     return await caller.write(service.create_enrollment, body, seconds=ims.settings.intervals.enrollment)
+
+
+@people.get("/enrollments/{enrollment}")
+async def get_enrollment(enrollment: str, caller: Viewer) -> Enrollment:
+    """One enrolment token, without its secret."""
+    return await caller.read(service.get_enrollment, enrollment)
+
+
+@people.delete("/enrollments/{enrollment}", status_code=204)
+async def delete_enrollment(enrollment: str, caller: AdminOfInstall) -> None:
+    """End an enrolment token that nobody has used."""
+    await caller.write(service.delete_enrollment, enrollment)
 
 
 @people.get("")

@@ -9,7 +9,8 @@ from api.contract.resources import App, AppCreate, AppUpdate
 from api.db.idempotency import once
 from api.db.transaction import Write
 from api.deploys import forget
-from api.http import After, DryRun, Force, IfMatch, Limit, check_version, set_etag
+from api.events.changes import check_version
+from api.http import After, DryRun, Force, IfMatch, Limit, set_etag
 
 router = APIRouter(prefix="/v1/apps", tags=["apps"])
 
@@ -46,7 +47,7 @@ async def update_app(
     """Change an app's description and inputs."""
 
     def change(tx: Write) -> App:
-        check_version(expected, service.find(tx, app).version)
+        check_version(tx, expected, service.find(tx, app))
         return service.update(tx, app, body)
 
     found = await (caller.rehearse(change) if dry_run else caller.write(change))
@@ -61,7 +62,7 @@ async def delete_app(app: str, caller: EditorOfApp, expected: IfMatch, force: Fo
         caller.must("administer", "app")
 
     def change(tx: Write) -> None:
-        check_version(expected, service.find(tx, app).version)
+        check_version(tx, expected, service.find(tx, app))
         (forget.forget_app if force else service.delete)(tx, app)
 
     await caller.write(change)

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from api.apps.models import AppRow
 from api.builds.models import BuildRow
 from api.components.models import ComponentConfigRow, ComponentRow
+from api.components.service import same_source
 from api.contract.agents import BuildResult
 from api.contract.base import Failure, Page
-from api.contract.components import GitSource, PathSource
+from api.contract.components import ComponentConfig, GitSource, PathSource
 from api.contract.problems import NotFoundError
 from api.contract.resources import Build
 from api.db.pages import page
@@ -91,9 +92,9 @@ def list_builds(tx: Read, *, limit: int, after: str | None, app_id: str | None, 
     return Page(items=publics(tx, found.items), after=found.after)
 
 
-def _repeatable(config: ComponentConfigRow) -> bool:
+def repeatable(config: ComponentConfig) -> bool:
     """Whether the config alone says what the source is, so that a build of it never needs to be made twice."""
-    source = getattr(config.config, "source", None)
+    source = getattr(config, "source", None)
     if source is None:
         return True
     if isinstance(source.path, PathSource):
@@ -101,14 +102,35 @@ def _repeatable(config: ComponentConfigRow) -> bool:
     return isinstance(source.git, GitSource) and len(source.git.ref) == 40 and set(source.git.ref) <= set("0123456789abcdef")
 
 
+def usable(tx: Read, configs: Sequence[ComponentConfigRow]) -> dict[str, BuildRow]:
+    """The builds that a new release would use again, by config id: unfinished ones, and those that can be repeated."""
+    known = {config.id: config for config in configs}
+    query = select(BuildRow).where(
+        col(BuildRow.config_id).in_(known), col(BuildRow.status).in_(("queued", "running", "succeeded"))
+    )
+    newest = {row.config_id: row for row in tx.all(query.order_by(col(BuildRow.id)))}
+    return {of: row for of, row in newest.items() if row.status != "succeeded" or repeatable(known[of].config)}
+
+
+def declaring(tx: Read, app_id: str, configs: dict[str, ComponentConfig]) -> dict[str, BuildRow]:
+    """The builds that tell already what components of these configs declare: the newest ones, where the source is the same."""
+    last = select(func.max(BuildRow.id)).where(BuildRow.app_id == app_id, BuildRow.status == "succeeded")
+    query = (
+        select(ComponentRow.name, ComponentConfigRow, BuildRow)
+        .join(BuildRow, col(BuildRow.component_id) == col(ComponentRow.id))
+        .join(ComponentConfigRow, col(ComponentConfigRow.id) == col(BuildRow.config_id))
+        .where(col(BuildRow.id).in_(last.group_by(col(BuildRow.component_id))), col(ComponentRow.deleted_at).is_(None))
+    )
+    return {
+        name: build
+        for name, was, build in tx.session.exec(query)
+        if name in configs and repeatable(was.config) and same_source(was.config, configs[name])
+    }
+
+
 def build_for(tx: Write, component: ComponentRow, config: ComponentConfigRow) -> tuple[BuildRow, bool]:
     """A build of a config, and whether an earlier release had made it: an unfinished or a repeatable one is used again."""
-    earlier = tx.first(
-        select(BuildRow)
-        .where(BuildRow.config_id == config.id, col(BuildRow.status).in_(("queued", "running", "succeeded")))
-        .order_by(col(BuildRow.id).desc())
-    )
-    if earlier and (earlier.status != "succeeded" or _repeatable(config)):
+    if earlier := usable(tx, [config]).get(config.id):
         return earlier, True
     row = BuildRow(
         id=tx.new_id("bld"),

@@ -1,8 +1,10 @@
 """The check of an app as a whole: references, and the graph that they make. Pure."""
 
+import contextlib
 import difflib
+from collections.abc import Collection
 
-from api.contract.components import ComponentConfig, ContainerImageConfig, template_texts
+from api.contract.components import ComponentConfig, secret_texts, template_texts
 from api.contract.inputs import InputSpec
 from api.contract.problems import FieldProblem
 from api.contract.references import InvalidReferenceError, Reference, find
@@ -11,6 +13,15 @@ from api.contract.references import InvalidReferenceError, Reference, find
 def references(config: ComponentConfig) -> dict[str, list[Reference]]:
     """The references of a config by field. Fields with none are left out. Raises InvalidReferenceError."""
     return {field: found for field, text in template_texts(config).items() if (found := find(text))}
+
+
+def readable_references(config: ComponentConfig) -> dict[str, list[Reference]]:
+    """The same without the fields that can't be read, which `check_config` reports."""
+    found = {}
+    for field, text in template_texts(config).items():
+        with contextlib.suppress(InvalidReferenceError):
+            found[field] = find(text)
+    return {field: refs for field, refs in found.items() if refs}
 
 
 def needs(config: ComponentConfig) -> set[str]:
@@ -24,10 +35,9 @@ def input_names(config: ComponentConfig) -> set[str]:
 
 
 def secret_fields(config: ComponentConfig) -> dict[str, list[str]]:
-    """The named secrets that a checked config refers to, by field."""
-    found = {field: [ref.secret for ref in refs if ref.secret] for field, refs in references(config).items()}
-    if isinstance(config, ContainerImageConfig) and config.registry and config.registry.password_secret:
-        found["registry.password_secret"] = [config.registry.password_secret]
+    """The named secrets that a config refers to, by field."""
+    found = {field: [ref.secret for ref in refs if ref.secret] for field, refs in readable_references(config).items()}
+    found.update((field, [name]) for field, name in secret_texts(config).items())
     return {field: names for field, names in found.items() if names}
 
 
@@ -85,27 +95,37 @@ def check_config(name: str, config: ComponentConfig, inputs: list[InputSpec]) ->
     return problems
 
 
-def check_release(configs: dict[str, ComponentConfig], inputs: list[InputSpec]) -> list[FieldProblem]:
-    """What is wrong with a set of components that is to be released. Fields begin with `components.<name>.`."""
+def check_release(
+    configs: dict[str, ComponentConfig], inputs: list[InputSpec], unread: Collection[str] = ()
+) -> list[FieldProblem]:
+    """What is wrong with a set of components that is to be released. Fields begin with `components.<name>.`.
+
+    `unread` names components that are there, too, but whose configs can't be looked at.
+    """
+    known = sorted({*configs, *unread})
     problems = []
     for name, config in configs.items():
         for problem in check_config(name, config, inputs):
             field = problem.field.removeprefix("config.")
             problems.append(problem.model_copy(update={"field": f"components.{name}.{field}"}))
-    if problems:
-        return problems
     for name, config in configs.items():
-        for field, refs in references(config).items():
+        for field, refs in readable_references(config).items():
             problems += [
                 FieldProblem(
                     field=f"components.{name}.{field}",
-                    message=f"{ref} refers to a component that isn't in the release, which has: {', '.join(sorted(configs))}",
-                    remedy=suggestion(ref.component, list(configs)) or "Add the component to the release, or correct the name.",
+                    message=f"{ref} refers to a component that isn't in the release, which has: {', '.join(known)}",
+                    remedy=suggestion(ref.component, known) or "Add the component to the release, or correct the name.",
                 )
                 for ref in refs
-                if ref.component and ref.component not in configs
+                if ref.component and ref.component not in known
             ]
-    return problems or _cycles({name: references(config) for name, config in configs.items()})
+    return problems + _cycles({name: _to_others(name, config, configs) for name, config in configs.items()})
+
+
+def _to_others(name: str, config: ComponentConfig, configs: Collection[str]) -> dict[str, list[Reference]]:
+    """The references to other components whose configs are known: any other reference is no part of a cycle."""
+    others = set(configs) - {name}
+    return {field: [ref for ref in refs if ref.component in others] for field, refs in readable_references(config).items()}
 
 
 def _cycles(references_of: dict[str, dict[str, list[Reference]]]) -> list[FieldProblem]:

@@ -9,7 +9,8 @@ from api.contract.base import Page
 from api.contract.components import Component, ComponentCreate, ComponentUpdate
 from api.db.idempotency import once
 from api.db.transaction import Write
-from api.http import After, DryRun, IfMatch, Limit, check_version, set_etag
+from api.events.changes import check_version
+from api.http import After, DryRun, IfMatch, Limit, set_etag
 
 router = APIRouter(prefix="/v1/apps/{app}/components", tags=["components"])
 
@@ -60,7 +61,7 @@ async def update_component(
 
     def change(tx: Write) -> Component:
         owner = apps.find(tx, app)
-        check_version(expected, service.find(tx, owner, component).version)
+        check_version(tx, expected, service.find(tx, owner, component))
         return service.update(tx, owner, component, body)
 
     found = await (caller.rehearse(change) if dry_run else caller.write(change))
@@ -74,7 +75,7 @@ async def delete_component(app: str, component: str, caller: EditorOfApp, expect
 
     def change(tx: Write) -> None:
         owner = apps.find(tx, app)
-        check_version(expected, service.find(tx, owner, component).version)
+        check_version(tx, expected, service.find(tx, owner, component))
         service.delete(tx, owner, component)
 
     await caller.write(change)

@@ -9,20 +9,37 @@ from sqlmodel.sql.expression import Select
 from api.apps.models import AppRow
 from api.components.graph import check_config, suggestion
 from api.components.models import ComponentConfigRow, ComponentRow
-from api.contract.base import Page
-from api.contract.components import Component, ComponentConfig, ComponentCreate, ComponentUpdate, PathSource
+from api.contract.base import Json, Page
+from api.contract.components import (
+    IMAGE_KINDS,
+    Component,
+    ComponentConfig,
+    ComponentCreate,
+    ComponentUpdate,
+    PathSource,
+)
 from api.contract.problems import FieldProblem, InvalidError, NameTakenError, NotFoundError
 from api.db.pages import check_cursor
 from api.db.transaction import Read, Write
 
 
 def checksum(config: ComponentConfig) -> str:
-    """A hash of what a config says. A path with a content digest counts by its digest: two checkouts are one source."""
+    """A hash of what a config says."""
+    return hashlib.sha256(json.dumps(_said(config), sort_keys=True).encode()).hexdigest()
+
+
+def _said(config: ComponentConfig) -> dict[str, Json]:
+    """What a config says. A path with a content digest counts by its digest: two checkouts are one source."""
     body = config.model_dump(mode="json")
     source = getattr(config, "source", None)
     if source is not None and isinstance(source.path, PathSource) and source.path.digest:
         body["source"]["path"]["path"] = ""
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    return body
+
+
+def same_source(one: ComponentConfig, other: ComponentConfig) -> bool:
+    """Whether two configs are made of the same files."""
+    return one.kind == other.kind and _said(one).get("source") == _said(other).get("source")
 
 
 def newest_config(tx: Read, row: ComponentRow) -> ComponentConfigRow:
@@ -134,7 +151,7 @@ def _add_config(tx: Write, row: ComponentRow, config: ComponentConfig) -> None:
 def update(tx: Write, app: AppRow, component: str, body: ComponentUpdate) -> Component:
     """Store config version n+1, if it says anything new. A moved checkout only updates where the source is found."""
     row = find(tx, app, component)
-    if body.config.kind != row.kind:
+    if body.config.kind != row.kind and not {body.config.kind, row.kind} <= set(IMAGE_KINDS):
         raise InvalidError.at(
             "config.kind",
             f"component {row.name!r} is of kind {row.kind} and can't become {body.config.kind}",
@@ -145,6 +162,7 @@ def update(tx: Write, app: AppRow, component: str, body: ComponentUpdate) -> Com
     if newest.checksum == checksum(body.config):
         newest.config = body.config
         return public(tx, row)
+    row.kind = body.config.kind
     row.version += 1
     row.updated_at = tx.now
     _add_config(tx, row, body.config)

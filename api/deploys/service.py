@@ -39,6 +39,15 @@ def under_way(tx: Read, install_id: str) -> DeployRow | None:
     return tx.first(open_ones.where(DeployRow.kind != "drift"))
 
 
+def check_idle(tx: Read, install: InstallRow) -> None:
+    """Raises ConflictError while something is under way on an install."""
+    if running := under_way(tx, install.id):
+        raise ConflictError(
+            f"{running.kind} {running.id} is still under way on install {install.name!r}",
+            remedy=f"Wait: `exclave deploys show {running.id} --follow`. Or cancel it: `exclave deploys cancel {running.id}`.",
+        )
+
+
 def steps_of(tx: Read, deploy_id: str) -> list[StepRow]:
     """The steps of a deploy, in the order of the graph."""
     known: list[StepRow] | None = tx.memo.get(("steps", deploy_id))
@@ -55,12 +64,7 @@ def create(
     A drift run that is under way is cancelled.
     """
     install = installs.find(tx, body.install_id, field="install_id")
-    running = under_way(tx, install.id)
-    if running:
-        raise ConflictError(
-            f"{running.kind} {running.id} is still under way on install {install.name!r}",
-            remedy=f"Wait: `exclave deploys show {running.id} --follow`. Or cancel it: `exclave deploys cancel {running.id}`.",
-        )
+    check_idle(tx, install)
     if body.inputs_version is not None and body.inputs_version != install.inputs_version:
         raise InvalidError.at(
             "inputs_version",

@@ -1,9 +1,15 @@
 """What a deploy works with: the release that is wanted, and what is there."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 from api.apps import service as apps
-from api.components.graph import check_config, check_secrets
+from api.builds.models import BuildRow
+from api.components.graph import check_release, check_secrets
 from api.contract.base import Json
-from api.contract.inputs import check_values
+from api.contract.components import ComponentConfig
+from api.contract.inputs import InputSpec, check_values
+from api.contract.previews import DraftInstall
 from api.contract.problems import ConflictError, InvalidError
 from api.contract.resources import DeployCreate
 from api.db.transaction import Read
@@ -24,15 +30,26 @@ def release_of(tx: Read, install: InstallRow, body: DeployCreate) -> ReleaseRow 
         return None
     if not body.release_id:
         raise InvalidError.at("release_id", "a deploy needs a release", "Give the id of a release of the install's app.")
-    release = releases.find(tx, body.release_id, field="release_id")
-    if release.app_id != install.app_id:
-        raise InvalidError.at("release_id", f"release {release.id} is of another app than install {install.name!r}")
+    release = find_release(tx, install.app_id, body.release_id)
+    check_ready(release)
+    return release
+
+
+def find_release(tx: Read, app_id: str, release_id: str) -> ReleaseRow:
+    """A release of an app. Raises InvalidError on `release_id`."""
+    release = releases.find(tx, release_id, field="release_id")
+    if release.app_id != app_id:
+        raise InvalidError.at("release_id", f"release {release.id} is of another app than the install")
+    return release
+
+
+def check_ready(release: ReleaseRow) -> None:
+    """Raises ConflictError unless the release is built."""
     if release.status != "ready":
         raise ConflictError(
             f"release {release.number} is {release.status}, not ready",
             remedy="Wait until it is ready." if release.status == "building" else "Mend what its failure says; release again.",
         )
-    return release
 
 
 def there(row: InstalledComponentRow) -> Piece:
@@ -41,26 +58,65 @@ def there(row: InstalledComponentRow) -> Piece:
     return Piece(row.name, row.config, row.build_id, row.digest, row.repository, mark)
 
 
+@dataclass(frozen=True)
+class Given:
+    """What an install gives to its components. `sensitive` is None while it isn't known.
+
+    `fingerprints` are those of the sensitive inputs, `secrets` those of the named secrets that it may use.
+    """
+
+    install_id: str
+    install: str
+    plain: dict[str, Json]
+    sensitive: dict[str, Json] | None
+    fingerprints: dict[str, str]
+    secrets: dict[str, str]
+
+
+def given_by(
+    tx: Read, vault: Vault, install: InstallRow | None, draft: DraftInstall | None = None, secrets: Sequence[str] = ()
+) -> Given:
+    """What an install gives, with a draft of its settings in place of those stored; `secrets` will be there, too."""
+    known = dict.fromkeys(secrets, "") | (named_secrets.fingerprints_for(tx, install) if install else {})
+    sensitive = draft.sensitive_inputs if draft else None
+    if sensitive is None and install:
+        sensitive = installs.sensitive_inputs(vault, install)
+    plain = draft.inputs if draft else install.inputs if install else {}
+    marks = {name: vault.fingerprint(value) for name, value in (sensitive or {}).items()}
+    return Given(install.id if install else "", install.name if install else "", plain, sensitive, marks, known)
+
+
+def misfits(specs: list[InputSpec], given: Given, configs: dict[str, ComponentConfig], what: str) -> Iterator[InvalidError]:
+    """Why what was made of these configs can't be deployed there, the gravest reason first."""
+    problems = check_values(specs, given.plain, given.sensitive or {})[2]
+    if given.sensitive is None:
+        problems = [problem for problem in problems if not problem.field.startswith("sensitive_inputs")]
+    if problems:
+        yield InvalidError(f"the inputs of install {given.install!r} don't fit its app", errors=problems)
+    problems = check_release(configs, specs)
+    if problems:  # the app has changed since: an input that this release uses is gone
+        yield InvalidError(f"{what} no longer fits its app: release anew", errors=problems)
+    problems = check_secrets(configs, set(given.secrets))
+    if problems:
+        yield InvalidError(f"{what} can't be deployed to install {given.install!r}", errors=problems)
+
+
+def piece(name: str, config: ComponentConfig, build: BuildRow | None, given: Given, specs: list[InputSpec]) -> Piece:
+    """A component as it is to be deployed. One that isn't built yet equals nothing that is there."""
+    if build is None or build.artifact is None:
+        return Piece(name, config, build.id if build else "", "", "", None)
+    plain, _, _ = check_values(specs, given.plain, given.sensitive or {})
+    values: dict[str, Json] = {**plain, **given.fingerprints}
+    mark = fingerprint(config, build.artifact.digest, inputs=values, install_id=given.install_id, secrets=given.secrets)
+    return Piece(name, config, build.id, build.artifact.digest, build.artifact.repository, mark)
+
+
 def wanted_pieces(tx: Read, vault: Vault, install: InstallRow, release: ReleaseRow) -> dict[str, Piece]:
     """What a release brings to an install, by component. Raises InvalidError if the install's inputs don't fit."""
-    inputs = apps.find(tx, install.app_id).inputs
-    plain, _, problems = check_values(inputs, install.inputs, installs.sensitive_inputs(vault, install))
-    if problems:
-        raise InvalidError(f"the inputs of install {install.name!r} don't fit its app", errors=problems)
+    specs = apps.find(tx, install.app_id).inputs
+    given = given_by(tx, vault, install)
     configs = releases.configs_of(tx, release.id)
-    problems = [problem for name, config in configs.items() for problem in check_config(name, config, inputs)]
-    if problems:  # the app has changed since: an input that this release uses is gone
-        raise InvalidError(f"release {release.number} no longer fits its app: release anew", errors=problems)
-    secrets = named_secrets.fingerprints_for(tx, install)
-    problems = check_secrets(configs, set(secrets))
-    if problems:
-        raise InvalidError(f"release {release.number} can't be deployed to install {install.name!r}", errors=problems)
-    values: dict[str, Json] = {**plain, **install.sensitive_fingerprints}
-    wanted = {}
-    for link, build in releases.builds_of(tx, release.id):
-        if build.artifact is None:
-            raise LookupError(f"build {build.id} of a ready release has no artifact")
-        config, digest = configs[link.component], build.artifact.digest
-        mark = fingerprint(config, digest, inputs=values, install_id=install.id, secrets=secrets)
-        wanted[link.component] = Piece(link.component, config, build.id, digest, build.artifact.repository, mark)
-    return wanted
+    for refusal in misfits(specs, given, configs, f"release {release.number}"):
+        raise refusal
+    made = {link.component: build for link, build in releases.builds_of(tx, release.id)}
+    return {name: piece(name, config, made[name], given, specs) for name, config in configs.items()}

@@ -8,7 +8,8 @@ from api.contract.resources import Install, InstallCreate, InstallUpdate
 from api.db.idempotency import once
 from api.db.transaction import Write
 from api.deploys import forget
-from api.http import After, DryRun, Force, IfMatch, Limit, check_version, set_etag
+from api.events.changes import check_version
+from api.http import After, DryRun, Force, IfMatch, Limit, set_etag
 from api.installs import service
 from api.installs.labels import Selector
 
@@ -64,7 +65,7 @@ async def update_install(
     """Change an install's inputs."""
 
     def change(tx: Write) -> Install:
-        check_version(expected, service.find(tx, install).version)
+        check_version(tx, expected, service.find(tx, install))
         return service.update(tx, ims.vault, install, body)
 
     found = await (caller.rehearse(change) if dry_run else caller.write(change))
@@ -79,7 +80,7 @@ async def delete_install(install: str, caller: Editor, expected: IfMatch, force:
         caller.must("administer")
 
     def change(tx: Write) -> None:
-        check_version(expected, service.find(tx, install).version)
+        check_version(tx, expected, service.find(tx, install))
         (forget.forget_install if force else service.delete)(tx, install)
 
     await caller.write(change)

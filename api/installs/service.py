@@ -9,7 +9,7 @@ from api.agents.models import AgentRow
 from api.apps import service as apps
 from api.apps.models import AppRow
 from api.contract.base import Json, Page
-from api.contract.inputs import check_values
+from api.contract.inputs import InputSpec, check_values
 from api.contract.labels import check_labels
 from api.contract.problems import FieldProblem, InUseError, InvalidError, NameTakenError, NotFoundError
 from api.contract.resources import Install, InstallCreate, InstalledComponent, InstallUpdate
@@ -93,8 +93,15 @@ def _component(row: InstalledComponentRow, release_number: int) -> InstalledComp
     )
 
 
+def problems_of(
+    specs: list[InputSpec], inputs: dict[str, Json], sensitive: dict[str, Json], labels: dict[str, str]
+) -> list[FieldProblem]:
+    """What is wrong with an install's settings, given the inputs of its app."""
+    return check_values(specs, inputs, sensitive)[2] + check_labels(labels)
+
+
 def _check(app: AppRow, inputs: dict[str, Json], sensitive: dict[str, Json], labels: dict[str, str]) -> None:
-    problems = check_values(app.inputs, inputs, sensitive)[2] + check_labels(labels)
+    problems = problems_of(app.inputs, inputs, sensitive, labels)
     if problems:
         raise InvalidError("the install can't be accepted", errors=problems)
 

@@ -20,6 +20,7 @@ from api.contract.agents import (
     Agent,
     BuildJob,
     BuildResult,
+    Enrollment,
     EnrollmentCreate,
     EnrollmentCreated,
     EnrollRequest,
@@ -41,6 +42,15 @@ from api.contract.components import Component, ComponentCreate, ComponentUpdate,
 from api.contract.health import Health, HealthSample
 from api.contract.inputs import InputSpec
 from api.contract.logs import LogPrune, LogsPruned
+from api.contract.previews import (
+    AppDraft,
+    DeployPreview,
+    DeployPreviewRequest,
+    DraftCheck,
+    DraftProblem,
+    PreviewComponent,
+    PreviewStep,
+)
 from api.contract.resources import (
     App,
     AppCreate,
@@ -188,6 +198,8 @@ REQUESTS: list[Model] = [
     ReleaseCreate(app_id="shop", components={"network": 3}),
     RollbackCreate(release_id=_RELEASE),
     DeployCreate(install_id="acme", release_id=_RELEASE, inputs_version=2),
+    AppDraft(components={"network": _CONFIG.model_dump(mode="json", exclude_none=True)}, complete=True),
+    DeployPreviewRequest(install_id="acme", release_number=7),
     ApprovalDecision(plan_digest=_DIGEST, note="Looked at it with Ann."),
     AgentDecision(decision="approved", plan_digest=_DIGEST, note="In our window."),
     SkipRequest(note="Its quota is used up; tomorrow."),
@@ -411,6 +423,14 @@ ANSWERS: list[Model] = [
         secret="exce_…",  # noqa: S106
         expires_at=_AT + timedelta(days=1),
     ),
+    Enrollment(
+        id=_id("enr"),
+        kind="install",
+        install_id=_INSTALL,
+        agent_id=None,
+        created_at=_AT,
+        expires_at=_AT + timedelta(days=1),
+    ),
     EnrollResponse(
         agent_id=_AGENT, kind="install", install_id=_INSTALL, install_name="acme", app_name="shop", vendor_keys=[_PEM]
     ),
@@ -480,6 +500,39 @@ ANSWERS: list[Model] = [
         started_at=_AT,
         ended_at=_LATER,
         lease_until=None,
+    ),
+    DraftCheck(
+        ok=False,
+        problems=[
+            DraftProblem(
+                component="network",
+                field="config.variables.cidr",
+                message="{{ inputs.cird }} refers to an input that the app doesn't have; it has: cidr",
+                remedy="Did you mean 'cidr'?",
+            )
+        ],
+    ),
+    DeployPreview(
+        ok=True,
+        install_id=_INSTALL,
+        app_id=_APP,
+        kind="deploy",
+        release_id=_RELEASE,
+        release_number=7,
+        approval="vendor",
+        components=[
+            PreviewComponent(
+                name="network", action="update", why="its config has changed", wave=1, build="ready", asks_approval=True
+            )
+        ],
+        steps=[
+            PreviewStep(component="network", kind="sync", needs=[], conditional=False),
+            PreviewStep(component="network", kind="plan", needs=["network sync"], conditional=False),
+            PreviewStep(component="network", kind="approve", needs=["network plan"], conditional=False),
+            PreviewStep(component="network", kind="apply", needs=["network approve"], conditional=False),
+        ],
+        problems=[],
+        notes=[],
     ),
     LogsPruned(jobs=12, chunks=340, bytes=1_048_576, ended_before=_AT - timedelta(days=90)),
     JobRun(

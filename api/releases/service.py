@@ -9,10 +9,11 @@ from api.apps.models import AppRow
 from api.builds import service as builds
 from api.builds.models import BuildRow
 from api.components import service as components
-from api.components.graph import check_release, check_secrets, references, suggestion
+from api.components.graph import check_release, check_secrets, suggestion
 from api.components.models import ComponentConfigRow, ComponentRow
+from api.components.modules import check_modules
 from api.contract.base import Failure, Page
-from api.contract.components import ComponentConfig, TerraformModuleConfig
+from api.contract.components import ComponentConfig
 from api.contract.problems import FieldProblem, InUseError, InvalidError, NotFoundError
 from api.contract.resources import Release, ReleaseBuild, ReleaseCreate
 from api.db.pages import page
@@ -108,6 +109,15 @@ def find(tx: Read, release: str, *, field: str | None = None) -> ReleaseRow:
     return row
 
 
+def numbered(tx: Read, app_id: str, number: int) -> ReleaseRow:
+    """An app's release with this number. Raises InvalidError on `release_number`."""
+    of_app = select(ReleaseRow).where(ReleaseRow.app_id == app_id, col(ReleaseRow.deleted_at).is_(None))
+    row = tx.first(of_app.where(ReleaseRow.number == number))
+    if row is None:
+        raise InvalidError.at("release_number", f"the app has no release {number}", "Give the number of one that exists.")
+    return row
+
+
 def get(tx: Read, release: str) -> Release:
     """One release."""
     return public(tx, find(tx, release))
@@ -131,7 +141,7 @@ def create(tx: Write, body: ReleaseCreate) -> Release:
     app = apps.find(tx, body.app_id, field="app_id")
     chosen = _choose(tx, app, body.components)
     configs = {component.name: config.config for component, config in chosen}
-    problems = check_release(configs, app.inputs) or check_secrets(configs, named_secrets.names_for_app(tx, app.id))
+    problems = check_release(configs, app.inputs) + check_secrets(configs, named_secrets.names_for_app(tx, app.id))
     if problems:
         raise InvalidError(f"app {app.name!r} can't be released", errors=problems)
     last = tx.session.exec(select(func.max(ReleaseRow.number)).where(ReleaseRow.app_id == app.id)).one()
@@ -212,55 +222,7 @@ def _failure(tx: Read, row: ReleaseRow, made: list[tuple[ReleaseBuildRow, BuildR
                     "field": f"components.{link.component}" + (f".{why.field.removeprefix('config.')}" if why.field else ""),
                 }
             )
-    return next(iter(_unresolved(configs_of(tx, row.id), {link.component: build for link, build in made})), None)
-
-
-def _unresolved(configs: dict[str, ComponentConfig], made: dict[str, BuildRow]) -> list[Failure]:
-    """What only the built modules can tell: variables that aren't declared or are missing, outputs that don't exist."""
-    failures = []
-    for name, config in configs.items():
-        if isinstance(config, TerraformModuleConfig):
-            failures += _wrong_variables(name, config, made[name])
-        for field, refs in references(config).items():
-            for ref in refs:
-                if ref.component is None or ref.path[2] != "outputs":
-                    continue
-                declared = [output.name for output in made[ref.component].outputs]
-                if ref.path[3] not in declared:
-                    failures.append(
-                        Failure(
-                            code="unresolved_reference",
-                            message=f"component {name}: {ref} refers to an output that {ref.component} doesn't declare; "
-                            f"it has: {', '.join(declared) or 'none'}",
-                            remedy=suggestion(ref.path[3], declared) or "Declare the output, or correct the name.",
-                            field=f"components.{name}.{field}",
-                        )
-                    )
-    return failures
-
-
-def _wrong_variables(name: str, config: TerraformModuleConfig, build: BuildRow) -> list[Failure]:
-    declared = {variable.name: variable for variable in build.variables}
-    failures = [
-        Failure(
-            code="unknown_variable",
-            message=f"component {name}: the module declares no variable {given!r}; it has: {', '.join(declared) or 'none'}",
-            remedy=suggestion(given, list(declared)) or "Declare the variable in the module, or remove it here.",
-            field=f"components.{name}.variables.{given}",
-        )
-        for given in config.variables
-        if given not in declared
-    ]
-    return failures + [
-        Failure(
-            code="missing_variable",
-            message=f"component {name}: the module's variable {variable.name!r} has no default and gets no value",
-            remedy=f"Set `variables.{variable.name}` of the component, or give the variable a default.",
-            field=f"components.{name}.variables",
-        )
-        for variable in build.variables
-        if variable.required and variable.name not in config.variables
-    ]
+    return next(iter(check_modules(configs_of(tx, row.id), {link.component: build for link, build in made})), None)
 
 
 def delete(tx: Write, release: str, *, force: bool = False) -> None:

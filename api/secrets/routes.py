@@ -9,7 +9,8 @@ from api.contract.base import Page
 from api.contract.secrets import Rotation, Secret, SecretCreate, SecretUpdate
 from api.db.idempotency import once
 from api.db.transaction import Write
-from api.http import After, DryRun, IfMatch, Limit, check_version, set_etag
+from api.events.changes import check_version
+from api.http import After, DryRun, IfMatch, Limit, set_etag
 from api.secrets import keyring, rotation, service
 
 router = APIRouter(prefix="/v1/secrets", tags=["secrets"])
@@ -80,7 +81,7 @@ async def update_secret(
     """Give a secret a new value."""
 
     def change(tx: Write) -> Secret:
-        check_version(expected, service.find(tx, secret).version)
+        check_version(tx, expected, service.find(tx, secret))
         return service.update(tx, ims.vault, secret, body)
 
     found = await (caller.rehearse(change) if dry_run else caller.write(change))
@@ -93,7 +94,7 @@ async def delete_secret(secret: str, caller: Editor, expected: IfMatch) -> None:
     """Delete a secret that nothing uses."""
 
     def change(tx: Write) -> None:
-        check_version(expected, service.find(tx, secret).version)
+        check_version(tx, expected, service.find(tx, secret))
         service.delete(tx, secret)
 
     await caller.write(change)

@@ -18,7 +18,8 @@ from api.contract.webhooks import (
     WebhookWithSecret,
 )
 from api.db.transaction import Write
-from api.http import After, IfMatch, Limit, Order, SecretOnce, check_version, set_etag
+from api.events.changes import check_version
+from api.http import After, IfMatch, Limit, Order, SecretOnce, set_etag
 from api.webhooks import address, service
 from api.webhooks.sender import Sender
 
@@ -66,7 +67,7 @@ async def update_webhook(
     await address.check(sender.poster.guard, body.url)
 
     def change(tx: Write) -> Webhook:
-        check_version(expected, service.find(tx, webhook).version)
+        check_version(tx, expected, service.find(tx, webhook))
         return service.update(tx, webhook, body)
 
     found = await caller.write(change)
@@ -79,7 +80,7 @@ async def delete_webhook(webhook: str, caller: AdminOfInstall, expected: IfMatch
     """Delete a webhook, and what was on its way to it."""
 
     def change(tx: Write) -> None:
-        check_version(expected, service.find(tx, webhook).version)
+        check_version(tx, expected, service.find(tx, webhook))
         service.delete(tx, webhook)
 
     await caller.write(change)

@@ -86,21 +86,30 @@ def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: 
 
     For development and tests: one process serves many runs, without TLS. `address` is the provider's source address.
     """
-    import json
-
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     listener = _listen(answerer, threading.Event(), environment, tls=False)
-    reattach = {
-        address: {
-            "Protocol": "grpc",
-            "ProtocolVersion": 6,
-            "Pid": os.getpid(),
-            "Test": True,
-            "Addr": {"Network": "unix", "String": listener.socket},
-        }
-    }
-    _run(listener, f"TF_REATTACH_PROVIDERS='{json.dumps(reattach)}'", threading.Event(), lambda: True)
+    hello = f"TF_REATTACH_PROVIDERS='{_reattach(listener, address)}'"
+    _run(listener, hello, threading.Event(), lambda: True)
+
+
+@contextlib.contextmanager
+def reattachable(answerer: Answerer, environment: Mapping[str, str], address: str) -> Iterator[str]:
+    """Answer, in this process and inside the block, any Terraform that has the yielded text as TF_REATTACH_PROVIDERS."""
+    done = threading.Event()
+    listener = _listen(answerer, done, environment, tls=False)
+    try:
+        yield _reattach(listener, address)
+    finally:
+        done.set()
+        listener.close()
+
+
+def _reattach(listener: _Listener, address: str) -> str:
+    import json
+
+    found = {"Network": "unix", "String": listener.socket}
+    return json.dumps({address: {"Protocol": "grpc", "ProtocolVersion": 6, "Pid": os.getpid(), "Test": True, "Addr": found}})
 
 
 def _run(listener: _Listener, hello: str, done: threading.Event, is_wanted: Callable[[], bool]) -> None:

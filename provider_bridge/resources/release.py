@@ -92,7 +92,7 @@ class ReleaseResource(ApiResource):
                 path: Path = ("components", Key(build["component"])) if build["component"] in named else ()
                 found.append(_failed(f"The build of component {build['component']!r} failed", build["failure"], path))
         if not found and release["failure"]:
-            path = attribute_path(self.schema.attributes, release["failure"]["field"] or "")[0]
+            path = attribute_path(self.schema, release["failure"]["field"] or "")[0]
             found.append(_failed("The release failed", release["failure"], path))
         return found or [error("The release failed", f"{release['id']} has ended as {release['status']}.")]
 

@@ -19,7 +19,9 @@ COMPONENT = """
     resource "exclave_terraform_module_component" "network" {
       app_id    = exclave_app.shop.id
       name      = "network"
-      source    = { path = "${path.module}/module" }
+      path {
+        path = "${path.module}/module"
+      }
       variables = {
         domain = "{{ inputs.domain }}"
       }

@@ -50,13 +50,7 @@ ATTRIBUTES = THING.attributes
 
 
 def thing(**values: object) -> Object:
-    return conform(ATTRIBUTES, values)
-
-
-def proposed(config: Object, prior: Object) -> Object:
-    """What Terraform proposes: the config, and the prior value of what is computed and left out."""
-    computed = {name for name, each in ATTRIBUTES.items() if each.computed or each.has_default}
-    return {name: prior[name] if config[name] is None and name in computed else config[name] for name in ATTRIBUTES}
+    return conform(THING, values)
 
 
 # Planning
@@ -64,7 +58,7 @@ def proposed(config: Object, prior: Object) -> Object:
 
 def test_a_create_has_defaults_and_unknown_computed_values() -> None:
     config = thing(name="a", ports={"http": {"port": 80, "protocol": None}})
-    planned = planning.plan(ATTRIBUTES, config, None, config)
+    planned = planning.plan(THING, config, None)
     assert planned == thing(
         name="a", size=3, ports={"http": {"port": 80, "protocol": "tcp"}}, id=UNKNOWN, revision=UNKNOWN
     )  # fmt: skip
@@ -73,35 +67,35 @@ def test_a_create_has_defaults_and_unknown_computed_values() -> None:
 def test_a_plan_without_a_change_is_the_prior_state() -> None:
     prior = thing(name="a", size=3, ports={"http": {"port": 80, "protocol": "tcp"}}, id="i", revision=1)
     config = thing(name="a", ports={"http": {"port": 80, "protocol": None}})
-    assert planning.plan(ATTRIBUTES, config, prior, proposed(config, prior)) == prior
+    assert planning.plan(THING, config, prior) == prior
 
 
 def test_a_change_makes_computed_values_unknown_but_for_stable_ones() -> None:
     prior = thing(name="a", size=3, id="i", revision=1)
     config = thing(name="a", size=4)
-    planned = planning.plan(ATTRIBUTES, config, prior, proposed(config, prior))
+    planned = planning.plan(THING, config, prior)
     assert planned == thing(name="a", size=4, id="i", revision=UNKNOWN)
 
 
 def test_a_default_comes_back_when_the_config_leaves_the_attribute_out() -> None:
     prior = thing(name="a", size=9, id="i", revision=1)
     config = thing(name="a")
-    assert planning.plan(ATTRIBUTES, config, prior, proposed(config, prior))["size"] == 3
+    assert planning.plan(THING, config, prior)["size"] == 3
 
 
 def test_unknown_nested_values_stay_unknown() -> None:
     for ports in (UNKNOWN, {"http": UNKNOWN}, {"http": {"port": UNKNOWN, "protocol": None}}):
         config = thing(name="a", ports=ports)
-        planned = planning.plan(ATTRIBUTES, config, None, config)["ports"]
+        planned = planning.plan(THING, config, None)["ports"]
         expected = {"http": {"port": UNKNOWN, "protocol": "tcp"}} if ports not in (UNKNOWN, {"http": UNKNOWN}) else ports
         assert planned == expected
 
 
 def test_replacing_attributes_are_named_when_they_change_or_may() -> None:
     prior = thing(name="a", size=3)
-    assert list(planning.replacing_paths(ATTRIBUTES, prior, thing(name="b", size=3))) == [("name",)]
-    assert list(planning.replacing_paths(ATTRIBUTES, prior, thing(name=UNKNOWN, size=3))) == [("name",)]
-    assert list(planning.replacing_paths(ATTRIBUTES, prior, thing(name="a", size=4))) == []
+    assert list(planning.replacing_paths(THING, prior, thing(name="b", size=3))) == [("name",)]
+    assert list(planning.replacing_paths(THING, prior, thing(name=UNKNOWN, size=3))) == [("name",)]
+    assert list(planning.replacing_paths(THING, prior, thing(name="a", size=4))) == []
 
 
 # Validation
@@ -304,9 +298,9 @@ def test_every_call_of_the_protocol_has_an_answer_of_its_own_type(servicer: Serv
 
 
 def test_what_is_not_offered_is_refused_in_words(servicer: Servicer) -> None:
-    response = servicer.answer("MoveResourceState", pb.MoveResourceState.Request())
+    response = servicer.answer("PlanAction", pb.PlanAction.Request())
     assert response.diagnostics[0].severity == pb.Diagnostic.ERROR
-    assert "MoveResourceState" in response.diagnostics[0].detail
+    assert "PlanAction" in response.diagnostics[0].detail
 
 
 def test_a_data_source_reads(servicer: Servicer) -> None:

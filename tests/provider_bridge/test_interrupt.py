@@ -15,7 +15,9 @@ SHOP = """
     resource "exclave_terraform_module_component" "network" {
       app_id = exclave_app.shop.id
       name   = "network"
-      source = { path = "${path.module}/module" }
+      path {
+        path = "${path.module}/module"
+      }
     }
     resource "exclave_install" "acme" {
       app_id = exclave_app.shop.id

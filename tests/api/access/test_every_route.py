@@ -47,6 +47,9 @@ BY_QUERY: dict[tuple[str, str], dict[str, str]] = {("GET", "/v1/events/stream"):
 BODIES: dict[tuple[str, str], Body] = {
     ("POST", "/v1/apps"): {"name": "new"},
     ("PUT", "/v1/apps/{app}"): {"description": "changed"},
+    ("POST", "/v1/apps/check"): {},
+    ("POST", "/v1/apps/{app}/check"): {},
+    ("POST", "/v1/deploys/preview"): {"install_id": "{install}", "release_id": "{release}"},
     ("POST", "/v1/apps/{app}/components"): {"name": "new", "config": module()},
     ("PUT", "/v1/apps/{app}/components/{component}"): {"config": module(digest="2")},
     ("POST", "/v1/installs"): {"name": "new", "app_id": "{app}"},
@@ -144,6 +147,7 @@ OBJECTS = (
     "agent",
     "job",
     "token",
+    "enrollment",
     "secret",
     "webhook",
     "session",
@@ -199,6 +203,7 @@ async def foreign(ims: Ims, shop: Shop) -> dict[str, str]:
         "POST", "/v1/webhooks", {"name": "hook", "url": "https://93.184.215.14/", "install_id": "acme", "enabled": False}
     )
     await ims.state.db.write("system", send_again, webhook["id"])
+    enrollment = await ims.ok("POST", "/v1/agents/enrollments", {"kind": "install", "install_id": "acme"})
     deliveries = (await ims.ok("GET", f"/v1/webhooks/{webhook['id']}/deliveries"))["items"]
     builds, deploys, installs, apps, tokens = [
         (await ims.ok("GET", f"/v1/{kind}"))["items"] for kind in ("builds", "deploys", "installs", "apps", "tokens")
@@ -212,6 +217,7 @@ async def foreign(ims: Ims, shop: Shop) -> dict[str, str]:
         "deploy": deploys[0]["id"],
         "step": deploys[0]["steps"][0]["id"],
         "job": deploys[0]["steps"][0]["job_id"],
+        "enrollment": enrollment["id"],
         "secret": secret["id"],
         "webhook": webhook["id"],
         "session": "ses_1",
