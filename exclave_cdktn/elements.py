@@ -1,7 +1,7 @@
 """What the generated classes share: attributes go into Terraform's JSON under the names that the provider gives them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import jsii
 from constructs import Construct
@@ -13,14 +13,19 @@ PROVIDER_SOURCE = "exclave/exclave"
 _METADATA = {"provider_name": "exclave"}
 
 
-class Meta(TypedDict, total=False):
-    """Terraform's meta-arguments, which every resource and data source takes."""
+class EphemeralMeta(TypedDict, total=False):
+    """Terraform's meta-arguments, which every element takes."""
 
     count: "float | cdk.TerraformCount"
     depends_on: "Sequence[cdk.ITerraformDependable]"
     for_each: "cdk.ITerraformIterator"
-    lifecycle: "cdk.TerraformResourceLifecycle"
     provider: "cdk.TerraformProvider"
+
+
+class Meta(EphemeralMeta, total=False):
+    """Those of a resource or a data source."""
+
+    lifecycle: "cdk.TerraformResourceLifecycle"
 
 
 def _set(element: "cdk.TerraformElement", attributes: Mapping[str, Any]) -> None:
@@ -50,6 +55,27 @@ class DataSource(cdk.TerraformDataSource):
         metadata = cdk.TerraformProviderGeneratorMetadata(**_METADATA)
         super().__init__(scope, construct_id, terraform_resource_type=kind, terraform_generator_metadata=metadata, **meta)
         _set(self, attributes)
+
+
+if TYPE_CHECKING or hasattr(cdk, "TerraformEphemeralResource"):
+
+    class EphemeralResource(cdk.TerraformEphemeralResource):
+        """An ephemeral resource of Exclave's provider."""
+
+        def __init__(
+            self, scope: Construct, construct_id: str, kind: str, attributes: Mapping[str, Any], meta: EphemeralMeta
+        ) -> None:
+            metadata = cdk.TerraformProviderGeneratorMetadata(**_METADATA)
+            super().__init__(scope, construct_id, terraform_resource_type=kind, terraform_generator_metadata=metadata, **meta)
+            _set(self, attributes)
+
+else:
+
+    class EphemeralResource:
+        """The same where the library, cdktf, doesn't know ephemeral resources."""
+
+        def __init__(self, *arguments: Any) -> None:
+            raise NotImplementedError("cdktf doesn't know ephemeral resources; cdktn does, from 0.22.")
 
 
 class Provider(cdk.TerraformProvider):

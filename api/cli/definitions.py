@@ -3,19 +3,16 @@
 The definition changes nothing when it is applied: what Terraform would do more than import is left out, and said.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from api.cli.hcl import Attribute, Block, Comment, Expression, as_map_of_strings, as_string, document, identifier, quoted
 from api.contract.base import Model
-from api.contract.components import Component, TerraformModuleConfig
+from api.contract.components import Component, ComponentConfig, ContainerImageConfig, Source
 from api.contract.inputs import InputSpec
 from api.contract.resources import App, Deploy, Install, InstallCreate, Release
-
-_KINDS = ("terraform_module",)
-"""The component kinds for which the provider has a resource."""
 
 
 @dataclass(frozen=True)
@@ -121,33 +118,45 @@ class _Writer:
             yield Block("import", (), (Attribute("to", Expression(address)), Attribute("id", import_id)))
 
     def _component(self, app: App, app_id: Expression, component: Component) -> Iterator[Block | Comment]:
-        config = component.config
-        what = f"component {component.name} of app {app.name}"
-        if component.kind not in _KINDS or not isinstance(config, TerraformModuleConfig):
-            yield self._leave_out(what, f"the provider has no resource for the kind {component.kind} yet")
-            return
         wanted = f"{app.name}_{component.name}" if component.name in self._shared else component.name
         address = self._address(f"exclave_{component.kind}_component", wanted, f"{app.name}/{component.name}")
-        path = config.source.path
+        source: Source | None = getattr(component.config, "source", None)
+        path = source.path if source else None
         if path and not Path(path.path).is_dir():
             yield Comment(f"There is no folder {path.path} on this machine: put it there, or correct the path.")
         elif path and not path.digest:
             yield Comment("It was defined without its folder's digest: the first apply records that, as a new version.")
-        body = [Attribute("app_id", app_id), Attribute("name", component.name), Attribute("source", self._source(config))]
-        if config.variables:
-            body.append(Attribute("variables", config.variables))
-        yield _resource(address, [*body, *_unless("bundle_engine", config.bundle_engine, "auto")])
+        attributes, blocks = self._config(component.config)
+        yield _resource(address, [Attribute("app_id", app_id), Attribute("name", component.name), *attributes, *blocks])
 
-    def _source(self, config: TerraformModuleConfig) -> dict[str, Any]:
-        path, git = config.source.path, config.source.git
-        if git:
-            return {"git": _given(git)}
-        assert path
+    def _config(self, config: ComponentConfig) -> tuple[list[Attribute], list[Block]]:
+        """What a config says beside its defaults. Its source, and where an image is, are blocks."""
+        attributes: list[Attribute] = []
+        blocks: list[Block] = []
+        for name, declared in type(config).model_fields.items():
+            value = getattr(config, name)
+            if isinstance(value, Source):
+                blocks.append(self._source(value))
+            elif isinstance(value, Model) and isinstance(config, ContainerImageConfig):
+                blocks.append(_block(name, _given(value)))
+            elif isinstance(value, Model):
+                attributes.append(Attribute(name, _given(value)))
+            elif name != "kind" and value != declared.get_default(call_default_factory=True, validated_data={}):
+                attributes.append(Attribute(name, value))
+        return attributes, blocks
+
+    def _source(self, source: Source) -> Block:
+        if source.git:
+            return _block("git", _given(source.git))
+        assert source.path
+        path = source.path.path
         try:
-            inside = Path(path.path).relative_to(self.folder)
+            inside = Path(path).relative_to(self.folder).as_posix()
         except ValueError:
-            return {"path": path.path}
-        return {"path": Expression("path.module" if inside == Path() else f'"${{path.module}}/{quoted(inside.as_posix())[1:]}')}
+            return _block("path", {"path": path})
+        return _block(
+            "path", {"path": Expression(f'"${{path.module}}/{quoted(inside)[1:]}' if inside != "." else "path.module")}
+        )
 
     def _releases(self, of: Holdings) -> list[Release]:
         """The newest release that is ready, and those that installs run: another one would be made anew by an apply."""
@@ -232,9 +241,13 @@ class _Writer:
         return f"{kind}.{name}"
 
 
-def _resource(address: str, body: "list[Attribute] | list[Attribute | Block | Comment]") -> Block:
+def _resource(address: str, body: "Sequence[Attribute | Block | Comment]") -> Block:
     kind, _, name = address.partition(".")
     return Block("resource", (kind, name), tuple(body))
+
+
+def _block(kind: str, given: Mapping[str, Any]) -> Block:
+    return Block(kind, (), tuple(Attribute(name, value) for name, value in given.items()))
 
 
 def _unless(name: str, value: Any, default: Any) -> list[Attribute]:

@@ -29,7 +29,7 @@ Generated from provider_bridge/resources/schema.json by `python -m api.contract.
 
 from constructs import Construct
 
-from exclave_cdktn.elements import DataSource, Meta, Provider, Resource
+from exclave_cdktn.elements import DataSource, EphemeralMeta, EphemeralResource, Meta, Provider, Resource
 from exclave_cdktn.library import cdk
 
 __all__ = [
@@ -65,6 +65,7 @@ def generated() -> str:
     groups = (
         ("", "Resource", schema["resources"]),
         ("Data", "DataSource", schema["data_sources"]),
+        ("Ephemeral", "EphemeralResource", schema["ephemeral_resources"]),
     )
     for prefix, base, group in groups:
         for kind, fields in group.items():
@@ -101,7 +102,14 @@ def _config(fields: Fields) -> dict[str, Fields]:
 
 
 def _attributes(fields: Fields) -> dict[str, Fields]:
-    return {**fields["attributes"], **fields.get("blocks", {})}
+    """Attributes and blocks: in JSON, a block is written as an attribute with the same content."""
+    blocks = {name: _as_attribute(block) for name, block in fields.get("blocks", {}).items()}
+    return {**fields["attributes"], **blocks}
+
+
+def _as_attribute(block: Fields) -> Fields:
+    kept = {name: value for name, value in block.items() if name in ("description", "nesting", "exactly_one_of")}
+    return {**kept, "nested": _attributes(block), "required" if block.get("min_items") else "optional": True}
 
 
 def _python(name: str) -> str:
@@ -154,7 +162,7 @@ def _typed_dict(name: str, fields: Fields) -> str:
 def _element(name: str, base: str, kind: str, fields: Fields) -> str:
     config = _config(fields)
     lines = [f"class {name}({base}):", *_docstring(4, fields["description"]), "", f'    TYPE = "{kind}"', ""]
-    lines += _constructor(name, config, fields, "**meta: Unpack[Meta]")
+    lines += _constructor(name, config, fields, f"**meta: Unpack[{'EphemeralMeta' if base == 'EphemeralResource' else 'Meta'}]")
     lines += _call(config, "self.TYPE, ", "meta")
     for attribute, each in _attributes(fields).items():
         if not each.get("write_only"):
@@ -164,7 +172,13 @@ def _element(name: str, base: str, kind: str, fields: Fields) -> str:
 
 def _constructor(name: str, config: Mapping[str, Fields], fields: Fields, last: str) -> list[str]:
     """The head of `__init__`. In a data source, whose nested objects are only read, no class of the resource's is needed."""
-    lines = ["    def __init__(", "        self,", "        scope: Construct,", "        construct_id: str,", "        /,"]
+    lines = [
+        "    def __init__(",
+        "        self,",
+        "        construct_scope: Construct,",
+        "        construct_id: str,",
+        "        /,",
+    ]
     lines += ["        *,"] if config or not last.startswith("**") else []
     for attribute, each in config.items():
         written = _type(name, attribute, each)
@@ -179,7 +193,7 @@ def _constructor(name: str, config: Mapping[str, Fields], fields: Fields, last: 
 def _call(config: Mapping[str, Fields], before: str, after: str) -> list[str]:
     given = [f'            "{name}": {_python(name)},' for name in config]
     attributes = ["        attributes = {", *given, "        }"] if given else ["        attributes: dict[str, Any] = {}"]
-    return [*attributes, f"        super().__init__(scope, construct_id, {before}attributes, {after})"]
+    return [*attributes, f"        super().__init__(construct_scope, construct_id, {before}attributes, {after})"]
 
 
 def _property(name: str, fields: Fields) -> list[str]:

@@ -28,7 +28,7 @@ other = ExclaveProvider(stack, "other", url="https://other.example.com", alias="
 shop = ExclaveApp(stack, "shop", name="shop", inputs={"domain": {"required": False}}, provider=other)
 part = ExclaveTerraformModuleComponent(
     stack, "part", app_id=shop.id, name="part",
-    source={"git": {"url": "https://git.example.com/x.git"}}, variables={"camelCase": "{{ inputs.domain }}", "a.b": "1"},
+    git={"url": "https://git.example.com/x.git"}, variables={"camelCase": "{{ inputs.domain }}", "a.b": "1"},
     lifecycle=TerraformResourceLifecycle(prevent_destroy=True), depends_on=[shop],
 )
 newest = DataExclaveRelease(stack, "newest", app_id=shop.name)
@@ -82,7 +82,7 @@ def test_elements_become_the_json_that_terraform_reads(library: str, tmp_path: P
         "exclave_terraform_module_component.part": {
             "app_id": "${exclave_app.shop.id}",
             "name": "part",
-            "source": {"git": {"url": "https://git.example.com/x.git"}},
+            "git": {"url": "https://git.example.com/x.git"},
             "variables": {"camelCase": "{{ inputs.domain }}", "a.b": "1"},
             "lifecycle": {"prevent_destroy": True},
             "depends_on": ["exclave_app.shop"],
@@ -96,6 +96,33 @@ def test_elements_become_the_json_that_terraform_reads(library: str, tmp_path: P
     }
     assert without_metadata(document["data"]) == {"exclave_release.newest": {"app_id": "${exclave_app.shop.name}"}}
     assert document["output"]["inputs"]["value"] == "${exclave_app.shop.inputs}"
+
+
+EPHEMERAL = """
+import sys
+from LIBRARY import App, TerraformStack
+from exclave_cdktn import EphemeralExclaveAgentEnrollment, ExclaveProvider, ExclaveTerraformModuleComponent
+from exclave_cdktn.references import output, secret
+
+app = App(outdir=sys.argv[1], context={"targetVersions": {"terraform": ">=1.11.0"}})
+stack = TerraformStack(app, "stack")
+ExclaveProvider(stack, "exclave")
+variables = {"url": output("db", 'a"b'), "key": secret("key")}
+part = ExclaveTerraformModuleComponent(stack, "part", app_id="a", name="part", path={"path": "x"}, variables=variables)
+EphemeralExclaveAgentEnrollment(stack, "acme", kind="install", install_id=part.id)
+app.synth()
+"""
+
+
+def test_ephemeral_resources_and_functions_are_written(tmp_path: Path) -> None:
+    document = synthesised(EPHEMERAL, "cdktn", tmp_path)
+    assert without_metadata(document["ephemeral"]) == {
+        "exclave_agent_enrollment.acme": {"kind": "install", "install_id": "${exclave_terraform_module_component.part.id}"}
+    }
+    assert document["resource"]["exclave_terraform_module_component"]["part"]["variables"] == {
+        "url": '${provider::exclave::output("db", "a\\"b")}',
+        "key": '${provider::exclave::secret("key")}',
+    }
 
 
 def reload_library() -> None:
@@ -123,7 +150,7 @@ from exclave_cdktn import ExclaveApp, ExclaveTerraformModuleComponent
 
 def define(stack: TerraformStack) -> None:
     app = ExclaveApp(stack, "app", name="app", inputs={"domain": {"type": "string"}})
-    part = ExclaveTerraformModuleComponent(stack, "part", app_id=app.id, name="part", source={"path": "x"})
+    part = ExclaveTerraformModuleComponent(stack, "part", app_id=app.id, name="part", path={"path": "x"})
     reveal_type(part.version)
     ExclaveApp(stack, "nameless")
     ExclaveApp(stack, "unknown", name="x", descriptoin="x")

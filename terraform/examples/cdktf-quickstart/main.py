@@ -83,7 +83,7 @@ class Quickstart(TerraformStack):
             "network",
             app_id=shop.id,
             name="network",
-            source={"path": f"{modules.string_value}/network"},
+            path={"path": f"{modules.string_value}/network"},
             variables={"name": "{{ install.name }}"},
         )
         service = ExclaveTerraformModuleComponent(
@@ -91,7 +91,7 @@ class Quickstart(TerraformStack):
             "service",
             app_id=shop.id,
             name="service",
-            source={"path": f"{modules.string_value}/service"},
+            path={"path": f"{modules.string_value}/service"},
             variables={
                 "network_id": "{{ components.network.outputs.network_id }}",  # so the service is made after the network
                 "domain": "{{ inputs.domain }}",

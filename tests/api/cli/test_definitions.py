@@ -11,9 +11,15 @@ from api.cli.definitions import Definition, Holdings, define
 from api.contract.components import (
     Component,
     ComponentConfig,
+    ContainerImageConfig,
     CustomConfig,
+    DockerBuildConfig,
     GitSource,
+    HelmChartConfig,
+    HelmRepository,
+    KubernetesManifestConfig,
     PathSource,
+    RegistryImage,
     Source,
     TerraformModuleConfig,
 )
@@ -142,12 +148,27 @@ def test_what_an_apply_would_do_again_is_left_out_and_said() -> None:
     assert with_newest(deploy("acme", None, kind="teardown")).left_out == []
 
 
-def test_another_kind_of_component_is_named_with_the_reason() -> None:
-    config = CustomConfig(source=Source(path=PathSource(path="/x")), command=["true"])
-    found = shop(components=[component("shop", "task", config)])
-    assert [(one.what, one.why) for one in found.left_out] == [
-        ("component task of app shop", "the provider has no resource for the kind custom yet")
+def test_every_kind_of_component_is_written() -> None:
+    folder = Source(path=PathSource(path="/work/x", digest=DIGEST))
+    configs: list[ComponentConfig] = [
+        GIT,
+        HelmChartConfig(helm_repo=HelmRepository(repo_url="oci://r", chart="c", version="1"), values={"a.b": "{{ inputs.x }}"}),
+        ContainerImageConfig(
+            registry=RegistryImage(image_url="r/i", tag="1", password_secret="pull"), platforms=["linux/amd64"]
+        ),
+        DockerBuildConfig(source=folder, target="run"),
+        KubernetesManifestConfig(manifest="a: 1\nb: ${x}\n"),
+        CustomConfig(source=folder, command=["./run", "--all"]),
     ]
+    found = shop(components=[component("shop", config.kind, config) for config in configs])
+    assert set(found.imported) == {f"exclave_{each.kind}_component.{each.kind}" for each in configs} | {"exclave_app.shop"}
+    text = " ".join(found.files["shop.tf"].split())
+    assert 'helm_repo = { repo_url = "oci://r" chart = "c" version = "1" }' in text
+    assert 'values = { "a.b" = "{{ inputs.x }}" }' in text
+    assert 'platforms = ["linux/amd64"] registry { image_url = "r/i" tag = "1" password_secret = "pull" }' in text
+    assert 'target = "run" path { path = "${path.module}/x" }' in text
+    assert "manifest = <<EOT a: 1 b: $${x} EOT" in text
+    assert 'command = ["./run", "--all"]' in text
 
 
 def test_a_folder_that_is_not_here_is_said() -> None:
@@ -160,7 +181,7 @@ def test_a_folder_that_is_not_here_is_said() -> None:
 
 def test_a_git_source_says_what_differs_from_the_defaults() -> None:
     text = " ".join(shop(components=[component("shop", "web")]).files["shop.tf"].split())
-    assert 'source = { git = { url = "https://git.example.com/x.git" ref = "v1" } }' in text
+    assert 'git { url = "https://git.example.com/x.git" ref = "v1" }' in text
 
 
 def test_a_folder_with_files_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
