@@ -1,8 +1,8 @@
 """Writes docs/provider, the provider's pages as Terraform registries show them: `python scripts/provider_docs.py`.
 
 What a page says comes from the provider's own schemas and functions; its example is docs/provider/examples/TYPE.tf, or for a
-data source one made of what its schema asks for. Guides are written by hand. A test fails while the pages are stale, another runs
-the examples through `terraform fmt` and `terraform validate`.
+data source one made of what its schema asks for. Guides are written by hand. A test fails while the pages are stale, another
+runs the examples through `terraform fmt` and `terraform validate`.
 """
 
 import inspect
