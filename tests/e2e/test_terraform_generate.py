@@ -3,16 +3,18 @@
 import copy
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from small_app import DEPLOYED, MAIN, SmallApp, open_stage
-from stage import Finished, Stage
+from stage import ROOT, Finished, Stage
 
 AWKWARD = 'He said "${install}" and %{if}, $${x}, C:\\new\n\ttab, ☃ and {{ inputs.x }}\n'
 SECRET = "canary-hush"
+EXAMPLE = ROOT / "terraform" / "examples" / "every-kind"
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +137,19 @@ def test_the_variable_sets_the_secret(stage: Stage, tmp_path: Path) -> None:
     must(vendor.terraform("init", "-no-color", "-input=false"))
     done = vendor.terraform("plan", "-no-color", "-input=false", variables={"zoo_sensitive_inputs": '{secret="new"}'})
     assert "Plan: 5 to import, 0 to add, 1 to change, 0 to destroy." in must(done)
+
+
+def test_every_kind_of_component_is_imported_unchanged(stage: Stage, tmp_path: Path) -> None:
+    example = vendor_in(stage, tmp_path / "example")
+    shutil.copytree(EXAMPLE, example.work, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+    must(example.terraform("init", "-no-color", "-input=false"))
+    must(example.terraform("apply", "-no-color", "-input=false", "-auto-approve"))
+    try:
+        folder = tmp_path / "generated"
+        must(stage.exclave("terraform", "generate", "--app", "studio", "--output", str(folder)))
+        assert "Plan: 9 to import, 0 to add, 0 to change, 0 to destroy." in plan_and_apply(vendor_in(stage, folder))
+    finally:
+        must(example.terraform("destroy", "-no-color", "-input=false", "-auto-approve"))
 
 
 def test_an_unknown_app_and_a_wrong_token_leave_no_folder(stage: Stage, tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def test_the_bindings_are_fresh() -> None:
     assert cdktn_bindings.TARGET.read_text() == cdktn_bindings.generated(), "run `python -m api.contract.cdktn_bindings`"
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_elements_become_the_json_that_terraform_reads(library: str, tmp_path: Path) -> None:
     document = synthesised(PROGRAM, library, tmp_path)
@@ -114,6 +115,7 @@ app.synth()
 """
 
 
+@pytest.mark.e2e
 def test_ephemeral_resources_and_functions_are_written(tmp_path: Path) -> None:
     document = synthesised(EPHEMERAL, "cdktn", tmp_path)
     assert without_metadata(document["ephemeral"]) == {
@@ -159,6 +161,7 @@ def define(stack: TerraformStack) -> None:
 """
 
 
+@pytest.mark.e2e
 def test_a_type_checker_finds_what_the_schema_does_not_take(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(WRONG)
