@@ -16,8 +16,10 @@ Nesting = Literal["single", "list", "set", "map"]
 Normalized = Literal["", "json", "yaml", "duration"]
 Readers = Mapping[str, Reader]
 
+# Schemas are never compared or printed, and each method that `dataclass` doesn't write saves start time.
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Attribute:
     """One attribute.
 
@@ -72,7 +74,7 @@ class Attribute:
 Attributes = Mapping[str, Attribute]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Body:
     """The attributes and blocks of an object. A config sets exactly one of `exactly_one_of`; empty asks for nothing."""
 
@@ -130,7 +132,7 @@ def _read_parts(readers: Readers, value: Object) -> Object:
     return value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Block(Body):
     """A nested block. Its value is an object or None (`single`), or a list of objects, which may be empty (`list`, `set`).
 
@@ -150,7 +152,7 @@ class Block(Body):
         return None if self.nesting == "single" else []
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class IdentityAttribute:
     """One attribute of what tells an object from all others. `required`: an import by identity needs it."""
 
@@ -159,7 +161,7 @@ class IdentityAttribute:
     required: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Schema(Body):
     """A resource's, data source's, ephemeral resource's, list's or provider's attributes and blocks.
 

@@ -2,7 +2,7 @@
 
 On the wire a number is an int64, a float64 if that is exactly the number, or else text: `0.1` arrives as text, because no
 binary fraction is a tenth. In Python it is an int if it is whole; a float if that prints as the number, as 0.1 does; or else
-a Decimal. Going back, a float is what it prints as. So a number survives the way there and back unchanged.
+a Decimal. Going back, a whole float is an int, and any other is what it prints as. So a number survives both ways unchanged.
 """
 
 import math
@@ -10,8 +10,18 @@ from typing import Any
 
 
 def read(value: Any) -> Any:
-    """A number from the wire; what isn't text stays. Raises ValueError for text that is no number."""
-    return parse(value) if type(value) is str else value
+    """A number from the wire. Raises ValueError for text that is no number."""
+    kind = type(value)
+    if kind is str:
+        return parse(value)
+    if kind is not float or _prints_exactly(value) or math.isinf(value):
+        return value
+    if value.is_integer():
+        return int(value)
+    from decimal import Decimal
+
+    number = Decimal(value)
+    return value if Decimal(repr(value)) == number else number
 
 
 def parse(digits: str) -> Any:
@@ -58,8 +68,12 @@ def _writable_float(value: float) -> Any:
         return value
     if value.is_integer():
         return int(value)
-    # Few enough digits to print all of them; a multiple of 1/1024 has at most ten behind the point.
-    return value if abs(value) < 1 << 20 and (value * 1024).is_integer() else repr(value)
+    return value if _prints_exactly(value) else repr(value)
+
+
+def _prints_exactly(value: float) -> bool:
+    """Whether it surely is what it prints as. A multiple of 1/1024 has at most ten digits behind the point."""
+    return not value.is_integer() and abs(value) < 1 << 20 and (value * 1024).is_integer()
 
 
 def text(value: Any) -> str:

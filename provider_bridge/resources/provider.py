@@ -117,6 +117,10 @@ class ExclaveProvider(Provider):
 
         self._connection.connect(Client(url, token, call.stop))
 
+    def close(self) -> None:
+        """Let go of the IMS: for a process that goes on without the provider."""
+        self._connection.connect(None)
+
     def _token(self, config: Object) -> str:
         if config["token"] and config["token_file"]:
             raise _refused(("token_file",), "Two tokens", "Both `token` and `token_file` are set.", "Set one of them.")

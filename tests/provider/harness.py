@@ -126,6 +126,7 @@ class Workspace:
             "CHECKPOINT_DISABLE": "1",
             **environment,
         }
+        self._applied = ""
         self.write("preamble.tf", preamble)
 
     def write(self, name: str, text: str) -> None:
@@ -164,6 +165,7 @@ class Workspace:
             assert any(map(step.error.matches, run.diagnostics("error"))), f"{step.error} isn't in:\n{run.text}"
             return
         assert run.code == 0, run.text
+        self._applied = step.config
         state = self.state() if step.state else {}
         for check in step.state:
             check(state)
@@ -261,7 +263,8 @@ class Workspace:
         assert run.code == 0, run.text
 
     def destroy(self) -> None:
-        """Destroy everything. Raises AssertionError if that fails."""
+        """Destroy everything, under the last configuration that was applied. Raises AssertionError if that fails."""
+        self.write("main.tf", self._applied)
         run = self.command("destroy", "-json", "-auto-approve", "-input=false")
         assert run.code == 0, run.text
 

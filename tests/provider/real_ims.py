@@ -1,7 +1,6 @@
 """Calls to a real IMS, past the provider: what a test looks at there, and what it changes behind Terraform's back."""
 
 import json
-import urllib.error
 import urllib.request
 from typing import Any
 
@@ -26,12 +25,3 @@ class RealIms:
     def get(self, path: str) -> Any:
         """An object, or a page."""
         return self.call("GET", path)
-
-    def has(self, path: str) -> bool:
-        """Whether there is such an object."""
-        try:
-            self.get(path)
-        except urllib.error.HTTPError as problem:
-            assert problem.code == 404, problem
-            return False
-        return True

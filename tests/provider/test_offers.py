@@ -57,6 +57,7 @@ def test_an_ephemeral_value_is_opened_renewed_and_closed(workspace: Workspace, e
     )
     assert store.secrets["id-1"]["secret"] == "token-all"
     assert "open" in store.calls
+    assert "renew all" in store.calls
     assert any(call.startswith("close") for call in store.calls)
 
 
@@ -116,7 +117,6 @@ def test_ctrl_c_in_a_create_reaches_the_provider_and_leaves_an_untainted_object(
 @on_every_engine
 def test_the_providers_own_configuration_is_checked(workspace: Workspace, realm: str, said: Said) -> None:
     workspace.run(Step(f'provider "sample" {{\n  realm = {realm}\n}}\n{thing()}', error=said))
-    workspace.write("main.tf", "")
 
 
 @on_every_engine

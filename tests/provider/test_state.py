@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from checks import has_identity, nothing_planned, not_in_state, planned, state_value
+from checks import has_identity, not_in_state, nothing_planned, planned, state_value
 from engines import Engine, needs, on_every_engine
 from harness import Said, Step, Workspace
 from sample_provider import Store

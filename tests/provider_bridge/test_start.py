@@ -38,6 +38,12 @@ def test_a_start_imports_nothing_that_it_does_not_need() -> None:
         "click",
         "pathlib",
         "tempfile",
+        "yaml",
+        "decimal",
+        "provider_bridge.framework.ephemeral",
+        "provider_bridge.framework.functions",
+        "provider_bridge.framework.listing",
+        "provider_bridge.framework.meaning",
     )
     assert [name for name in unwanted if name in loaded] == []
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from signal import SIGTERM
 
@@ -34,11 +35,13 @@ def ims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealIms]:
 
 
 @pytest.fixture
-def workspace(ims: RealIms, engine: Engine, tmp_path: Path) -> Iterator[Workspace]:
+def workspace(ims: RealIms, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """A folder whose provider is at work on the IMS. What it makes is destroyed at the end."""
     folder = tmp_path / "work"
     folder.mkdir()
-    with served(ExclaveProvider({"EXCLAVE_URL": ims.url, "EXCLAVE_TOKEN": ims.token}), ADDRESS) as reattach:
+    monkeypatch.chdir(folder)  # where Terraform would start the provider
+    provider = ExclaveProvider({"EXCLAVE_URL": ims.url, "EXCLAVE_TOKEN": ims.token})
+    with closing(provider), served(provider, ADDRESS) as reattach:
         workspace = Workspace(engine, folder, PREAMBLE, {"TF_REATTACH_PROVIDERS": reattach})
         yield workspace
         workspace.destroy()

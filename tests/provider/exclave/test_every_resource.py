@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checks import UNKNOWN, planned, planned_value, state_value
-from real_ims import RealIms
 from engines import Engine, on_every_engine
 from harness import Said, Step, Workspace
+from real_ims import RealIms
 
 APP = """
 resource "exclave_app" "a" {
@@ -23,7 +24,7 @@ COMPONENTS = {
     "terraform_module": (
         """
         path {
-          path = "module"
+          path = "./module"
         }
         variables = { domain = provider::exclave::input("domain") }
         """,
@@ -71,7 +72,7 @@ COMPONENTS = {
     "custom": (
         """
         path {
-          path = "module"
+          path = "./module"
         }
         command     = ["./run", "--fast"]
         environment = { DOMAIN = "{{ inputs.domain }}" }
@@ -169,6 +170,12 @@ resource "exclave_install" "i" {{
         Step(second, before=lambda: ims.call("DELETE", f"installs/{name}"), plan=[planned(address, "create")]),
     )
     workspace.verify_import(address, import_id=name)
+
+
+def resources_of(workspace: Workspace) -> list[dict[str, Any]]:
+    """What is in the state."""
+    found: list[dict[str, Any]] = workspace.state()["values"]["root_module"]["resources"]
+    return found
 
 
 SECRET = """
@@ -307,13 +314,12 @@ resource "exclave_agent_enrollment" "e" {{
     token = (workspace.folder / "agent.token").read_text().strip()
     assert token.startswith("exce_")
     assert token not in (workspace.folder / "terraform.tfstate").read_text()
-    enrolment = json.loads((workspace.folder / "terraform.tfstate").read_text())
-    (made,) = [r["instances"][0]["attributes"]["id"] for r in enrolment["resources"] if r["type"] == "exclave_agent_enrollment"]
+    (made,) = [each["values"]["id"] for each in resources_of(workspace) if each["address"] == address]
     workspace.verify_import(address, import_id=made, ignore=("token_file",))
     workspace.run(
-        Step(config, before=lambda: ims.call("DELETE", f"agents/enrollments/{made}"), plan=[planned(address, "create")]),
         Step(
             config.replace('"install"\n', '"build"\n'),
             error=Said(detail="A build agent serves every app", line="install_id"),
         ),
+        Step(config, before=lambda: ims.call("DELETE", f"agents/enrollments/{made}"), plan=[planned(address, "create")]),
     )
