@@ -15,6 +15,10 @@ from api.contract.inputs import InputSpec
 from api.contract.resources import App, Deploy, Install, InstallCreate, Release
 
 
+_WRITTEN_APART = ("app_id", "name", "labels", "inputs", "sensitive_inputs")
+"""Fields of an install that are more than a value to write."""
+
+
 @dataclass(frozen=True)
 class Holdings:
     """One app with all that belongs to it. `releases` are its own, oldest first; `newest` is each install's newest deploy."""
@@ -169,8 +173,9 @@ class _Writer:
     ) -> Iterator[Block | Comment]:
         address = self._address("exclave_install", install.name, install.name)
         body: list[Attribute | Block | Comment] = [Attribute("app_id", app_id), Attribute("name", install.name)]
-        for name in ("approval", "approval_timeout_hours", "drift_check_hours"):
-            body += _unless(name, getattr(install, name), InstallCreate.model_fields[name].default)
+        for name, declared in InstallCreate.model_fields.items():
+            if name not in _WRITTEN_APART:
+                body += _unless(name, getattr(install, name), declared.default)
         if install.labels:
             body.append(Attribute("labels", dict(sorted(install.labels.items()))))
         if install.inputs:
