@@ -94,6 +94,8 @@ class _Writer:
         address = self._address("exclave_app", app.name, app.name)
         app_id = Expression(f"{address}.id")
         body = [Attribute("name", app.name), *_unless("description", app.description, "")]
+        if app.labels:
+            body.append(Attribute("labels", dict(sorted(app.labels.items()))))
         if app.inputs:
             body.append(Attribute("inputs", {spec.name: _input(spec) for spec in sorted(app.inputs, key=lambda one: one.name)}))
         yield _resource(address, body)

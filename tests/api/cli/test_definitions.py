@@ -31,7 +31,7 @@ GIT = TerraformModuleConfig(source=Source(git=GitSource(url="https://git.example
 
 
 def app(name: str) -> App:
-    return App(id=f"app_{name}", name=name, description="", inputs=[], version=1, created_at=NOW, updated_at=NOW)
+    return App(id=f"app_{name}", name=name, description="", inputs=[], labels={}, version=1, created_at=NOW, updated_at=NOW)
 
 
 def component(of: str, name: str, config: ComponentConfig = GIT, version: int = 1) -> Component:
@@ -52,6 +52,7 @@ def release(of: str, number: int, status: Any = "ready", **versions: int) -> Rel
         number=number,
         status=status,
         builds=builds,
+        labels={},
         failure=None,
         created_at=NOW,
         ended_at=NOW,
@@ -82,7 +83,7 @@ def deploy(of: str, release_id: str | None, status: str = "succeeded", kind: str
                 "status": status,
             },
             **{"approval": "auto", "inputs_version": 1, "steps": [], "left_out": [], "outputs": {}, "sensitive_outputs": {}},
-            **{"waiting_for": "", "version": 1, "created_at": NOW},
+            **{"waiting_for": "", "version": 1, "created_by": "", "created_at": NOW},
         }
     )
 
