@@ -168,9 +168,9 @@ async def pick_up(
     rate: float,
     seconds: float,
 ) -> None:
-    """Until an agent has the first job of a new deploy, while all the others wait: from the request that makes the deploy, and
-    from its answer, which leaves the server as soon as the job is there.
+    """How long until an agent has the first job of a new deploy, while all the others wait.
 
+    Counted from the request that makes the deploy, and from its answer, which leaves the server as soon as the job is there.
     `rate` counts jobs: each agent does all of its deploy's.
     """
     pool = [await Connection.open(server.host, server.port) for _ in range(16)]
