@@ -1,0 +1,17 @@
+"""The emulated clouds, for all tests of the modules in one process."""
+
+from collections.abc import Iterator
+
+import pytest
+from emulators import GoogleKeys, aws
+
+
+@pytest.fixture(scope="session")
+def google_keys() -> GoogleKeys:
+    return GoogleKeys()
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint(google_keys: GoogleKeys, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with aws(tmp_path_factory.mktemp("aws"), google_keys) as endpoint:
+        yield endpoint
