@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from emulators import GoogleKeys, aws
+from emulators import GoogleKeys, aws, google
 
 
 @pytest.fixture(scope="session")
@@ -14,4 +14,10 @@ def google_keys() -> GoogleKeys:
 @pytest.fixture(scope="session")
 def aws_endpoint(google_keys: GoogleKeys, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with aws(tmp_path_factory.mktemp("aws"), google_keys) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def google_endpoint(aws_endpoint: str) -> Iterator[str]:
+    with google(aws_endpoint) as endpoint:
         yield endpoint

@@ -4,6 +4,7 @@ Each row is one call against an emulator that enforces IAM. The accounts: 1… h
 stranger's.
 """
 
+import contextlib
 import itertools
 import json
 from collections.abc import Callable
@@ -105,6 +106,9 @@ class Aws:
             for role in roles:
                 path, name = role.rsplit("/", 1)
                 trust = _policy("sts:AssumeRole", Principal={"AWS": f"arn:aws:iam::{account}:root"})
+                # The other matrix may have made one of that name: this one's path counts.
+                with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+                    iam.delete_role(RoleName=name)
                 iam.create_role(RoleName=name, Path=f"{path}/", AssumeRolePolicyDocument=trust)
                 iam.put_role_policy(RoleName=name, PolicyName="assume", PolicyDocument=_policy("sts:AssumeRole", Resource="*"))
 

@@ -100,3 +100,10 @@ def aws(folder: Path, keys: GoogleKeys) -> Iterator[str]:
     }
     with running(python, HERE / "ministack_aws.py", "GATEWAY_PORT", settings) as address:
         yield address
+
+
+@contextmanager
+def google(aws_endpoint: str) -> Iterator[str]:
+    """The fake Google, which asks this AWS who somebody is. Yields its address."""
+    with running(python_of("emulators"), HERE / "fake_google.py", "PORT", {"AWS_ENDPOINT": aws_endpoint}) as address:
+        yield address

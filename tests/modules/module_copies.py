@@ -19,23 +19,28 @@ ENGINE = engines()[0]
 
 @dataclass(frozen=True)
 class Mutation:
-    """One fault of a module: a text that stands in one of its files once, and what takes its place."""
+    """One fault of a module: a text that stands in one of its files once, and what takes its place.
+
+    `reddens`: the rows of the matrix that must fail. `also`: more texts of the file, each with what takes its place.
+    """
 
     name: str
     file: str
     text: str
     instead: str
     reddens: Sequence[str]
-    """The rows of the matrix that must fail."""
+    also: Sequence[tuple[str, str]] = ()
 
     def __str__(self) -> str:
         return self.name
 
     def apply(self, module: Path) -> None:
         path = module / self.file
-        before = path.read_text()
-        assert before.count(self.text) == 1, f"{self.text!r} stands {before.count(self.text)} times in {self.file}"
-        path.write_text(before.replace(self.text, self.instead))
+        content = path.read_text()
+        for text, instead in ((self.text, self.instead), *self.also):
+            assert content.count(text) == 1, f"{text!r} stands {content.count(text)} times in {self.file}"
+            content = content.replace(text, instead)
+        path.write_text(content)
 
 
 def copy(module: Path, folder: Path, *mutations: Mutation) -> Path:

@@ -9,10 +9,11 @@ from engines import Engine, on_every_engine
 from module_copies import MODULES, copy, initialise, terraform
 from standin import NEWEST, OLDEST, StandIn
 from standin_aws import Aws
+from standin_google import Google
 
 pytestmark = pytest.mark.e2e
 
-PROVIDERS: dict[str, type[StandIn]] = {"aws": Aws}
+PROVIDERS: dict[str, type[StandIn]] = {"aws": Aws, "google": Google}
 CLOUDS = sorted(PROVIDERS)
 
 
