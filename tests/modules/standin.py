@@ -31,6 +31,9 @@ class Handler(Resource):
 
     replaces_: ClassVar[tuple[str, ...]] = ()
     defaults: ClassVar[Document] = {}
+    follows: ClassVar[tuple[str, ...]] = ()
+    """Computed attributes that change with others."""
+
     json_: ClassVar[tuple[str, ...]] = ()
     """Attributes that hold JSON, which the cloud may lay out anew."""
 
@@ -42,9 +45,12 @@ class Handler(Resource):
         document = framework_schema(block)
         for name, attribute in document["attributes"].items():
             attribute["replaces"] = name in self.replaces_
+            # As in the SDK that the real ones are made with: what only the cloud can say stays, whatever else changes.
+            attribute["stable"] = attribute.get("computed", False) and name not in self.follows
             if name in self.defaults:
                 attribute["default"] = self.defaults[name]
                 attribute.pop("computed", None)
+                attribute["stable"] = False
             if name in self.json_:
                 attribute["normalized"] = "json"
         return schema_from_json(document)

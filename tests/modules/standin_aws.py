@@ -21,6 +21,7 @@ class Clients:
 class Role(Handler):
     replaces_ = ("name", "name_prefix", "path")
     defaults: ClassVar[Object] = {"path": "/", "max_session_duration": 3600, "force_detach_policies": False}
+    follows = ("tags_all",)
     json_ = ("assume_role_policy",)
 
     def create(self, call: Call, planned: Object) -> Object:
@@ -50,6 +51,15 @@ class Role(Handler):
         iam.update_assume_role_policy(RoleName=name, PolicyDocument=planned["assume_role_policy"])
         seconds = int(planned["max_session_duration"])
         iam.update_role(RoleName=name, Description=planned["description"] or "", MaxSessionDuration=seconds)
+        tags, gone = planned["tags"] or {}, set(prior["tags"] or {}) - set(planned["tags"] or {})
+        if gone:
+            iam.untag_role(RoleName=name, TagKeys=sorted(gone))
+        if tags:
+            iam.tag_role(RoleName=name, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+        if planned["permissions_boundary"]:
+            iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=planned["permissions_boundary"])
+        elif prior["permissions_boundary"]:
+            iam.delete_role_permissions_boundary(RoleName=name)
         return self._state(planned, iam.get_role(RoleName=name)["Role"])
 
     def delete(self, call: Call, prior: Object) -> None:
@@ -70,12 +80,12 @@ class Role(Handler):
             "unique_id": role["RoleId"],
             "create_date": role["CreateDate"].isoformat(),
             "path": role["Path"],
-            "description": role.get("Description") or state.get("description"),
+            "description": role.get("Description") or None,
             "assume_role_policy": policy if isinstance(policy, str) else json.dumps(policy),
             "max_session_duration": role.get("MaxSessionDuration", 3600),
             "permissions_boundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
             "managed_policy_arns": [],
-            "tags": tags or state.get("tags"),
+            "tags": tags or (None if state.get("tags") is None else {}),
             "tags_all": tags,
         }
 

@@ -1,5 +1,6 @@
 """`modules/ecr-access` on an emulator of AWS: applied, planned again, asked row by row, destroyed; and its faults."""
 
+import json
 from pathlib import Path
 
 import ecr_matrix
@@ -122,6 +123,29 @@ def test_a_fault_of_the_policies_turns_rows_red(
         arn = workspace.state()["values"]["outputs"]["role_arn"]["value"]
         wrong = ecr_matrix.wrong_rows(cloud, google_keys, arn)
     assert set(mutation.reddens) <= set(wrong), wrong
+
+
+def test_a_role_that_is_there_is_taken_over_and_keeps_its_arn(
+    cloud: ecr_matrix.Aws, google_keys: GoogleKeys, tmp_path: Path
+) -> None:
+    """What docs/how-to/move-to-the-access-modules.md promises of a role that trusts a whole account."""
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": f"arn:aws:iam::{ecr_matrix.VENDOR}:root"}}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    iam = cloud.root("iam", ecr_matrix.OWNER)
+    there = iam.create_role(RoleName="taken-over", AssumeRolePolicyDocument=document)["Role"]
+    assert "another role of the vendor's account" in ecr_matrix.wrong_rows(cloud, google_keys, there["Arn"])
+    copy(MODULES["aws"], tmp_path)
+    address = "module.ecr_access.aws_iam_role.this"
+    imported = f'import {{\n  to = {address}\n  id = "taken-over"\n}}\n'
+    config = ecr_matrix.CONFIG.replace("ROLE", "taken-over")
+    with terraform(Aws(NEWEST["aws"], cloud.endpoint), tmp_path) as workspace:
+        workspace.write("main.tf", config)
+        initialise(workspace)
+        plan = [planned(address, "update"), planned("module.ecr_access.aws_iam_role_policy.pull", "create")]
+        workspace.run(Step(config, files={"import.tf": imported}, plan=plan))
+        assert ecr_matrix.wrong_rows(cloud, google_keys, there["Arn"]) == {}
+        assert iam.get_role(RoleName="taken-over")["Role"]["RoleId"] == there["RoleId"]
+        workspace.destroy()
 
 
 def test_a_change_behind_terraforms_back_is_put_right(cloud: ecr_matrix.Aws, tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 import re
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import module_docs
 import pytest
 from module_docs import MODULES, ROOT, outputs, variables
+
+from api.terraform_registry.filling import pack_module, system_of
 
 EVERY_FOLDER = sorted({path.parent for module in MODULES for path in module.rglob("variables.tf")})
 of_every_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
@@ -58,6 +61,16 @@ def test_the_readmes_links_lead_somewhere(module: Path) -> None:
 
 
 @of_every_module
+def test_the_registry_of_an_ims_packs_the_whole_module(module: Path, tmp_path: Path) -> None:
+    assert system_of(module) == {"ecr-access": "aws", "gar-access": "google"}[module.name]
+    pack_module(module, tmp_path / "module.zip")
+    with zipfile.ZipFile(tmp_path / "module.zip") as archive:
+        packed = set(archive.namelist())
+    kept = (path for path in module.rglob("*") if path.is_file() and ".terraform" not in str(path))
+    assert packed == {path.relative_to(module).as_posix() for path in kept}
+
+
+@of_every_module
 def test_the_complete_example_uses_every_input(module: Path) -> None:
     text = (module / "examples/complete/main.tf").read_text()
     assert [name for name in variables(module) if not re.search(rf"^  {name}\s*=", text, re.M)] == []
@@ -67,5 +80,9 @@ def test_all_hcl_is_formatted() -> None:
     program = shutil.which("terraform") or shutil.which("tofu")
     if program is None:
         pytest.skip("neither terraform nor tofu is on PATH")
-    done = subprocess.run([program, "fmt", "-check", "-recursive", str(ROOT / "modules")], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [program, "fmt", "-check", "-recursive", str(ROOT / "modules"), str(ROOT / "terraform")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert done.stdout == ""
