@@ -160,7 +160,7 @@ def _private_folder(environment: Mapping[str, str]) -> str:
 
 
 def _router(answerer: Answerer, done: threading.Event, *, streams: bool) -> Any:
-    """Routes a call by its path, from the compiled file's own list of calls. `streams`: whether the output's stream stays open."""
+    """Routes a call by its path, from the compiled file's own list of calls. `streams`: the output's stream stays open."""
     handlers = {
         "/plugin.GRPCController/Shutdown": grpc.unary_unary_rpc_method_handler(lambda _request, _context: _shut_down(done)),
         "/plugin.GRPCStdio/StreamStdio": grpc.unary_stream_rpc_method_handler(
