@@ -198,9 +198,11 @@ def create_account(project: str, body: Document) -> Document:
     return CLOUD.accounts[email]
 
 
-def account(method: str, email: str) -> Document:
+def account(method: str, email: str, body: Document) -> Document:
     if email not in CLOUD.accounts:
         raise RefusedError(404, "NOT_FOUND", f"Unknown service account {email}")
+    if method == "PATCH":
+        CLOUD.accounts[email].update(body["serviceAccount"])
     return CLOUD.accounts.pop(email) if method == "DELETE" else CLOUD.accounts[email]
 
 
@@ -262,7 +264,7 @@ def answer(method: str, url: urllib.parse.SplitResult, body: bytes, authorizatio
     if found := re.fullmatch(r"/v1/projects/([^/]+)/serviceAccounts", path):
         return create_account(found[1], document)
     if found := re.fullmatch(r"/v1/projects/[^/]+/serviceAccounts/([^/:]+)", path):
-        return account(method, found[1])
+        return account(method, found[1], document)
     if found := re.fullmatch(r"/v1/projects/([^/]+)/locations/global/workloadIdentityPools(.*)", path):
         return pool(method, found[1], found[2], urllib.parse.parse_qs(url.query), document)
     raise RefusedError(404, "NOT_FOUND", f"no API at {path}")

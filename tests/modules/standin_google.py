@@ -48,22 +48,35 @@ class ServiceAccount(Handler):
             f"{self.clients.iam}projects/{project}/serviceAccounts",
             {"accountId": planned["account_id"], "serviceAccount": body},
         )
-        return {
-            **known(planned),
-            "project": project,
-            "id": made["name"],
-            "name": made["name"],
-            "email": made["email"],
-            "unique_id": made["uniqueId"],
-            "member": f"serviceAccount:{made['email']}",
-        }
+        return self._state(planned, made)
 
     def read(self, call: Call, state: Object) -> Object | None:
         found = self.clients.call("GET", f"{self.clients.iam}{state['id']}")
-        return None if found is None else {**state, "display_name": found["displayName"], "description": found["description"]}
+        return None if found is None else self._state(state, found)
+
+    def update(self, call: Call, prior: Object, planned: Object) -> Object:
+        body = {"displayName": planned["display_name"], "description": planned["description"]}
+        return self._state(planned, self.clients.call("PATCH", f"{self.clients.iam}{prior['id']}", {"serviceAccount": body}))
 
     def delete(self, call: Call, prior: Object) -> None:
         self.clients.call("DELETE", f"{self.clients.iam}{prior['id']}")
+
+    def import_state(self, call: Call, import_id: str) -> Object:
+        return {"id": import_id, "disabled": False}
+
+    def _state(self, state: Object, account: Any) -> Object:
+        return {
+            **known(state),
+            "id": account["name"],
+            "name": account["name"],
+            "account_id": account["email"].partition("@")[0],
+            "project": account["name"].split("/")[1],
+            "email": account["email"],
+            "unique_id": account["uniqueId"],
+            "member": f"serviceAccount:{account['email']}",
+            "display_name": account["displayName"],
+            "description": account["description"],
+        }
 
 
 class Member(Handler):

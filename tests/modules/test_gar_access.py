@@ -116,6 +116,22 @@ def test_a_fault_of_the_module_turns_rows_red(mutation: Mutation, clouds: Clouds
     assert set(mutation.reddens) <= set(wrong), wrong
 
 
+def test_a_service_account_that_is_there_is_taken_over(clouds: Clouds, tmp_path: Path) -> None:
+    """What docs/how-to/move-to-the-access-modules.md promises."""
+    copy(MODULES["google"], tmp_path)
+    there = {"accountId": "reader-taken", "serviceAccount": {"displayName": "Old", "description": ""}}
+    administer(clouds, "serviceAccounts", there)
+    address = "module.gar_access.google_service_account.reader"
+    name = "projects/acme-images/serviceAccounts/reader-taken@acme-images.iam.gserviceaccount.com"
+    imported = f'import {{\n  to = {address}\n  id = "{name}"\n}}\n'
+    with terraform(Google(NEWEST["google"]), tmp_path) as workspace:
+        workspace.write("main.tf", clouds.config("taken"))
+        initialise(workspace)
+        workspace.run(Step(clouds.config("taken"), files={"import.tf": imported}, plan=[planned(address, "update")]))
+        assert gar_matrix.wrong_rows(clouds, workspace.state()["values"]["outputs"]) == {}
+        workspace.destroy()
+
+
 def test_a_pool_that_is_there_is_used_and_stays(clouds: Clouds, tmp_path: Path) -> None:
     copy(MODULES["google"], tmp_path)
     administer(clouds, "locations/global/workloadIdentityPools?workloadIdentityPoolId=pool-shared", {"displayName": "Shared"})
