@@ -53,7 +53,7 @@ RUN = {
     "secrets": Example(variables={"license": "LICENSE-1234", "admin_password": "correct-horse"}, after=no_license_in_the_state),
     "every-kind": Example(says=tuple(f'"{name}" = "{kind}"' for name, kind in KINDS.items())),
 }
-ELSEWHERE = {"cdktf-quickstart"}
+ELSEWHERE = {"cdktf-quickstart", "private-images"}
 """What other tests run."""
 
 
