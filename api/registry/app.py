@@ -36,16 +36,18 @@ def create_registry(
     *,
     service: str,
     admit: Callable[[Request], None] = lambda _: None,
+    under_way: Uploads | None = None,
+    read_only: bool = False,
 ) -> Starlette:
     """The registry under `/v2` and its token endpoint at `/token`. The caller closes the storage when the app has stopped.
 
     `service` is the registry's name for itself, and the audience of its tokens. `admit` is asked before a credential is looked
-    at, and refuses by raising a RegistryError. Uploads are known to this app alone: one
-    process, and one app in it, serves a storage.
+    at, and refuses by raising a RegistryError. Uploads (`under_way`, made in the storage's scratch folder) are known to this
+    app alone: one process, and one app in it, serves a storage. A `read_only` registry refuses every write.
     """
-    guard = Guard(signer, service)
+    guard = Guard(signer, service, read_only)
     blobs = BlobRoutes(storage, guard)
-    uploads = UploadRoutes(storage, guard, Uploads(storage.scratch))
+    uploads = UploadRoutes(storage, guard, under_way or Uploads(storage.scratch))
     manifests = ManifestRoutes(storage, guard)
     token = TokenRoute(signer, credentials, service, admit)
 
