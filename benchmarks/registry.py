@@ -122,6 +122,7 @@ class Body:
         self.digest = f"sha256:{whole.hexdigest()}"
 
     def pieces(self) -> Iterator[bytes]:
+        """The bytes, a block at a time."""
         yield self._head
         left = self.size - len(self._head)
         while left:

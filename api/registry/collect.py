@@ -2,8 +2,8 @@
 
 A manifest stays if it is needed (`Needs`), has a tag, was pushed or asked for lately, or belongs to one that stays: an index
 lists it, it is a referrer, or it has a cosign tag. A blob stays if a manifest that stays lists it, or if it was pushed or asked
-for lately: a push sends blobs first and the manifest last. Deciding and removing happen while nobody can change the repository's
-manifests, so a push that comes meanwhile finds either everything there, or is told which blob to push again.
+for lately: a push sends blobs first and the manifest last. Deciding and removing happen while nobody can change the
+repository's manifests, so a push that comes meanwhile finds either everything there, or is told which blob to push again.
 """
 
 import re
@@ -22,13 +22,15 @@ _COSIGN_TAG = re.compile(r"sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.[a-z]+)
 
 @dataclass(frozen=True)
 class Needs:
-    """What must stay though it has no tag: `digests` in any repository, and everything in the repositories of `busy`.
+    """What must stay besides what is tagged: `digests` in any repository, and everything in the repositories of `busy`.
 
-    `manifests_go` says whether these are all needs there are; else no manifest is removed, only blobs that none lists.
+    `retired_tags` keep nothing. `manifests_go` says whether these are all needs there are; else no manifest is removed, only
+    blobs that none lists.
     """
 
     digests: frozenset[str] = frozenset()
     busy: frozenset[str] = frozenset()
+    retired_tags: frozenset[str] = frozenset()
     manifests_go: bool = False
 
 
@@ -85,7 +87,8 @@ def _unneeded(storage: RegistryStorage, repository: str, needs: Needs, young: fl
     if needs.manifests_go:
         roots = {digest for digest, touched in manifests.items() if touched >= young or digest in needs.digests}
         tagged = {tag: storage.manifest(repository, tag) for tag in storage.tags(repository)}
-        roots |= {manifest.digest for tag, manifest in tagged.items() if manifest and not _COSIGN_TAG.fullmatch(tag)}
+        keeping = {tag for tag in tagged if tag not in needs.retired_tags and not _COSIGN_TAG.fullmatch(tag)}
+        roots |= {manifest.digest for tag, manifest in tagged.items() if manifest and tag in keeping}
         attached = {tag: manifest.digest for tag, manifest in tagged.items() if manifest}
         stay = _closure(roots, contents, attached)
     listed = {blob for digest in stay for blob in (*contents[digest].blobs, *contents[digest].foreign_blobs)}

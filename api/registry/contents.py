@@ -12,8 +12,10 @@ class Contents(Protocol):
     and may be called from several threads; the storage never calls `keep` and `forget` for one digest at the same time.
     """
 
-    place: str
-    """Where that is, as the folder remembers it: a storage opened for another place is refused."""
+    @property
+    def place(self) -> str:
+        """Where that is, as the folder remembers it: a storage opened for another place is refused."""
+        ...
 
     def keep(self, digest: str, received: Path) -> None:
         """Take the bytes of a received file, which is on the disk and has this digest, and make it the blob's record."""
