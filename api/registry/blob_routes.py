@@ -75,9 +75,8 @@ class BlobRoutes:
 
     def _size(self, access: Access, digest: str) -> int:
         self._check(access, digest)
-        size = self.storage.blob_size(access.repository, digest)
         self.storage.asked_for(access.repository, digest)
-        return size
+        return self.storage.blob_size(access.repository, digest)
 
     def _answer(self, access: Access, digest: str, range_header: str) -> Response:
         self._check(access, digest)

@@ -92,9 +92,8 @@ class ManifestRoutes:
     def _read(self, access: Access, reference: str) -> StoredManifest:
         self._check(access, reference)
         manifest = self.storage.manifest(access.repository, reference)
-        if manifest is None:
+        if manifest is None or not self.storage.asked_for(access.repository, manifest.digest):
             raise ManifestUnknownError(f"{access.repository} has no manifest {reference}")
-        self.storage.asked_for(access.repository, manifest.digest)
         return manifest
 
     def _tags(self, repository: str) -> list[str]:

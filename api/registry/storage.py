@@ -173,16 +173,19 @@ class RegistryStorage:
         """Whether the repository has the blob; False for what isn't a digest of this registry."""
         return names.is_digest(digest) and self._blob_link(repository, digest).exists()
 
-    def asked_for(self, repository: str, digest: str) -> None:
-        """Somebody relies on this blob or manifest being here, be it only for a push that is under way."""
+    def asked_for(self, repository: str, digest: str) -> bool:
+        """Somebody relies on this blob or manifest being here, be it only for a push that is under way. Returns whether it is."""
+        found = False
         for part in ("_blobs", "_manifests"):
             path = self._part(repository, part, names.hex_of(digest))
             try:
                 if time.time() - path.stat().st_mtime > _FRESH_SECONDS:
                     with self.changing(repository):
                         os.utime(path)
+                found = True
             except FileNotFoundError:
                 pass
+        return found
 
     def manifest(self, repository: str, reference: str) -> StoredManifest | None:
         """The manifest that a tag or a digest names, or None. Raises NameInvalidError."""
