@@ -88,17 +88,17 @@ def public(collected: Collected, *, dry_run: bool) -> Collection:
 
 
 def record(tx: Write, collected: Collected) -> None:
-    """Tell the history, if anything was removed."""
-    if collected.manifests or collected.blobs or collected.freed:
-        removed = [f"{repository}@{digest}" for repository, digest in collected.manifests]
-        after = {"manifests": removed, "blobs": len(collected.blobs), "freed_bytes": collected.freed}
-        tx.emit("registry.collected", _OBJECT, after=after)
+    """Tell the history."""
+    removed = [f"{repository}@{digest}" for repository, digest in collected.manifests]
+    after = {"manifests": removed, "blobs": len(collected.blobs), "freed_bytes": collected.freed}
+    tx.emit("registry.collected", _OBJECT, after=after)
 
 
 def recorder(db: Database) -> Callable[[Collected], Awaitable[None]]:
-    """What `RegistryCare.run` tells of its collections."""
+    """What `RegistryCare.run` tells of its collections: those that removed nothing aren't worth a line."""
 
     async def tell(collected: Collected) -> None:
-        await db.write("system", record, collected)
+        if collected.manifests or collected.blobs or collected.freed:
+            await db.write("system", record, collected)
 
     return tell

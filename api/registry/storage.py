@@ -174,7 +174,7 @@ class RegistryStorage:
         return names.is_digest(digest) and self._blob_link(repository, digest).exists()
 
     def asked_for(self, repository: str, digest: str) -> bool:
-        """Somebody relies on this blob or manifest being here, be it only for a push that is under way. Returns whether it is."""
+        """Somebody relies on this blob or manifest, be it only for a push that is under way. Returns whether it is here."""
         found = False
         for part in ("_blobs", "_manifests"):
             path = self._part(repository, part, names.hex_of(digest))
