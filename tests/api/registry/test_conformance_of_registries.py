@@ -2,8 +2,8 @@
 
 Every test runs against the built-in registry, and against Debian's docker-registry 2.8.2, a registry by other people: so a test
 that passes with both is judged by a peer. What that registry does otherwise is listed in `PEER_DIFFERS` with the reason, and
-the test must fail there, so that the list can't go stale. The official suite is a Go program, in none of the package indexes that
-these tests are installed from; nothing here is copied from it.
+the test must fail there, so that the list can't go stale. The official suite is a Go program, in none of the package indexes
+that these tests are installed from; nothing here is copied from it.
 """
 
 import hashlib
