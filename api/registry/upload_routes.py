@@ -126,8 +126,16 @@ class UploadRoutes:
             await asyncio.to_thread(self.storage.check_room, repository, size + int(length))
 
     async def _receive(self, request: Request, upload: Upload) -> None:
-        async for block in _blocks(request.stream()):
-            await asyncio.to_thread(self._append, upload, block)
+        """Write and hash one block while the next one comes. When this returns or raises, nobody writes any more."""
+        writing: asyncio.Future[None] | None = None
+        try:
+            async for block in _blocks(request.stream()):
+                if writing is not None:
+                    await writing
+                writing = asyncio.ensure_future(asyncio.to_thread(self._append, upload, block))
+        finally:
+            if writing is not None:
+                await writing
 
     def _append(self, upload: Upload, block: bytes) -> None:
         self.storage.check_room(upload.repository, upload.size + len(block))

@@ -1,4 +1,4 @@
-"""What an operator has limited: quotas and the read-only mode, as clients see them; and mounts within what a caller may read."""
+"""What an operator has limited: quotas and the read-only mode, as clients see them; mounts within what a caller may read."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ EVERYTHING = frozenset(ACTIONS)
 
 @pytest.fixture
 def limited(registry, serve, tmp_path: Path):
-    """Serves a registry of its own with some settings; gives a client that may do everything with `acme/web`, and its storage."""
+    """Serves a registry with some settings; gives a client that may do everything with `acme/web`, and the storage."""
     opened = []
 
     def start(**settings: Any) -> tuple[httpx.Client, Any]:
