@@ -7,7 +7,7 @@ import click
 
 from api.cli.session import ims_options, run, show_json
 from api.client import ImsClient
-from api.collection.service import public
+from api.collection.report import public
 from api.contract.registry import Collection
 from api.registry.care import RegistryCare
 from api.registry.collect import Collected

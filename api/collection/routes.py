@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 
 from api.access import Admin, State
-from api.collection import service
+from api.collection import report, service
 from api.contract.problems import ConflictError
 from api.contract.registry import Collection
 from api.http import DryRun
@@ -30,4 +30,4 @@ async def collect_registry(
         raise ConflictError(str(error)) from error
     if not dry_run:
         await ims.db.write(actor, service.record, collected)
-    return service.public(collected, dry_run=dry_run)
+    return report.public(collected, dry_run=dry_run)

@@ -13,7 +13,6 @@ from api.apps.models import AppRow
 from api.builds import service as builds
 from api.builds.models import BuildRow
 from api.components.models import ComponentConfigRow, ComponentRow
-from api.contract.registry import Collection, InRepository, SkippedRepository
 from api.db.database import Database
 from api.db.transaction import Read, Write
 from api.deploys.models import DeployRow, StepRow
@@ -73,18 +72,6 @@ def _busy(tx: Read) -> frozenset[str]:
         .where(col(BuildRow.status).in_(("queued", "running")))
     )
     return frozenset(builds.repository(app, component) for app, component in tx.session.exec(query))
-
-
-def public(collected: Collected, *, dry_run: bool) -> Collection:
-    """As the API shows it."""
-    return Collection(
-        dry_run=dry_run,
-        repositories=collected.repositories,
-        manifests=[InRepository(repository=repository, digest=digest) for repository, digest in collected.manifests],
-        blobs=[InRepository(repository=repository, digest=digest) for repository, digest in collected.blobs],
-        freed_bytes=collected.freed,
-        skipped=[SkippedRepository(repository=repository, reason=reason) for repository, reason in collected.skipped],
-    )
 
 
 def record(tx: Write, collected: Collected) -> None:

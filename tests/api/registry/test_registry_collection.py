@@ -1,5 +1,6 @@
-"""The collection removes what nothing needs, and nothing else (`in-use-stays`); `Clock` moves time instead of waiting."""
+"""The collection removes what nothing needs, and nothing else (`in-use-stays`)."""
 
+import asyncio
 import json
 import os
 import threading
@@ -10,7 +11,7 @@ import pytest
 
 from api.registry.care import ReadOnlyRegistryError, RegistryCare
 from api.registry.collect import LEAST_GRACE_SECONDS, Collected, Needs, collect
-from api.registry.errors import ManifestBlobUnknownError, QuotaExceededError
+from api.registry.errors import ManifestBlobUnknownError, QuotaExceededError, UploadUnknownError
 from api.registry.manifests import INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE, digest_of
 from api.registry.quota import Quota
 from api.registry.settings import RegistrySettings
@@ -225,3 +226,51 @@ def test_a_quota_counts_content_once_and_a_repository_all_it_has(tmp_path: Path)
             shelf.blob(b"xyz", "acme/job")
         storage.delete_blob("acme/web", first)
         shelf.blob(b"xyz", "acme/job")
+
+
+@pytest.mark.anyio
+async def test_a_running_registry_collects_when_it_is_due_and_gives_up_idle_uploads(shelf: Shelf, monkeypatch) -> None:
+    monkeypatch.setattr("api.registry.care._PASS_SECONDS", 0.001)
+    now = time.time()
+    settings = RegistrySettings(collect_hours=2, collect_grace_hours=1, upload_idle=0.001)
+    care = RegistryCare(shelf.storage, settings, clock=lambda: now)
+    upload = care.uploads.start("acme/web")
+    stray = shelf.blob(b"stray")
+    told: asyncio.Queue[Collected] = asyncio.Queue()
+    running = asyncio.create_task(care.run(told.put))
+    try:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(told.get(), 0.05)  # it isn't due yet
+        now += 2 * 3600
+        collected = await asyncio.wait_for(told.get(), 20)
+        assert collected.blobs == [("acme/web", stray)]
+        with pytest.raises(UploadUnknownError):
+            care.uploads.find("acme/web", upload.id)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.anyio
+async def test_a_failed_pass_is_not_the_last(shelf: Shelf, monkeypatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("api.registry.care._PASS_SECONDS", 0.001)
+    asked = 0
+
+    async def needs() -> Needs:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise RuntimeError("the database is away")
+        return ALL
+
+    times = iter(range(0, 10**9, 7200))
+    care = RegistryCare(shelf.storage, RegistrySettings(collect_hours=1), needs=needs, clock=lambda: next(times))
+    told: asyncio.Queue[Collected] = asyncio.Queue()
+    running = asyncio.create_task(care.run(told.put))
+    try:
+        await asyncio.wait_for(told.get(), 20)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert asked >= 2
+    assert "the care of the registry failed" in caplog.text
