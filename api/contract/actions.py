@@ -23,7 +23,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     ),
     "logs": ("pruned",),
     "ticket": ("issued", "used", "refused"),
-    "enrollment": ("created", "refused"),
+    "enrollment": ("created", "deleted", "refused"),
     "agent": (
         *("enrolled", "online", "offline", "revoked", "key_rotated", "sealing_key_set"),
         *("sign_in_refused", "rotation_refused"),
