@@ -34,6 +34,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "webhook": ("created", "updated", "disabled", "secret_rotated", "replayed", "deleted"),
     "secrets": ("rotation_begun", "rotated", "rewrapped"),
     "events": ("pruned",),
+    "registry": ("collected",),
     "ims": ("restored",),
 }
 

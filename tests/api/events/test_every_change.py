@@ -232,3 +232,4 @@ async def secrets_and_webhooks(ims: Ims) -> None:
     await ims.state.db.write("system", deliver)
     await ims.ok("POST", "/v1/webhooks/hook/deliveries/msg_1/replay")
     await ims.ok("DELETE", "/v1/webhooks/hook")
+    await ims.ok("POST", "/v1/registry/collections")
