@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -57,11 +57,12 @@ class Registry:
 
 @dataclass(frozen=True)
 class Run:
-    """One copy by one tool."""
+    """One copy by one tool. `idle` is the memory before the copy, where that is known."""
 
     seconds: float
     cpu: float
     megabytes: float
+    idle: float = 0
 
 
 @contextmanager
@@ -127,8 +128,9 @@ async def fill(registry: Registry, count: int, size: int) -> tuple[str, str]:
 
 
 async def copy(source: Registry, target: Registry, digest: str, times: int) -> None:
-    """What a subprocess of this benchmark does: copies, and prints the seconds of the last time."""
+    """What a subprocess does: copies, and prints the seconds of the last time and the memory before the first."""
     async with httpx.AsyncClient(trust_env=False) as http:
+        idle = high_water(os.getpid()) / 1024
         for _ in range(times):
             begun = time.perf_counter()
             await copy_artifact(
@@ -139,7 +141,7 @@ async def copy(source: Registry, target: Registry, digest: str, times: int) -> N
                 digest=digest,
             )
             seconds = time.perf_counter() - begun
-    print(seconds)
+    print(seconds, idle)
 
 
 def high_water(pid: int) -> int:
@@ -171,9 +173,10 @@ def measured(command: list[str]) -> tuple[Run, str]:
 
 def ours(source: Registry, target: Registry, digest: str, times: int = 1) -> Run:
     """Our copier in a process of its own."""
-    ends = [source.url, source.username, source.password, target.url, target.username, target.password]
-    run, text = measured([sys.executable, __file__, "--copy", *ends, digest, str(times)])
-    return Run(float(text), run.cpu, run.megabytes)
+    what = json.dumps([asdict(source), asdict(target), digest, times])
+    run, text = measured([sys.executable, __file__, f"--copy={what}"])
+    seconds, idle = text.split()
+    return Run(float(seconds), run.cpu, run.megabytes, float(idle))
 
 
 def skopeo(source: Registry, target: Registry, digest: str) -> Run:
@@ -210,7 +213,9 @@ def show(name: str, runs: list[Run], against: dict[str, list[Run]]) -> None:
     )
     print(
         f"  {name:22} min {min(seconds):6.3f} s  median {statistics.median(seconds):6.3f} s"
-        f"  CPU {statistics.median(run.cpu for run in runs):5.2f} s  {max(run.megabytes for run in runs):5.0f} MB  {ratios}"
+        f"  CPU {statistics.median(run.cpu for run in runs):5.2f} s  {max(run.megabytes for run in runs):5.0f} MB"
+        + (f" (of which idle {max(run.idle for run in runs):.0f} MB)" if runs[0].idle else "")
+        + f"  {ratios}"
     )
 
 
@@ -220,11 +225,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--registry", choices=REGISTRIES, default="docker-registry")
     parser.add_argument("--case", choices=CASES, action="append")
-    parser.add_argument("--copy", nargs=8, help=argparse.SUPPRESS)
+    parser.add_argument("--copy", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.copy:
-        *ends, digest, times = options.copy
-        asyncio.run(copy(Registry(*ends[:3]), Registry(*ends[3:]), digest, int(times)))
+        source, target, digest, times = json.loads(options.copy)
+        asyncio.run(copy(Registry(**source), Registry(**target), digest, times))
         return
     start = REGISTRIES[options.registry]
     with tempfile.TemporaryDirectory() as folder:
