@@ -25,6 +25,7 @@ from agent.install.registries import CustomerRegistry, cloud_of, read_writer
 from agent.install.site import Site
 from agent.install.workspace import Components
 from agent.job import Executor
+from agent.oci.kms_key import open_key
 from agent.oci.vendor_key import VendorKey
 from agent.options import AgentOptions
 from agent.own_log import log_to_stderr
@@ -35,11 +36,14 @@ from api.client import ApiError, UnreachableError
 from api.contract.base import AgentKind
 
 
-def start_build_agent(options: AgentOptions) -> None:
-    """Run a build agent until it is told to stop. Raises click.ClickException."""
+def start_build_agent(options: AgentOptions, signing_key: str | None = None) -> None:
+    """Run a build agent until it is told to stop. `signing_key` as in `open_key`. Raises click.ClickException."""
+    opened: list[VendorKey] = []
 
     def key(home: Home) -> VendorKey:
-        return VendorKey.load_or_create(home.folder / "vendor.key")
+        if not opened:
+            opened.append(open_key(signing_key, home.folder))
+        return opened[0]
 
     def executor(machine: Machine) -> Executor:
         work = machine.home.folder / "builds"

@@ -13,7 +13,8 @@ from agent.oci.client import RegistryClient
 from agent.oci.concurrency import run_all
 from agent.oci.digest import SIGNATURE_SUFFIX, tag_of
 from agent.oci.errors import AccessRefusedError, NotFoundError
-from agent.oci.manifest import IMAGE_INDEX, MANIFEST_TYPES, Descriptor, Manifest, canonical_json, descriptor_json
+from agent.oci.manifest import MANIFEST_TYPES, Descriptor, Manifest
+from agent.oci.referrer import list_referrers
 from agent.oci.transfer import Lanes, Place
 
 ATTACHED_SUFFIXES = (SIGNATURE_SUFFIX, ".att", ".sbom")
@@ -171,7 +172,7 @@ class _Writer:
                 self.skipped += manifest.size
         await run_all(self._tag(tag, graph.manifests[digest]) for tag, digest in graph.tags.items())
         for digest, descriptors in graph.referrers.items():
-            await self._fallback_tag(digest, descriptors)
+            await list_referrers(self._target, self._repository, digest, descriptors)
 
     async def _missing(self, graph: _Graph) -> set[str]:
         """The manifests that the target hasn't got."""
@@ -208,22 +209,6 @@ class _Writer:
         """Asked first, as a registry with immutable tags refuses to hear the same thing twice."""
         if await self._target.manifest_digest(self._repository, tag) != manifest.digest:
             await self._target.put_manifest(self._repository, tag, manifest.data, manifest.media_type)
-
-    async def _fallback_tag(self, digest: str, descriptors: list[Descriptor]) -> None:
-        """Where the target has no referrers API, its clients keep the list under a tag (distribution spec, section 4.6)."""
-        present = await self._target.referrers(self._repository, digest)
-        if present.by_api:
-            return
-        listed = {descriptor.digest for descriptor in present.descriptors}
-        missing = [descriptor for descriptor in descriptors if descriptor.digest not in listed]
-        if not missing:
-            return
-        index = {
-            "schemaVersion": 2,
-            "mediaType": IMAGE_INDEX,
-            "manifests": [descriptor_json(descriptor) for descriptor in [*present.descriptors, *missing]],
-        }
-        await self._target.put_manifest(self._repository, tag_of(digest), canonical_json(index), IMAGE_INDEX)
 
 
 def _listed(manifest: Manifest) -> list[Descriptor]:

@@ -5,6 +5,7 @@ specification): its blob is a payload that names the digest, its annotation is t
 signatures may be layers beside it. `cosign verify --key … --insecure-ignore-tlog=true` and skopeo check the same thing.
 """
 
+import asyncio
 import base64
 import binascii
 import json
@@ -69,7 +70,7 @@ async def sign(client: RegistryClient, repository: str, digest: str, key: Vendor
     if present is not None and "good" in await _judge(client, repository, digest, present, (key.public_key,)):
         return False
     payload = _payload(digest, docker_reference)
-    signature = base64.b64encode(key.sign(payload)).decode()
+    signature = base64.b64encode(await asyncio.to_thread(key.sign, payload)).decode()
     layer = Descriptor(
         media_type=PAYLOAD_TYPE,
         digest=digest_of(payload),
@@ -96,7 +97,7 @@ async def verify(client: RegistryClient, repository: str, digest: str, pinned: t
     Reads signatures only: that the artifact's bytes are those of `digest` is checked by whoever reads them. Also raises
     the errors of RegistryClient, such as DigestMismatchError for a payload that was tampered with.
     """
-    keys = tuple(_public_key(pem) for pem in pinned)
+    keys = tuple(public_key_of(pem) for pem in pinned)
     present = await client.find_manifest(repository, tag_of(digest, SIGNATURE_SUFFIX))
     verdicts = await _judge(client, repository, digest, present, keys) if present else []
     if "good" in verdicts:
@@ -150,7 +151,8 @@ def _config(layers: list[Descriptor]) -> bytes:
     )
 
 
-def _public_key(pem: str) -> ec.EllipticCurvePublicKey:
+def public_key_of(pem: str) -> ec.EllipticCurvePublicKey:
+    """A pinned key. Raises ValueError."""
     key = serialization.load_pem_public_key(pem.encode())
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise ValueError("a vendor key must be an ECDSA key")
