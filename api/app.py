@@ -58,7 +58,7 @@ from api.settings import UNFINISHED_RESTORE, Settings, UnusableDataError
 from api.statistics.routes import router as statistics_routes
 from api.terraform_registry.routes import router as terraform_registry_routes
 from api.terraform_registry.service import TerraformRegistry
-from api.tickets.service import TicketCredentials
+from api.tickets.credentials import TicketCredentials
 from api.tokens.routes import router as token_routes
 from api.webhooks.guard import Guard
 from api.webhooks.post import Poster

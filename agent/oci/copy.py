@@ -6,7 +6,7 @@ manifest the target has, it has all that is below it (`children-first`), and nob
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 from agent.oci.client import RegistryClient
@@ -15,7 +15,8 @@ from agent.oci.digest import SIGNATURE_SUFFIX, tag_of
 from agent.oci.errors import AccessRefusedError, NotFoundError
 from agent.oci.manifest import MANIFEST_TYPES, Descriptor, Manifest
 from agent.oci.referrer import list_referrers
-from agent.oci.transfer import Lanes, Place
+from agent.oci.store import Readable, Writable
+from agent.oci.transfer import Lane, Lanes, Place
 
 ATTACHED_SUFFIXES = (SIGNATURE_SUFFIX, ".att", ".sbom")
 """The tags under which cosign keeps what belongs to a digest: `sha256-<hex>.sig` and so on."""
@@ -36,7 +37,7 @@ class CopyReport:
 
 
 @dataclass
-class _Graph:
+class Graph:
     """What there is to copy. `manifests` has children before parents."""
 
     manifests: dict[str, Manifest] = field(default_factory=dict)
@@ -46,8 +47,8 @@ class _Graph:
 
 
 async def copy_artifact(
-    source: RegistryClient,
-    target: RegistryClient,
+    source: Readable,
+    target: Writable,
     *,
     source_repository: str,
     target_repository: str,
@@ -62,24 +63,29 @@ async def copy_artifact(
     What the target has is not sent again. Raises the errors of RegistryClient; the first one stops the copy.
     """
     target.will_push(target_repository)
-    graph = await _Reader(source, source_repository).read(digest)
+    graph = await read_graph(source, source_repository, digest)
     if tag is not None:
         graph.tags[tag] = digest
     async with Lanes.open(concurrency) as lanes:
-        writer = _Writer(Place(source, source_repository), Place(target, target_repository), lanes)
+        writer = _Writer(source, source_repository, target, target_repository, lanes)
         await writer.write(graph, progress)
     return CopyReport(copied_bytes=writer.copied, skipped_bytes=writer.skipped)
+
+
+async def read_graph(source: Readable, repository: str, digest: str) -> Graph:
+    """All that belongs to the artifact `digest`: manifests, signatures and referrers are read, blobs aren't."""
+    return await _Reader(source, repository).read(digest)
 
 
 class _Reader:
     """Reads the graph of an artifact from its registry: manifests only, no blobs."""
 
-    def __init__(self, source: RegistryClient, repository: str) -> None:
+    def __init__(self, source: Readable, repository: str) -> None:
         self._source = source
         self._repository = repository
-        self._graph = _Graph()
+        self._graph = Graph()
 
-    async def read(self, digest: str) -> _Graph:
+    async def read(self, digest: str) -> Graph:
         own = await self._tree(await self._source.get_manifest(self._repository, digest))
         tags = [(member, suffix) for member in own for suffix in ATTACHED_SUFFIXES]
         attached, _ = await asyncio.gather(
@@ -139,18 +145,18 @@ class _Reader:
 class _Writer:
     """Brings a graph into the target's repository."""
 
-    def __init__(self, source: Place, target: Place, lanes: Lanes) -> None:
+    def __init__(self, source: Readable, source_repository: str, target: Writable, repository: str, lanes: Lanes) -> None:
         self._source = source
-        self._place = target
-        self._target = target.client
-        self._repository = target.repository
+        self._source_repository = source_repository
+        self._target = target
+        self._repository = repository
         self._lanes = lanes
-        self._mounts = source.client.url == target.client.url and source.repository != target.repository
+        self._mounts = source.url == target.url and source_repository != repository
         self._done: dict[str, int] = {}
         self.copied = 0
         self.skipped = 0
 
-    async def write(self, graph: _Graph, progress: Progress | None) -> None:
+    async def write(self, graph: Graph, progress: Progress | None) -> None:
         total = sum(graph.blobs.values())
 
         def tell() -> None:
@@ -174,7 +180,7 @@ class _Writer:
         for digest, descriptors in graph.referrers.items():
             await list_referrers(self._target, self._repository, digest, descriptors)
 
-    async def _missing(self, graph: _Graph) -> set[str]:
+    async def _missing(self, graph: Graph) -> set[str]:
         """The manifests that the target hasn't got."""
         slots = asyncio.Semaphore(_QUESTIONS)
 
@@ -195,14 +201,30 @@ class _Writer:
             if await self._target.has_blob(self._repository, digest) or await self._mounted(digest):
                 self.skipped += size
             else:
-                await lane.move(self._source, self._place, digest, size, moved)
+                await self._move(lane, digest, size, moved)
                 self.copied += size
         moved(size)
+
+    async def _move(self, lane: Lane, digest: str, size: int, moved: Callable[[int], None]) -> None:
+        source, target = self._source, self._target
+        if isinstance(source, RegistryClient) and isinstance(target, RegistryClient):
+            here, there = Place(source, self._source_repository), Place(target, self._repository)
+            await lane.move(here, there, digest, size, moved)
+        else:
+            await target.put_blob(self._repository, digest, size, lambda: self._chunks(digest, size, moved))
+
+    async def _chunks(self, digest: str, size: int, moved: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
+        done = 0
+        async with self._source.open_blob(self._source_repository, digest, size) as chunks:
+            async for chunk in chunks:
+                yield chunk
+                done += len(chunk)
+                moved(done)
 
     async def _mounted(self, digest: str) -> bool:
         # A registry that won't mount one blob won't mount the others: it is asked once.
         if self._mounts:
-            self._mounts = await self._target.mount_blob(self._repository, digest, self._source.repository)
+            self._mounts = await self._target.mount_blob(self._repository, digest, self._source_repository)
         return self._mounts
 
     async def _tag(self, tag: str, manifest: Manifest) -> None:

@@ -9,6 +9,7 @@ from agent.oci.client import RegistryClient
 from agent.oci.digest import digest_of, tag_of
 from agent.oci.manifest import IMAGE_INDEX, IMAGE_MANIFEST, Descriptor, canonical_json, descriptor_json
 from agent.oci.push import push_bytes
+from agent.oci.store import Writable
 
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 _EMPTY = b"{}"
@@ -52,7 +53,7 @@ async def attach(
     return own
 
 
-async def list_referrers(client: RegistryClient, repository: str, digest: str, descriptors: Sequence[Descriptor]) -> None:
+async def list_referrers(client: Writable, repository: str, digest: str, descriptors: Sequence[Descriptor]) -> None:
     """Add to the list that clients keep under a tag where a registry has no referrers API (distribution spec, section 4.6)."""
     present = await client.referrers(repository, digest)
     if present.by_api:

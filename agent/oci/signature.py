@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.failure import CodedError
-from agent.oci.client import RegistryClient
 from agent.oci.digest import SIGNATURE_SUFFIX, digest_of, tag_of
 from agent.oci.manifest import IMAGE_MANIFEST, Descriptor, Manifest, canonical_json, descriptor_json
 from agent.oci.push import push_bytes
+from agent.oci.store import ManifestStore, Writable
 from agent.oci.vendor_key import VendorKey
 
 PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -60,7 +60,7 @@ class _Payload(_Named):
     critical: _Critical
 
 
-async def sign(client: RegistryClient, repository: str, digest: str, key: VendorKey, docker_reference: str) -> bool:
+async def sign(client: Writable, repository: str, digest: str, key: VendorKey, docker_reference: str) -> bool:
     """Sign `digest` and store the signature beside it; False if a good signature by this key was there already.
 
     `docker_reference` names the repository for people and policies (`host/repository`). Signatures by other keys stay.
@@ -91,7 +91,7 @@ async def sign(client: RegistryClient, repository: str, digest: str, key: Vendor
     return True
 
 
-async def verify(client: RegistryClient, repository: str, digest: str, pinned: tuple[str, ...]) -> None:
+async def verify(client: ManifestStore, repository: str, digest: str, pinned: tuple[str, ...]) -> None:
     """Raise SignatureError unless `digest` is signed with one of the `pinned` public keys (PEM).
 
     Reads signatures only: that the artifact's bytes are those of `digest` is checked by whoever reads them. Also raises
@@ -112,7 +112,7 @@ async def verify(client: RegistryClient, repository: str, digest: str, pinned: t
 
 
 async def _judge(
-    client: RegistryClient, repository: str, digest: str, present: Manifest, keys: tuple[ec.EllipticCurvePublicKey, ...]
+    client: ManifestStore, repository: str, digest: str, present: Manifest, keys: tuple[ec.EllipticCurvePublicKey, ...]
 ) -> list[Literal["good", "other_key", "other_digest"]]:
     """What each signature is worth, in the order of the layers."""
     verdicts: list[Literal["good", "other_key", "other_digest"]] = []

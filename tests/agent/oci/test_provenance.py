@@ -1,12 +1,12 @@
 """SBOM and provenance. Second implementations: securesystemslib reads the envelope, cyclonedx-python-lib judges the SBOM."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from artifacts import image
+from artifacts import RECORD, image
 from registry_server import RegistryServer
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
@@ -19,8 +19,6 @@ from agent.oci.dsse import STATEMENT_TYPE, key_id
 from agent.oci.manifest import Descriptor
 from agent.oci.provenance import (
     SBOM_TYPE,
-    BuildRecord,
-    Material,
     ProvenanceError,
     attach_provenance,
     provenance,
@@ -31,24 +29,6 @@ from agent.oci.referrer import attach
 from agent.oci.vendor_key import VendorKey
 
 pytestmark = pytest.mark.anyio
-
-RECORD = BuildRecord(
-    build_id="bld_1",
-    name="acme/network",
-    builder="https://ims.example.com/agents/agt_1",
-    kind="terraform_module",
-    parameters={"kind": "terraform_module", "bundle_engine": "auto"},
-    source="git+https://git.example.com/acme/product",
-    revision="0123456789abcdef0123456789abcdef01234567",
-    started=datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC),
-    finished=datetime(2026, 11, 1, 12, 0, 9, tzinfo=UTC),
-    materials=(
-        Material(
-            "hashicorp/aws", "6.2.0", purl="pkg:terraform/hashicorp/aws@6.2.0", sha256="a" * 64, uri="https://x.test/aws.zip"
-        ),
-        Material("tofu", "1.10.0", "application"),
-    ),
-)
 
 
 @pytest.fixture

@@ -170,3 +170,31 @@ async def test_the_history_has_no_ticket(ims: Ims, shop: Shop, pull: tuple[Agent
     history = (await ims.send("GET", "/v1/events", params={"limit": 1000})).text
     assert access_of(pull)["username"] in history
     assert access_of(pull)["password"] not in history
+
+
+async def service_token(ims: Ims, role: str, scope: str = "all") -> Body:
+    made = await ims.ok("POST", "/v1/tokens", {"name": f"{role}-{scope}".replace(":", "-"), "role": role, "scope": scope})
+    return {"username": "token", "password": made["secret"]}
+
+
+@pytest.mark.parametrize(("role", "scope"), [("viewer", "all"), ("editor", "app:shop")])
+async def test_a_service_token_pulls_the_artifacts_of_its_scope_as_often_as_it_likes(
+    ims: Ims, shop: Shop, role: str, scope: str
+) -> None:
+    login = await service_token(ims, role, scope)
+    for _ in range(2):
+        (access,) = granted(await redeem(ims, login, PUSH))
+        assert (access["name"], access["actions"]) == ("shop/network", ["pull"])
+
+
+async def test_a_service_token_reads_nothing_of_another_app(ims: Ims, shop: Shop) -> None:
+    await ims.ok("POST", "/v1/apps", {"name": "other"})
+    login = await service_token(ims, "viewer", "app:other")
+    assert granted(await redeem(ims, login, PULL)) == []
+    assert granted(await redeem(ims, login, "repository:nobodys/app:pull")) == []
+
+
+async def test_a_token_for_agents_or_none_at_all_pulls_nothing(ims: Ims, shop: Shop) -> None:
+    login = await service_token(ims, "agent:build")
+    assert (await redeem(ims, login, PULL)).status_code == 401
+    assert (await redeem(ims, {"username": "token", "password": "wrong"}, PULL)).status_code == 401
