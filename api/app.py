@@ -45,6 +45,7 @@ from api.monitoring.middleware import Monitoring
 from api.monitoring.routes import router as monitoring_routes
 from api.openapi.document import install_document, name_operations
 from api.rate_limits import Limiter
+from api.registry import durable
 from api.registry.app import create_registry, registry_routes
 from api.registry.errors import TooManyRequestsError
 from api.registry.storage import RegistryStorage
@@ -176,6 +177,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         return ServerInfo(version=app.version, time=clock())
 
     signer = TokenSigner.open(settings.data / "registry-token.key", issuer="exclave")
+    durable.write_file(settings.data / "registry-token.crt", signer.certificate_pem)
     registry = create_registry(
         storage,
         signer,

@@ -109,7 +109,10 @@ def verify_command(file: Path, vendor_keys: tuple[Path, ...]) -> None:
     "--registry-credentials", required=True, type=_file, help="The file that the install's agent has for the registry."
 )
 def push_command(file: Path, vendor_keys: tuple[Path, ...], registry_credentials: Path) -> None:
-    """Check FILE, and bring its artifacts with their signatures into a registry. Needs no IMS."""
+    """Check FILE, and bring its artifacts into a registry.
+
+    With their signatures and referrers. Needs no IMS.
+    """
     try:
         writer = read_writer(registry_credentials)
     except (OSError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -170,6 +171,14 @@ async def test_the_history_has_no_ticket(ims: Ims, shop: Shop, pull: tuple[Agent
     history = (await ims.send("GET", "/v1/events", params={"limit": 1000})).text
     assert access_of(pull)["username"] in history
     assert access_of(pull)["password"] not in history
+
+
+async def test_jobs_are_sent_to_the_vendors_own_registry_if_there_is_one(ims: Ims, shop: Shop) -> None:
+    """That docker-registry takes the tokens is in `tests/api/registry/test_registry_interop.py`."""
+    settings = replace(ims.state.settings, vendor_registry_url="https://registry.example.com")
+    assert ims.state.sources.registry_url == settings.public_url
+    assert replace(ims.state, settings=settings).sources.registry_url == "https://registry.example.com"
+    assert (settings.data / "registry-token.crt").read_text().startswith("-----BEGIN CERTIFICATE-----")
 
 
 async def service_token(ims: Ims, role: str, scope: str = "all") -> Body:
