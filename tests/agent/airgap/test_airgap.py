@@ -309,7 +309,24 @@ BLOB = "blobs/sha256/" + "0" * 64
         [LAYOUT, member("index.json", content=b" " * (4 * 1024 * 1024 + 1))],
         [LAYOUT, member("index.json", content=b'{"manifests":[{"digest":"sha256:../../x","size":1}]}')],
     ],
-    ids=str,
+    ids=[
+        "dots",
+        "absolute",
+        "dots below blobs",
+        "symlink",
+        "hard link",
+        "device",
+        "fifo",
+        "folder that is a link",
+        "blob twice",
+        "index twice",
+        "no index",
+        "no layout",
+        "layout that is a list",
+        "other version",
+        "large index",
+        "odd digest",
+    ],
 )
 def test_a_file_that_is_no_plain_layout_is_refused(members: list[tuple[tarfile.TarInfo, bytes]], tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar", "w") as tar:

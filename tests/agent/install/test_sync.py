@@ -18,7 +18,7 @@ from agent.install.sync import sync
 from agent.install.workspace import Components
 from agent.job import JobContext
 from agent.oci.digest import tag_of
-from agent.oci.errors import AccessRefusedError, DigestMismatchError, NotFoundError, TicketRefusedError
+from agent.oci.errors import AccessRefusedError, BadAnswerError, DigestMismatchError, NotFoundError, TicketRefusedError
 from agent.oci.signature import SignatureError, sign, verify
 from agent.oci.token import Credential
 from agent.oci.vendor_key import VendorKey
@@ -117,10 +117,19 @@ async def test_what_was_changed_in_the_vendors_storage_is_refused(
     what: str, vendor: RegistryServer, customer: RegistryServer, key: VendorKey, http: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     digest = await artifact(vendor, key)
-    layer = (await vendor.client().get_manifest("acme/app", digest)).body().layers[0]
-    vendor.tamper(digest if what == "manifest" else layer.digest)
-    # The built-in registry no longer knows what belongs to a manifest that was changed, and refuses even the signature's blob.
-    with pytest.raises((DigestMismatchError, AccessRefusedError) if what == "manifest" else DigestMismatchError):
+    manifest = await vendor.client().get_manifest("acme/app", digest)
+    # By content, as the names of others (the signature's tag) have the digest in them too.
+    stored = [path for path in vendor.folder.rglob("*") if path.is_file()]
+    wanted = manifest.data if what == "manifest" else CONTENT
+    changed = [path for path in stored if wanted in path.read_bytes()]
+    assert changed
+    for path in changed:
+        path.chmod(0o600)
+        path.write_bytes(path.read_bytes().replace(wanted, wanted[:-1] + b" "))
+    # The built-in registry no longer knows what belongs to a manifest that was changed, and may refuse the signature's blob.
+    with pytest.raises(
+        (DigestMismatchError, AccessRefusedError, BadAnswerError) if what == "manifest" else DigestMismatchError
+    ):
         await run(vendor, customer, key, digest, http, tmp_path)
     assert await nothing_arrived(customer, digest)
 
