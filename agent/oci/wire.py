@@ -86,6 +86,7 @@ class Wire:
             return connection
         # Nothing was asked, so what can be read is the server's good-bye.
         self.drop(url)
+        self._check_going()
         connection = _https(url) if url.scheme == "https" else HTTPConnection(url.host, origin[2], timeout=CONNECT_SECONDS)
         try:
             connection.connect()
@@ -93,10 +94,13 @@ class Wire:
             raise self._cut(url, error) from None
         connection.sock.settimeout(IDLE_SECONDS)
         self._connections[origin] = connection
-        if self._stopped:
-            self.drop(url)
-            raise CutError("the copy was stopped")
+        self._check_going()  # `stop` may have come before there was a socket to shut
         return connection
+
+    def _check_going(self) -> None:
+        if self._stopped:
+            self.close()
+            raise CutError("the copy was stopped")
 
     def _cut(self, url: httpx.URL, error: Exception) -> CutError:
         self.drop(url)
