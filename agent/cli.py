@@ -66,11 +66,17 @@ def agent_command() -> None:
 
 @agent_command.command("build")
 @_agent_options
-def build_command(**options: Unpack[AgentOptions]) -> None:
+@click.option(
+    "--signing-key",
+    envvar="EXCLAVE_SIGNING_KEY",
+    help="The vendor's key: a file, awskms:KEY (ARN, id or alias), or gcpkms:projects/…/cryptoKeyVersions/N.  "
+    "[default: vendor.key in --home, made at the first start]",
+)
+def build_command(signing_key: str | None, **options: Unpack[AgentOptions]) -> None:
     """Build components, sign and push them to the registry."""
     from agent.start import start_build_agent
 
-    start_build_agent(options)
+    start_build_agent(options, signing_key)
 
 
 @agent_command.command("install")

@@ -21,9 +21,11 @@ from agent.failure import CodedError
 from agent.identity import Home, HomeInUseError, IdentityError
 from agent.install.approvals import Approvals, Mode
 from agent.install.executor import InstallExecutor
-from agent.install.site import RegistryWriter, Site
+from agent.install.registries import CustomerRegistry, cloud_of, read_writer
+from agent.install.site import Site
 from agent.install.workspace import Components
 from agent.job import Executor
+from agent.oci.kms_key import open_key
 from agent.oci.vendor_key import VendorKey
 from agent.options import AgentOptions
 from agent.own_log import log_to_stderr
@@ -34,11 +36,14 @@ from api.client import ApiError, UnreachableError
 from api.contract.base import AgentKind
 
 
-def start_build_agent(options: AgentOptions) -> None:
-    """Run a build agent until it is told to stop. Raises click.ClickException."""
+def start_build_agent(options: AgentOptions, signing_key: str | None = None) -> None:
+    """Run a build agent until it is told to stop. `signing_key` as in `open_key`. Raises click.ClickException."""
+    opened: list[VendorKey] = []
 
     def key(home: Home) -> VendorKey:
-        return VendorKey.load_or_create(home.folder / "vendor.key")
+        if not opened:
+            opened.append(open_key(signing_key, home.folder))
+        return opened[0]
 
     def executor(machine: Machine) -> Executor:
         work = machine.home.folder / "builds"
@@ -60,12 +65,12 @@ def start_install_agent(
     Raises click.ClickException.
     """
     try:
-        registry = RegistryWriter.read(registry_credentials)
+        writer = read_writer(registry_credentials)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it isn't such a file"
         raise click.ClickException(
             f"--registry-credentials {registry_credentials} can't be read: {reason}. "
-            "Give the writer.json in the data folder of `exclave registry`."
+            "Give the writer.json in the data folder of `exclave registry`, or a file that names your cloud's registry."
         ) from None
 
     def executor(machine: Machine) -> Executor:
@@ -77,7 +82,7 @@ def start_install_agent(
             Site(
                 install_id=enrolled.install_id or "",
                 components=Components(machine.home.folder),
-                registry=registry,
+                registry=CustomerRegistry(writer, machine.registries, cloud_of(writer)),
                 vendor_keys=tuple(enrolled.vendor_keys),
                 engine=options["engine"],
                 env=os.environ,

@@ -47,6 +47,7 @@ from api.monitoring.middleware import Monitoring
 from api.monitoring.routes import router as monitoring_routes
 from api.openapi.document import install_document, name_operations
 from api.rate_limits import Limiter
+from api.registry import durable
 from api.registry.app import create_registry, registry_routes
 from api.registry.care import RegistryCare
 from api.registry.errors import TooManyRequestsError
@@ -62,7 +63,7 @@ from api.settings import UNFINISHED_RESTORE, Settings, UnusableDataError
 from api.statistics.routes import router as statistics_routes
 from api.terraform_registry.routes import router as terraform_registry_routes
 from api.terraform_registry.service import TerraformRegistry
-from api.tickets.service import TicketCredentials
+from api.tickets.credentials import TicketCredentials
 from api.tokens.routes import router as token_routes
 from api.webhooks.guard import Guard
 from api.webhooks.post import Poster
@@ -188,6 +189,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         return ServerInfo(version=app.version, time=clock())
 
     signer = TokenSigner.open(settings.data / "registry-token.key", issuer="exclave")
+    durable.write_file(settings.data / "registry-token.crt", signer.certificate_pem)
     registry = create_registry(
         storage,
         signer,

@@ -28,7 +28,8 @@ class Ims:
     @property
     def sources(self) -> Sources:
         """What job payloads are made of."""
-        return Sources(self.vault, self.settings.public_url, self.settings.intervals.ticket)
+        registry = self.settings.vendor_registry_url or self.settings.public_url
+        return Sources(self.vault, registry, self.settings.intervals.ticket)
 
     @property
     def logs(self) -> Path:

@@ -188,6 +188,10 @@ class Settings:
         Field(description="The key that encrypts secrets: `file:PATH` (seen from the data folder), `awskms:…` or `gcpkms:…`."),
     ] = "file:secrets.key"
     oidc: Annotated[Oidc | None, Field(description="How people log in through an identity provider.")] = None
+    vendor_registry_url: Annotated[
+        Address | None,
+        Field(description="The vendor's registry, if it isn't the one in the IMS; it takes the tokens that the IMS gives out."),
+    ] = None
     webhooks_allow_private: Annotated[
         tuple[IPv4Network | IPv6Network, ...],
         Field(description="Private networks (CIDR) that webhooks may call; none by default."),

@@ -8,12 +8,15 @@ from postgresql import PostgresServer, postgres_server, programs
 
 REAL_PROGRAMS = (
     "e2e",
+    "agent/airgap/test_airgap.py",
     "agent/bundle/test_bundle.py",
     "agent/engine/test_run_engine.py",
     "agent/install/test_install_terraform.py",
     "agent/oci/test_copy.py",
+    "agent/oci/test_provenance.py",
     "agent/test_agent_cli.py",
     "api/backup/test_backup.py",
+    "api/cli/test_bundle_cli.py",
     "api/cli/test_webhooks_cli.py",
     "api/logins/test_login_command.py",
     "api/registry/test_registry_standalone.py",

@@ -70,9 +70,10 @@ async def prepare(job: TerraformJob, context: JobContext, site: Site, workspace:
 
 
 async def _fetch(job: TerraformJob, site: Site, workspace: Workspace) -> UnpackedBundle:
-    registry = site.customer_registry()
-    await verify(registry, job.repository, job.digest, site.vendor_keys)
-    return await fetch_bundle(registry, job.repository, job.digest, workspace.bundles)
+    registry = await site.registry.client()
+    repository = site.registry.repository(job.repository)
+    await verify(registry, repository, job.digest, site.vendor_keys)
+    return await fetch_bundle(registry, repository, job.digest, workspace.bundles)
 
 
 async def prepared(job: TerraformJob, context: JobContext, site: Site, workspace: Workspace, lock: int) -> Module:

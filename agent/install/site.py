@@ -2,33 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from pydantic import BaseModel, ConfigDict
 
 from agent.engine.find import Engine, EngineName, find_engine
 from agent.install.approvals import Approvals
+from agent.install.registries import CustomerRegistry
 from agent.install.workspace import Components
-from agent.oci.client import RegistryClient
-from agent.oci.token import Credential
 from agent.secrets.resolve import Resolver
-
-
-class RegistryWriter(BaseModel):
-    """The file that `exclave registry` writes for the agent that alone may push to it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str
-    username: str
-    password: str
-
-    @classmethod
-    def read(cls, path: Path) -> "RegistryWriter":
-        """Raises OSError or ValueError."""
-        return cls.model_validate_json(path.read_bytes())
 
 
 @dataclass(frozen=True)
@@ -37,7 +19,7 @@ class Site:
 
     install_id: str
     components: Components
-    registry: RegistryWriter
+    registry: CustomerRegistry
     vendor_keys: tuple[str, ...]
     engine: str | None
     env: Mapping[str, str]
@@ -46,10 +28,6 @@ class Site:
     sealing_key: X25519PrivateKey | None = None
     resolver: Resolver | None = None
     _engines: dict[EngineName, Engine] = field(default_factory=dict, init=False, repr=False)
-
-    def customer_registry(self) -> RegistryClient:
-        """The customer's registry, of which this agent is the only writer (`sole-writer`)."""
-        return RegistryClient(self.registry.url, Credential(self.registry.username, self.registry.password), self.http)
 
     def own_engine(self, made_with: EngineName) -> Engine:
         """The agent's own engine, for bundles that carry none; the one that they were made with, if there is a choice.

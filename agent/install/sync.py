@@ -20,19 +20,21 @@ async def sync(job: SyncJob, context: JobContext, site: Site) -> SyncResult:
     Raises JobFailedError; nothing is copied if the signature isn't by a pinned key.
     """
     source = RegistryClient(job.registry.url, Credential(job.registry.username, job.registry.password), site.http)
-    target = site.customer_registry()
     repository = job.registry.repository
     await verify(source, repository, job.digest, site.vendor_keys)
-    context.log(f"{repository}@{job.digest} is signed by the vendor; copying it into {site.registry.url}")
+    own = site.registry.repository(repository)
+    context.log(f"{repository}@{job.digest} is signed by the vendor; copying it into {site.registry.writer.url}")
+    await site.registry.make_ready(repository)
+    target = await site.registry.client()
     report = await copy_artifact(
         source,
         target,
         source_repository=repository,
-        target_repository=repository,
+        target_repository=own,
         digest=job.digest,
         progress=_Progress(context),
     )
-    await verify(target, repository, job.digest, site.vendor_keys)
+    await verify(target, own, job.digest, site.vendor_keys)
     context.log(f"copied {report.copied_bytes} bytes; {report.skipped_bytes} were there already")
     return SyncResult(copied_bytes=report.copied_bytes, skipped_bytes=report.skipped_bytes)
 

@@ -16,9 +16,10 @@ from agent.oci.answers import next_page, refusal
 from agent.oci.digest import check_digest, digest_of, tag_of, verified
 from agent.oci.errors import AccessRefusedError, BadAnswerError, NotFoundError, RegistryUnavailableError, TicketRefusedError
 from agent.oci.manifest import ACCEPT, IMAGE_INDEX, IMAGE_MANIFEST, Descriptor, Manifest
+from agent.oci.reach import check_reach, origin_of
 from agent.oci.retry import RetryPolicy
 from agent.oci.token import Authorizer, Credential, Scope
-from agent.oci.transport import Answer, Transport
+from agent.oci.transport import Address, Answer, Transport
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ class RegistryClient:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.url = httpx.URL(url.rstrip("/") + "/")
+        self.retry = retry
         self._transport = Transport(http, retry)
         self._authorizer = Authorizer(self.url, credential, self._transport, clock)
         self._written: set[str] = set()
@@ -138,9 +140,36 @@ class RegistryClient:
         """
 
         async def attempt() -> None:
-            await self._upload(repository, await self._start_upload(repository, digest), digest, size, chunks)
+            await self._upload(repository, await self.start_upload(repository), digest, size, chunks)
 
         await self.retrying(attempt)
+
+    async def blob_route(self, repository: str, digest: str) -> "BlobRoute":
+        """The way to a blob, as far as it is known without asking for it."""
+        return BlobRoute(self, repository, digest, await self._address(repository, self._url(repository, f"blobs/{digest}")))
+
+    async def start_upload(self, repository: str) -> httpx.URL:
+        """Begin the upload of a blob; gives its address."""
+        answer = await self._call("POST", repository, "blobs/uploads/", headers={"Content-Length": "0"}, push=True)
+        if answer.status != 202:
+            raise refusal(answer, f"an upload to {repository}")
+        return await self._upload_location(answer)
+
+    async def find_upload(self, repository: str, upload: httpx.URL) -> tuple[httpx.URL, int] | None:
+        """Where an upload that broke off goes on, and how many bytes the registry has; None if it begins again."""
+        answer = await self._send("GET", upload, self._scopes(repository))
+        last = answer.headers.get("range", "").removeprefix("bytes=").rpartition("-")[2]
+        # "0-0" is written both for no byte and for one.
+        if answer.status != 204 or not last.isdigit() or last == "0":
+            return None
+        return (await self._upload_location(answer) if "location" in answer.headers else upload), int(last) + 1
+
+    async def put_address(self, repository: str, upload: httpx.URL, digest: str) -> Address:
+        """Where the rest of an upload goes, and with it its end."""
+        # The upload's address may carry a query, which is signed by some registries: it is kept to the letter.
+        url = upload.copy_with(query=b"&".join(filter(None, [upload.query, b"digest=" + digest.encode()])))
+        address = await self._address(repository, url)
+        return Address(url, {**address.headers, "Content-Type": "application/octet-stream"})
 
     async def retrying(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Do a transfer, and again from its beginning when it breaks off, as often as the retry policy says."""
@@ -149,8 +178,8 @@ class RegistryClient:
             tried += 1
             try:
                 return await attempt()
-            except RegistryUnavailableError:
-                if not await self._transport.retry.pause(tried + 1):
+            except RegistryUnavailableError as error:
+                if not await self.retry.pause(tried + 1, error.retry_after):
                     raise
 
     async def mount_blob(self, repository: str, digest: str, from_repository: str) -> bool:
@@ -165,7 +194,7 @@ class RegistryClient:
             return True
         if answer.status != 202:
             raise refusal(answer, f"an upload to {repository}")
-        await self._send("DELETE", self._location(answer), scopes)
+        await self._send("DELETE", await self._upload_location(answer), scopes)
         return False
 
     async def referrers(self, repository: str, digest: str) -> Referrers:
@@ -216,40 +245,40 @@ class RegistryClient:
         return answer
 
     async def _open(self, stack: AsyncExitStack, repository: str, digest: str) -> httpx.Response:
-        url = self._url(repository, f"blobs/{digest}")
-        scopes = self._scopes(repository)
-        authorization = await self._authorizer.header(scopes)
-        asked = False
-        for _ in range(_MOST_REDIRECTS):
-            headers = self._with({"Accept-Encoding": "identity"}, authorization, url)
-            response = await stack.enter_async_context(self._transport.stream(url, headers))
+        route = await self.blob_route(repository, digest)
+        while True:
+            headers = {**route.address.headers, "Accept-Encoding": "identity"}
+            response = await stack.enter_async_context(self._transport.stream(route.address.url, headers))
             if response.status_code == 200:
                 return response
-            answer = Answer(url, response.status_code, response.headers, b"")
-            if answer.status in _REDIRECTS:
-                url = self._location(answer)
-            elif answer.status == 401 and not asked:
-                asked = True
-                authorization = await self._authorizer.answer(answer, authorization, scopes)
-            else:
-                raise refusal(answer, f"blob {repository}@{digest}")
-        raise BadAnswerError(f"blob {repository}@{digest}: more than {_MOST_REDIRECTS} redirects")
+            await route.follow(Answer(route.address.url, response.status_code, response.headers, b""))
 
-    async def _start_upload(self, repository: str, digest: str) -> httpx.URL:
-        answer = await self._call("POST", repository, "blobs/uploads/", headers={"Content-Length": "0"}, push=True)
-        if answer.status != 202:
-            raise refusal(answer, f"an upload to {repository}")
-        location = self._location(answer)
-        # The location may carry a query, which is signed by some registries: it is kept to the letter.
-        return location.copy_with(query=b"&".join(filter(None, [location.query, b"digest=" + digest.encode()])))
-
-    async def _upload(self, repository: str, location: httpx.URL, digest: str, size: int, chunks: Chunks) -> None:
-        authorization = await self._authorizer.header(self._scopes(repository))
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+    async def _upload(self, repository: str, upload: httpx.URL, digest: str, size: int, chunks: Chunks) -> None:
+        put = await self.put_address(repository, upload, digest)
         async with aclosing(chunks()) as content:
-            answer = await self._transport.send("PUT", location, self._with(headers, authorization, location), content)
+            answer = await self._transport.send("PUT", put.url, {**put.headers, "Content-Length": str(size)}, content)
         if answer.status != 201:
             raise refusal(answer, f"blob {repository}@{digest}")
+
+    async def redirected(self, answer: Answer) -> Address:
+        """Where a redirect leads: without the credential, which is for the registry alone."""
+        url = self._location(answer)
+        await check_reach(self.url, url, "the storage at")
+        return Address(url, {})
+
+    async def answered(self, repository: str, address: Address, answer: Answer) -> Address:
+        """The same address with an answer to the registry's challenge, or as it was if there is none."""
+        scopes = self._scopes(repository)
+        authorization = await self._authorizer.answer(answer, address.headers.get("Authorization"), scopes)
+        return Address(address.url, self._with(dict(address.headers), authorization, address.url))
+
+    async def _address(self, repository: str, url: httpx.URL) -> Address:
+        return Address(url, self._with({}, await self._authorizer.header(self._scopes(repository)), url))
+
+    async def _upload_location(self, answer: Answer) -> httpx.URL:
+        location = self._location(answer)
+        await check_reach(self.url, location, "the upload address")
+        return location
 
     def _scopes(self, repository: str) -> tuple[Scope, ...]:
         return (Scope(repository, "pull,push" if repository in self._written else "pull"),)
@@ -265,5 +294,34 @@ class RegistryClient:
 
     def _with(self, headers: dict[str, str], authorization: str | None, url: httpx.URL) -> dict[str, str]:
         # Storage that a registry redirects to must not see the token, and refuses requests that carry one.
-        same_origin = (url.scheme, url.netloc) == (self.url.scheme, self.url.netloc)
-        return headers | ({"Authorization": authorization} if authorization and same_origin else {})
+        own = origin_of(url) == origin_of(self.url)
+        return headers | ({"Authorization": authorization} if authorization and own else {})
+
+
+class BlobRoute:
+    """The way to a blob: `address` is where to ask next, and `follow` is told of each answer that isn't the blob."""
+
+    def __init__(self, client: RegistryClient, repository: str, digest: str, address: Address) -> None:
+        self.address = address
+        self._client = client
+        self._repository = repository
+        self._digest = digest
+        self._asked = False
+        self._hops = 0
+
+    async def follow(self, answer: Answer) -> None:
+        """Go where a redirect leads, without the credential, or answer a challenge, once.
+
+        Raises BadAnswerError, AccessRefusedError, NotFoundError.
+        """
+        what = f"blob {self._repository}@{self._digest}"
+        self._hops += 1
+        if self._hops > _MOST_REDIRECTS:
+            raise BadAnswerError(f"{what}: more than {_MOST_REDIRECTS} redirects")
+        if answer.status in _REDIRECTS:
+            self.address = await self._client.redirected(answer)
+        elif answer.status == 401 and not self._asked:
+            self._asked = True
+            self.address = await self._client.answered(self._repository, self.address, answer)
+        else:
+            raise refusal(answer, what)

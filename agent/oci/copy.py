@@ -1,7 +1,8 @@
 """Copy an artifact between registries by digest, with its signatures and referrers.
 
 First everything is read that decides what there is to copy, then blobs go, then manifests, children before parents, then
-tags. So a copy that is cut off leaves nothing that names a missing part, and the next one goes on where it stopped.
+tags. So a copy that is cut off leaves nothing that names a missing part, and the next one goes on where it stopped: whatever
+manifest the target has, it has all that is below it (`children-first`), and nobody asks for its blobs again.
 """
 
 import asyncio
@@ -12,10 +13,16 @@ from agent.oci.client import RegistryClient
 from agent.oci.concurrency import run_all
 from agent.oci.digest import SIGNATURE_SUFFIX, tag_of
 from agent.oci.errors import AccessRefusedError, NotFoundError
-from agent.oci.manifest import IMAGE_INDEX, MANIFEST_TYPES, Descriptor, Manifest, canonical_json, descriptor_json
+from agent.oci.manifest import MANIFEST_TYPES, Descriptor, Manifest
+from agent.oci.referrer import list_referrers
+from agent.oci.store import Readable, Writable
+from agent.oci.transfer import Lane, Lanes, Place
 
 ATTACHED_SUFFIXES = (SIGNATURE_SUFFIX, ".att", ".sbom")
 """The tags under which cosign keeps what belongs to a digest: `sha256-<hex>.sig` and so on."""
+
+_QUESTIONS = 8
+"""So many questions about manifests are asked at once."""
 
 Progress = Callable[[int, int], None]
 """Called with the bytes of blobs done so far, sent or found there, and the bytes of all blobs."""
@@ -30,7 +37,7 @@ class CopyReport:
 
 
 @dataclass
-class _Graph:
+class Graph:
     """What there is to copy. `manifests` has children before parents."""
 
     manifests: dict[str, Manifest] = field(default_factory=dict)
@@ -40,8 +47,8 @@ class _Graph:
 
 
 async def copy_artifact(
-    source: RegistryClient,
-    target: RegistryClient,
+    source: Readable,
+    target: Writable,
     *,
     source_repository: str,
     target_repository: str,
@@ -56,27 +63,39 @@ async def copy_artifact(
     What the target has is not sent again. Raises the errors of RegistryClient; the first one stops the copy.
     """
     target.will_push(target_repository)
-    graph = await _Reader(source, source_repository).read(digest)
+    graph = await read_graph(source, source_repository, digest)
     if tag is not None:
         graph.tags[tag] = digest
-    writer = _Writer(source, source_repository, target, target_repository, asyncio.Semaphore(concurrency))
-    await writer.write(graph, progress)
+    async with Lanes.open(concurrency) as lanes:
+        writer = _Writer(source, source_repository, target, target_repository, lanes)
+        await writer.write(graph, progress)
     return CopyReport(copied_bytes=writer.copied, skipped_bytes=writer.skipped)
+
+
+async def read_graph(source: Readable, repository: str, digest: str) -> Graph:
+    """All that belongs to the artifact `digest`: manifests, signatures and referrers are read, blobs aren't."""
+    return await _Reader(source, repository).read(digest)
 
 
 class _Reader:
     """Reads the graph of an artifact from its registry: manifests only, no blobs."""
 
-    def __init__(self, source: RegistryClient, repository: str) -> None:
+    def __init__(self, source: Readable, repository: str) -> None:
         self._source = source
         self._repository = repository
-        self._graph = _Graph()
+        self._graph = Graph()
 
-    async def read(self, digest: str) -> _Graph:
+    async def read(self, digest: str) -> Graph:
         own = await self._tree(await self._source.get_manifest(self._repository, digest))
-        for member in own:
-            await self._attached_tags(member)
-            await self._referrers(member)
+        tags = [(member, suffix) for member in own for suffix in ATTACHED_SUFFIXES]
+        attached, _ = await asyncio.gather(
+            run_all(self._attached(member, suffix) for member, suffix in tags),
+            run_all(self._referrers(member) for member in own),
+        )
+        for (member, suffix), found in zip(tags, attached, strict=True):
+            if found is not None:
+                await self._tree(found)
+                self._graph.tags[tag_of(member, suffix)] = found.digest
         return self._graph
 
     async def _tree(self, manifest: Manifest) -> list[str]:
@@ -86,8 +105,8 @@ class _Reader:
         body = manifest.body()
         self._graph.blobs.update((blob.digest, blob.size) for blob in body.blobs)
         new: list[str] = []
-        for child in body.manifests:
-            found = await self._child(child)
+        children = await run_all(self._child(child) for child in body.manifests)
+        for child, found in zip(body.manifests, children, strict=True):
             if found is None:
                 self._graph.blobs[child.digest] = child.size
             else:
@@ -104,19 +123,14 @@ class _Reader:
                 raise
             return None
 
-    async def _attached_tags(self, digest: str) -> None:
-        for suffix in ATTACHED_SUFFIXES:
-            tag = tag_of(digest, suffix)
-            try:
-                found = await self._source.find_manifest(self._repository, tag)
-            except AccessRefusedError:
-                # A ticket reaches the artifact and its signature; what else there may be isn't meant for this install.
-                if suffix == SIGNATURE_SUFFIX:
-                    raise
-                found = None
-            if found is not None:
-                await self._tree(found)
-                self._graph.tags[tag] = found.digest
+    async def _attached(self, digest: str, suffix: str) -> Manifest | None:
+        try:
+            return await self._source.find_manifest(self._repository, tag_of(digest, suffix))
+        except AccessRefusedError:
+            # A ticket reaches the artifact and its signature; what else there may be isn't meant for this install.
+            if suffix == SIGNATURE_SUFFIX:
+                raise
+            return None
 
     async def _referrers(self, digest: str) -> None:
         """Referrers may have referrers of their own: a signature of an SBOM, say."""
@@ -131,50 +145,81 @@ class _Reader:
 class _Writer:
     """Brings a graph into the target's repository."""
 
-    def __init__(
-        self,
-        source: RegistryClient,
-        source_repository: str,
-        target: RegistryClient,
-        repository: str,
-        slots: asyncio.Semaphore,
-    ) -> None:
+    def __init__(self, source: Readable, source_repository: str, target: Writable, repository: str, lanes: Lanes) -> None:
         self._source = source
         self._source_repository = source_repository
         self._target = target
         self._repository = repository
-        self._slots = slots
+        self._lanes = lanes
         self._mounts = source.url == target.url and source_repository != repository
         self._done: dict[str, int] = {}
         self.copied = 0
         self.skipped = 0
 
-    async def write(self, graph: _Graph, progress: Progress | None) -> None:
+    async def write(self, graph: Graph, progress: Progress | None) -> None:
         total = sum(graph.blobs.values())
 
         def tell() -> None:
             if progress is not None:
                 progress(sum(self._done.values()), total)
 
-        await run_all(self._blob(digest, size, tell) for digest, size in graph.blobs.items())
+        missing = await self._missing(graph)
+        wanted = {listed.digest for digest in missing for listed in _listed(graph.manifests[digest])}
+        there = {digest: size for digest, size in graph.blobs.items() if digest not in wanted}
+        self._done |= there
+        self.skipped += sum(there.values())
+        tell()
+        await run_all(self._blob(digest, size, tell) for digest, size in graph.blobs.items() if digest in wanted)
         for manifest in graph.manifests.values():
-            sent = await self._manifest(manifest.digest, manifest)
-            self.copied += manifest.size if sent else 0
-            self.skipped += 0 if sent else manifest.size
-        for tag, digest in graph.tags.items():
-            await self._manifest(tag, graph.manifests[digest])
+            if manifest.digest in missing:
+                await self._target.put_manifest(self._repository, manifest.digest, manifest.data, manifest.media_type)
+                self.copied += manifest.size
+            else:
+                self.skipped += manifest.size
+        await run_all(self._tag(tag, graph.manifests[digest]) for tag, digest in graph.tags.items())
         for digest, descriptors in graph.referrers.items():
-            await self._fallback_tag(digest, descriptors)
+            await list_referrers(self._target, self._repository, digest, descriptors)
+
+    async def _missing(self, graph: Graph) -> set[str]:
+        """The manifests that the target hasn't got."""
+        slots = asyncio.Semaphore(_QUESTIONS)
+
+        async def found(digest: str) -> str | None:
+            async with slots:
+                return await self._target.manifest_digest(self._repository, digest)
+
+        digests = list(graph.manifests)
+        answers = await run_all(found(digest) for digest in digests)
+        return {digest for digest, answer in zip(digests, answers, strict=True) if answer != digest}
 
     async def _blob(self, digest: str, size: int, tell: Callable[[], None]) -> None:
-        async with self._slots:
+        def moved(kept: int) -> None:
+            self._done[digest] = kept
+            tell()
+
+        async with self._lanes.lane() as lane:
             if await self._target.has_blob(self._repository, digest) or await self._mounted(digest):
                 self.skipped += size
             else:
-                await self._target.put_blob(self._repository, digest, size, lambda: self._chunks(digest, size, tell))
+                await self._move(lane, digest, size, moved)
                 self.copied += size
-            self._done[digest] = size
-            tell()
+        moved(size)
+
+    async def _move(self, lane: Lane, digest: str, size: int, moved: Callable[[int], None]) -> None:
+        source, target = self._source, self._target
+        if isinstance(source, RegistryClient) and isinstance(target, RegistryClient):
+            here, there = Place(source, self._source_repository), Place(target, self._repository)
+            await lane.move(here, there, digest, size, moved)
+        else:
+            await target.put_blob(self._repository, digest, size, lambda: self._chunks(digest, size, moved))
+
+    async def _chunks(self, digest: str, size: int, moved: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
+        done = 0
+        async with self._source.open_blob(self._source_repository, digest, size) as chunks:
+            async for chunk in chunks:
+                yield chunk
+                done += len(chunk)
+                moved(done)
 
     async def _mounted(self, digest: str) -> bool:
         # A registry that won't mount one blob won't mount the others: it is asked once.
@@ -182,33 +227,13 @@ class _Writer:
             self._mounts = await self._target.mount_blob(self._repository, digest, self._source_repository)
         return self._mounts
 
-    async def _chunks(self, digest: str, size: int, tell: Callable[[], None]) -> AsyncGenerator[bytes, None]:
-        self._done[digest] = 0
-        async with self._source.open_blob(self._source_repository, digest, size) as chunks:
-            async for chunk in chunks:
-                yield chunk
-                self._done[digest] += len(chunk)
-                tell()
+    async def _tag(self, tag: str, manifest: Manifest) -> None:
+        """Asked first, as a registry with immutable tags refuses to hear the same thing twice."""
+        if await self._target.manifest_digest(self._repository, tag) != manifest.digest:
+            await self._target.put_manifest(self._repository, tag, manifest.data, manifest.media_type)
 
-    async def _manifest(self, reference: str, manifest: Manifest) -> bool:
-        """False if it was there. Asked first, as a registry with immutable tags refuses to hear the same thing twice."""
-        if await self._target.manifest_digest(self._repository, reference) == manifest.digest:
-            return False
-        await self._target.put_manifest(self._repository, reference, manifest.data, manifest.media_type)
-        return True
 
-    async def _fallback_tag(self, digest: str, descriptors: list[Descriptor]) -> None:
-        """Where the target has no referrers API, its clients keep the list under a tag (distribution spec, section 4.6)."""
-        present = await self._target.referrers(self._repository, digest)
-        if present.by_api:
-            return
-        listed = {descriptor.digest for descriptor in present.descriptors}
-        missing = [descriptor for descriptor in descriptors if descriptor.digest not in listed]
-        if not missing:
-            return
-        index = {
-            "schemaVersion": 2,
-            "mediaType": IMAGE_INDEX,
-            "manifests": [descriptor_json(descriptor) for descriptor in [*present.descriptors, *missing]],
-        }
-        await self._target.put_manifest(self._repository, tag_of(digest), canonical_json(index), IMAGE_INDEX)
+def _listed(manifest: Manifest) -> list[Descriptor]:
+    """All that a manifest names as its parts, whether blobs or manifests."""
+    body = manifest.body()
+    return [*body.blobs, *body.manifests]

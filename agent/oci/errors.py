@@ -10,11 +10,15 @@ class RegistryError(CodedError):
 
 
 class RegistryUnavailableError(RegistryError):
-    """No answer, or 429/502/503/504, after all tries."""
+    """No answer, or 429/502/503/504, after all tries. `retry_after` is the wait in seconds that the registry asks for."""
 
     code = "registry_unavailable"
     retryable = True
     remedy = "Check that the registry runs and that this machine can reach it; then try again."
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class TicketRefusedError(RegistryError):

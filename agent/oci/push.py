@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from agent.oci.client import RegistryClient
 from agent.oci.digest import digest_of, verified
+from agent.oci.store import Writable
 
 _CHUNK_BYTES = 1024 * 1024
 
 
-async def push_bytes(client: RegistryClient, repository: str, data: bytes) -> bool:
+async def push_bytes(client: Writable, repository: str, data: bytes) -> bool:
     """Push a small blob; False if it was there."""
     digest = digest_of(data)
     client.will_push(repository)
@@ -25,7 +25,7 @@ async def push_bytes(client: RegistryClient, repository: str, data: bytes) -> bo
     return True
 
 
-async def push_file(client: RegistryClient, repository: str, path: Path, digest: str, size: int) -> bool:
+async def push_file(client: Writable, repository: str, path: Path, digest: str, size: int) -> bool:
     """Push a file as a blob; False if it was there. Raises DigestMismatchError if the file changed since it was hashed."""
     client.will_push(repository)
     if await client.has_blob(repository, digest):

@@ -5,6 +5,7 @@ specification): its blob is a payload that names the digest, its annotation is t
 signatures may be layers beside it. `cosign verify --key … --insecure-ignore-tlog=true` and skopeo check the same thing.
 """
 
+import asyncio
 import base64
 import binascii
 import json
@@ -16,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.failure import CodedError
-from agent.oci.client import RegistryClient
 from agent.oci.digest import SIGNATURE_SUFFIX, digest_of, tag_of
 from agent.oci.manifest import IMAGE_MANIFEST, Descriptor, Manifest, canonical_json, descriptor_json
 from agent.oci.push import push_bytes
+from agent.oci.store import ManifestStore, Writable
 from agent.oci.vendor_key import VendorKey
 
 PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -59,7 +60,7 @@ class _Payload(_Named):
     critical: _Critical
 
 
-async def sign(client: RegistryClient, repository: str, digest: str, key: VendorKey, docker_reference: str) -> bool:
+async def sign(client: Writable, repository: str, digest: str, key: VendorKey, docker_reference: str) -> bool:
     """Sign `digest` and store the signature beside it; False if a good signature by this key was there already.
 
     `docker_reference` names the repository for people and policies (`host/repository`). Signatures by other keys stay.
@@ -69,7 +70,7 @@ async def sign(client: RegistryClient, repository: str, digest: str, key: Vendor
     if present is not None and "good" in await _judge(client, repository, digest, present, (key.public_key,)):
         return False
     payload = _payload(digest, docker_reference)
-    signature = base64.b64encode(key.sign(payload)).decode()
+    signature = base64.b64encode(await asyncio.to_thread(key.sign, payload)).decode()
     layer = Descriptor(
         media_type=PAYLOAD_TYPE,
         digest=digest_of(payload),
@@ -90,13 +91,13 @@ async def sign(client: RegistryClient, repository: str, digest: str, key: Vendor
     return True
 
 
-async def verify(client: RegistryClient, repository: str, digest: str, pinned: tuple[str, ...]) -> None:
+async def verify(client: ManifestStore, repository: str, digest: str, pinned: tuple[str, ...]) -> None:
     """Raise SignatureError unless `digest` is signed with one of the `pinned` public keys (PEM).
 
     Reads signatures only: that the artifact's bytes are those of `digest` is checked by whoever reads them. Also raises
     the errors of RegistryClient, such as DigestMismatchError for a payload that was tampered with.
     """
-    keys = tuple(_public_key(pem) for pem in pinned)
+    keys = tuple(public_key_of(pem) for pem in pinned)
     present = await client.find_manifest(repository, tag_of(digest, SIGNATURE_SUFFIX))
     verdicts = await _judge(client, repository, digest, present, keys) if present else []
     if "good" in verdicts:
@@ -111,7 +112,7 @@ async def verify(client: RegistryClient, repository: str, digest: str, pinned: t
 
 
 async def _judge(
-    client: RegistryClient, repository: str, digest: str, present: Manifest, keys: tuple[ec.EllipticCurvePublicKey, ...]
+    client: ManifestStore, repository: str, digest: str, present: Manifest, keys: tuple[ec.EllipticCurvePublicKey, ...]
 ) -> list[Literal["good", "other_key", "other_digest"]]:
     """What each signature is worth, in the order of the layers."""
     verdicts: list[Literal["good", "other_key", "other_digest"]] = []
@@ -150,7 +151,8 @@ def _config(layers: list[Descriptor]) -> bytes:
     )
 
 
-def _public_key(pem: str) -> ec.EllipticCurvePublicKey:
+def public_key_of(pem: str) -> ec.EllipticCurvePublicKey:
+    """A pinned key. Raises ValueError."""
     key = serialization.load_pem_public_key(pem.encode())
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise ValueError("a vendor key must be an ECDSA key")

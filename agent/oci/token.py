@@ -16,7 +16,8 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.oci.answers import reason
-from agent.oci.errors import AccessRefusedError, BadAnswerError, TicketRefusedError
+from agent.oci.errors import BadAnswerError, TicketRefusedError
+from agent.oci.reach import check_reach
 from agent.oci.transport import Answer, Transport
 
 Actions = Literal["pull", "pull,push"]
@@ -116,7 +117,7 @@ class Authorizer:
         if challenge is None or challenge.error == "insufficient_scope":
             return None
         if challenge.scheme == "bearer":
-            challenge = replace(challenge, realm=self._checked_realm(challenge.realm))
+            challenge = replace(challenge, realm=await self._checked_realm(challenge.realm))
         async with self._lock:
             self._challenge = challenge
             held = self._tokens.get(scopes)
@@ -159,12 +160,8 @@ class Authorizer:
         early = min(_EARLY_SECONDS, token.expires_in / 4)
         return _Token(f"Bearer {text}", asked_at + token.expires_in - early)
 
-    def _checked_realm(self, text: str) -> str:
-        # The registry says where the credential goes: never out of TLS.
+    async def _checked_realm(self, text: str) -> str:
+        # The registry says where the credential goes: never out of TLS, nor from the internet into a private network.
         realm = self._registry.join(text)
-        if realm.scheme not in ("http", "https") or (self._registry.scheme == "https" and realm.scheme != "https"):
-            raise AccessRefusedError(
-                f"{self._registry} sends this client to the token endpoint {realm}, which isn't protected by TLS",
-                remedy="Give the registry's token endpoint an https address.",
-            )
+        await check_reach(self._registry, realm, "the token endpoint")
         return str(realm)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import httpx
@@ -25,6 +25,14 @@ class Answer:
     body: bytes
 
 
+@dataclass(frozen=True)
+class Address:
+    """Where a request goes. The headers hold the credential, if that address may see one."""
+
+    url: httpx.URL
+    headers: Mapping[str, str] = field(repr=False)
+
+
 class Transport:
     """One registry's connections. Never follows a redirect by itself."""
 
@@ -42,16 +50,14 @@ class Transport:
         tried = 0
         while True:
             tried += 1
-            wanted: float | None = None
             try:
                 async with self._open(method, url, headers or {}, content) as response:
                     if response.status_code not in RETRY_STATUSES:
                         return Answer(url, response.status_code, response.headers, await _read(response))
-                    wanted = retry_after_seconds(response.headers.get("retry-after"), datetime.now(UTC))
-                    failed = _busy(url, response.status_code)
+                    failed = busy(Answer(url, response.status_code, response.headers, b""))
             except httpx.TransportError as error:
                 failed = _unreachable(url, error)
-            if not await self.retry.pause(tried + 1, wanted):
+            if not await self.retry.pause(tried + 1, failed.retry_after):
                 raise failed
 
     @asynccontextmanager
@@ -63,7 +69,7 @@ class Transport:
             except httpx.TransportError as error:
                 raise _unreachable(url, error) from error
             if response.status_code in RETRY_STATUSES:
-                raise _busy(url, response.status_code)
+                raise busy(Answer(url, response.status_code, response.headers, b""))
             yield response
 
     async def body(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
@@ -78,9 +84,10 @@ class Transport:
         """Send a body that can't be sent again, once. Raises RegistryUnavailableError, and whatever `content` raises."""
         try:
             async with self._open(method, url, headers, content) as response:
-                if response.status_code in RETRY_STATUSES:
-                    raise _busy(url, response.status_code)
-                return Answer(url, response.status_code, response.headers, await _read(response))
+                answer = Answer(url, response.status_code, response.headers, await _read(response))
+                if answer.status in RETRY_STATUSES:
+                    raise busy(answer)
+                return answer
         except httpx.TransportError as error:
             raise _unreachable(url, error) from error
 
@@ -109,8 +116,10 @@ def _unreachable(url: httpx.URL, error: httpx.TransportError) -> RegistryUnavail
     return RegistryUnavailableError(f"{_origin(url)} can't be reached: {str(error) or type(error).__name__}")
 
 
-def _busy(url: httpx.URL, status: int) -> RegistryUnavailableError:
-    return RegistryUnavailableError(f"{_origin(url)} answers {status}")
+def busy(answer: Answer) -> RegistryUnavailableError:
+    """The error for one of `RETRY_STATUSES`."""
+    wanted = retry_after_seconds(answer.headers.get("retry-after"), datetime.now(UTC))
+    return RegistryUnavailableError(f"{_origin(answer.url)} answers {answer.status}", retry_after=wanted)
 
 
 def _origin(url: httpx.URL) -> str:

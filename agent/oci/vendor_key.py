@@ -1,7 +1,8 @@
-"""The vendor's signing key: ECDSA P-256 in a file that only its owner can read."""
+"""The vendor's signing key: ECDSA P-256, in a file here or in a KMS (`agent.oci.kms_key`)."""
 
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,14 +20,11 @@ class VendorKeyError(CodedError):
     remedy = "Put an unencrypted ECDSA P-256 private key (PEM) there, or remove the file to have a new key made."
 
 
-@dataclass(frozen=True)
-class VendorKey:
-    """Signs artifacts for the vendor. The build agent holds it; the IMS never does."""
-
-    _private: ec.EllipticCurvePrivateKey = field(repr=False)
+class VendorKey(ABC):
+    """Signs artifacts for the vendor. The build agent holds it, or may use it; the IMS never does."""
 
     @classmethod
-    def load_or_create(cls, path: Path) -> "VendorKey":
+    def load_or_create(cls, path: Path) -> "FileKey":
         """The key at `path`, made there (mode 0600) if there is none. Two agents that start at once get the same key.
 
         Raises VendorKeyError.
@@ -39,22 +37,38 @@ class VendorKey:
             raise VendorKeyError(f"the signing key {path} can't be read: {error}") from None
         if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
             raise VendorKeyError(f"the signing key {path} isn't an ECDSA P-256 key")
-        return cls(private)
+        return FileKey(private)
 
-    @cached_property
+    @property
+    @abstractmethod
     def public_key(self) -> ec.EllipticCurvePublicKey:
         """The public half."""
-        return self._private.public_key()
 
-    @cached_property
+    @abstractmethod
+    def sign(self, payload: bytes) -> bytes:
+        """An ASN.1 signature over SHA-256 of `payload`. May block: a KMS is asked. Raises VendorKeyError."""
+
+    @property
     def public_pem(self) -> str:
         """The public half as PEM: what install agents pin, and what `cosign verify --key` takes."""
         return self.public_key.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ).decode()
 
+
+@dataclass(frozen=True)
+class FileKey(VendorKey):
+    """A key in a file that only its owner can read."""
+
+    _private: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    @cached_property
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """See `VendorKey`."""
+        return self._private.public_key()
+
     def sign(self, payload: bytes) -> bytes:
-        """An ASN.1 signature over SHA-256 of `payload`."""
+        """See `VendorKey`."""
         return self._private.sign(payload, ec.ECDSA(hashes.SHA256()))
 
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from api.contract.agents import RegistryAccess
-from api.db.database import Database
 from api.db.transaction import Write
 from api.jobs.models import JobRow
 from api.registry.access import Access, Action, Grant, Scope
-from api.registry.credentials import CredentialsRefusedError
 from api.tickets.models import TicketRow
 from api.tokens.secrets import hash_secret, matches, new_secret
 
@@ -37,21 +35,23 @@ def issue(tx: Write, job: JobRow, *, url: str, repository: str, digests: list[st
 
 
 @dataclass(frozen=True)
-class _Refused:
+class Refused:
+    """Why a credential is worth nothing."""
+
     reason: str
 
 
-def redeem(tx: Write, username: str, password: str, scopes: tuple[Scope, ...]) -> "Grant | _Refused":
+def redeem(tx: Write, username: str, password: str, scopes: tuple[Scope, ...]) -> "Grant | Refused":
     """Consume a ticket, or say why not. Either way it is an event: a replayed ticket is a sign of trouble."""
     row = tx.session.get(TicketRow, username)
     if row is None or not matches(password, row.secret_hash):
-        return _Refused("the ticket isn't known")
+        return Refused("the ticket isn't known")
     refused = _why_not(tx, row, scopes)
     asked = [f"{scope.repository}:{','.join(sorted(scope.actions))}" for scope in scopes]
     if refused:
         after = {"reason": refused, "asked": asked, "job": row.job_id}
         tx.emit("ticket.refused", row.id, after=after, install_id=_install_of(tx, row))
-        return _Refused(refused)
+        return Refused(refused)
     if scopes:
         row.used_at = tx.now
         tx.emit("ticket.used", row.id, after={"asked": asked, "job": row.job_id}, install_id=_install_of(tx, row))
@@ -78,17 +78,3 @@ def _why_not(tx: Write, row: TicketRow, scopes: tuple[Scope, ...]) -> str:
     if row.action == "pull" and any(scope.actions - {"pull"} for scope in scopes):
         return "it is for pulling only"
     return ""
-
-
-class TicketCredentials:
-    """Tickets, as the registry's token endpoint sees them (`api.registry.credentials.Credentials`)."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    async def grant(self, username: str, password: str, scopes: tuple[Scope, ...]) -> Grant:
-        """Redeem a ticket. Raises CredentialsRefusedError with the reason."""
-        result = await self._db.write(f"ticket:{username}"[:64], redeem, username, password, scopes)
-        if isinstance(result, _Refused):
-            raise CredentialsRefusedError(result.reason)
-        return result

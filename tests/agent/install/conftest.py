@@ -8,7 +8,8 @@ from registry_server import RegistryServer
 
 from agent.engine.find import EngineNotFoundError, find_engine
 from agent.install.approvals import Approvals
-from agent.install.site import RegistryWriter, Site
+from agent.install.registries import CustomerRegistry, RegistryWriter
+from agent.install.site import Site
 from agent.install.workspace import Components
 from agent.oci.vendor_key import VendorKey
 
@@ -24,7 +25,7 @@ def account(tmp_path: Path, vendor: RegistryServer, customer: RegistryServer, ht
     site = Site(
         install_id="ins_1",
         components=Components(tmp_path / "home"),
-        registry=RegistryWriter(url=customer.url, username="writer", password="secret"),
+        registry=CustomerRegistry(RegistryWriter(url=customer.url, username="writer", password="secret"), http),
         vendor_keys=(key.public_pem,),
         engine=None,
         env=os.environ,

@@ -1,5 +1,11 @@
 """`digest-pinned`: what is copied arrives byte for byte, or not at all."""
 
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import httpx
 import pytest
 from artifacts import SHAPES, blob, image, index, push_manifest
@@ -16,6 +22,7 @@ from agent.oci.errors import (
     TicketRefusedError,
 )
 from agent.oci.manifest import IMAGE_INDEX, Manifest
+from agent.oci.retry import RetryPolicy
 
 pytestmark = pytest.mark.anyio
 
@@ -229,3 +236,54 @@ async def test_a_target_that_is_down_is_named_with_a_remedy(vendor: RegistryServ
         await copy(vendor.client(), target, artifact["digest"])
     assert refused.value.failure.retryable
     assert refused.value.failure.remedy
+
+
+@asynccontextmanager
+async def cutting(url: str, after: int) -> AsyncIterator[tuple[str, list[int]]]:
+    """A way to `url` that breaks once, when a connection has brought `after` bytes; and how many each connection brought."""
+    host, port = url.removeprefix("http://").split(":")
+    brought: list[int] = []
+    cut: list[bool] = []
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int | None) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                if number is not None:
+                    brought[number] += len(data)
+                    if brought[number] > after and not cut:
+                        cut.append(True)
+                        break
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(host, int(port))
+        brought.append(0)
+        answers = asyncio.create_task(pass_on(there, writer, None))
+        await pass_on(reader, back, len(brought) - 1)
+        writer.close()
+        await answers
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", brought
+
+
+async def test_an_upload_that_breaks_off_goes_on_where_it_was(vendor: RegistryServer, customer: RegistryServer) -> None:
+    content = hashlib.shake_128(b"seed").digest(40_000_000)
+    artifact = await image(vendor.client(), "acme/app", content)
+    async with cutting(customer.url, after=25_000_000) as (url, brought):
+        there = RegistryClient(url, WRITER, customer.http, retry=RetryPolicy(first_wait=0.2))
+        await copy(vendor.client(), there, artifact["digest"])
+    assert await contents(customer.client(), "mirror/app", artifact["digest"])
+    assert sum(brought) < 60_000_000, "all of it again would be 65 million bytes"
+
+
+async def test_an_upload_to_docker_registry_that_breaks_off_arrives(vendor: RegistryServer, debian: RegistryServer) -> None:
+    """It keeps nothing of a PUT that was cut off, so the blob begins again."""
+    content = hashlib.shake_128(b"seed").digest(8_000_000)
+    artifact = await image(vendor.client(), "acme/app", content)
+    async with cutting(debian.url, after=5_000_000) as (url, _):
+        there = RegistryClient(url, WRITER, debian.http, retry=RetryPolicy(first_wait=0.2))
+        await copy(vendor.client(), there, artifact["digest"])
+    assert await contents(debian.client(), "mirror/app", artifact["digest"])

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -170,3 +171,39 @@ async def test_the_history_has_no_ticket(ims: Ims, shop: Shop, pull: tuple[Agent
     history = (await ims.send("GET", "/v1/events", params={"limit": 1000})).text
     assert access_of(pull)["username"] in history
     assert access_of(pull)["password"] not in history
+
+
+async def test_jobs_are_sent_to_the_vendors_own_registry_if_there_is_one(ims: Ims, shop: Shop) -> None:
+    """That docker-registry takes the tokens is in `tests/api/registry/test_registry_interop.py`."""
+    settings = replace(ims.state.settings, vendor_registry_url="https://registry.example.com")
+    assert ims.state.sources.registry_url == settings.public_url
+    assert replace(ims.state, settings=settings).sources.registry_url == "https://registry.example.com"
+    assert (settings.data / "registry-token.crt").read_text().startswith("-----BEGIN CERTIFICATE-----")
+
+
+async def service_token(ims: Ims, role: str, scope: str = "all") -> Body:
+    made = await ims.ok("POST", "/v1/tokens", {"name": f"{role}-{scope}".replace(":", "-"), "role": role, "scope": scope})
+    return {"username": "token", "password": made["secret"]}
+
+
+@pytest.mark.parametrize(("role", "scope"), [("viewer", "all"), ("editor", "app:shop")])
+async def test_a_service_token_pulls_the_artifacts_of_its_scope_as_often_as_it_likes(
+    ims: Ims, shop: Shop, role: str, scope: str
+) -> None:
+    login = await service_token(ims, role, scope)
+    for _ in range(2):
+        (access,) = granted(await redeem(ims, login, PUSH))
+        assert (access["name"], access["actions"]) == ("shop/network", ["pull"])
+
+
+async def test_a_service_token_reads_nothing_of_another_app(ims: Ims, shop: Shop) -> None:
+    await ims.ok("POST", "/v1/apps", {"name": "other"})
+    login = await service_token(ims, "viewer", "app:other")
+    assert granted(await redeem(ims, login, PULL)) == []
+    assert granted(await redeem(ims, login, "repository:nobodys/app:pull")) == []
+
+
+async def test_a_token_for_agents_or_none_at_all_pulls_nothing(ims: Ims, shop: Shop) -> None:
+    login = await service_token(ims, "agent:build")
+    assert (await redeem(ims, login, PULL)).status_code == 401
+    assert (await redeem(ims, {"username": "token", "password": "wrong"}, PULL)).status_code == 401

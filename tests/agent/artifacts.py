@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from registry_server import sha256
 
 from agent.oci.client import RegistryClient
 from agent.oci.manifest import DOCKER_MANIFEST, IMAGE_INDEX, IMAGE_MANIFEST
+from agent.oci.provenance import BuildRecord, Material
 from agent.oci.push import push_bytes
 
 EMPTY = b"{}"
@@ -87,3 +89,21 @@ SHAPES = {
     "docker image": docker_image,
     "index": index,
 }
+
+RECORD = BuildRecord(
+    build_id="bld_1",
+    name="acme/network",
+    builder="https://ims.example.com/agents/agt_1",
+    kind="terraform_module",
+    parameters={"kind": "terraform_module", "bundle_engine": "auto"},
+    source="git+https://git.example.com/acme/product",
+    revision="0123456789abcdef0123456789abcdef01234567",
+    started=datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC),
+    finished=datetime(2026, 11, 1, 12, 0, 9, tzinfo=UTC),
+    materials=(
+        Material(
+            "hashicorp/aws", "6.2.0", purl="pkg:terraform/hashicorp/aws@6.2.0", sha256="a" * 64, uri="https://x.test/aws.zip"
+        ),
+        Material("tofu", "1.10.0", "application"),
+    ),
+)

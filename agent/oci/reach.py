@@ -1,0 +1,76 @@
+"""Where a registry may send its clients: never from the internet into a private network, and never out of TLS.
+
+A registry names addresses: of its token endpoint, of an upload, of the storage that has a blob. Somebody who holds the registry
+could name one inside the customer's network, or that of the cloud's metadata, and have the agent call it.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from agent.oci.errors import AccessRefusedError, RegistryUnavailableError
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Scheme, host and port: what decides whether a credential may go along."""
+    return url.scheme, url.host, url.port or _DEFAULT_PORTS.get(url.scheme)
+
+
+def uses_proxy(url: httpx.URL) -> bool:
+    """Whether the environment has a proxy for `url`. Its addresses are then the proxy's affair."""
+    return url.scheme in getproxies() and not proxy_bypass(url.netloc.decode())
+
+
+async def check_reach(registry: httpx.URL, to: httpx.URL, what: str) -> None:
+    """Raise AccessRefusedError unless `registry` may send its client to `to`, which `what` names.
+
+    Refused are: no TLS where the registry has it, link-local addresses (the cloud's metadata) always, and private addresses
+    unless the registry is at such an address itself. Raises RegistryUnavailableError for a name that isn't known.
+    """
+    if origin_of(registry) == origin_of(to):
+        return
+    if to.scheme not in ("http", "https") or (registry.scheme == "https" and to.scheme != "https"):
+        raise AccessRefusedError(
+            f"{_shown(registry)} sends this client to {what} {_shown(to)}, which isn't protected by TLS",
+            remedy=f"Give {what} an https address.",
+        )
+    if uses_proxy(to):
+        return
+    there = await addresses(to)
+    if any(address.is_link_local for address in there):
+        raise _inside(registry, to, what, "a link-local address, as that of a cloud's metadata is")
+    if not all(address.is_global for address in there) and all(address.is_global for address in await addresses(registry)):
+        raise _inside(registry, to, what, "a private address, and the registry isn't at one itself")
+
+
+async def addresses(url: httpx.URL) -> list[Address]:
+    """All addresses of a URL's host, IPv4 ones never in IPv6's clothes. Raises RegistryUnavailableError."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(url.host, origin_of(url)[2], type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise RegistryUnavailableError(f"{_shown(url)} can't be reached: {error.strerror or error}") from None
+    return [_plain(ipaddress.ip_address(str(entry[4][0]).partition("%")[0])) for entry in found]
+
+
+def _plain(address: Address) -> Address:
+    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
+
+
+def _inside(registry: httpx.URL, to: httpx.URL, what: str, why: str) -> AccessRefusedError:
+    return AccessRefusedError(
+        f"{_shown(registry)} sends this client to {what} {_shown(to)}: {why}",
+        remedy="Don't use this registry before its operator has explained that. If the address is right, name the registry by "
+        "its own private address.",
+    )
+
+
+def _shown(url: httpx.URL) -> str:
+    # Neither path nor query: a presigned address is a secret.
+    return f"{url.scheme}://{url.netloc.decode()}"
