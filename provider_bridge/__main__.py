@@ -6,11 +6,17 @@
 import os
 import sys
 
+from provider_bridge.later import load_later
+
 SOURCE_ADDRESS = "exclave/exclave"
+
+_NEVER_USED = ("asyncio", "inspect", "grpc.aio", "google.protobuf.internal.python_message")
+"""What gRPC, protobuf and `dataclasses` import, and use for nothing that a provider does."""
 
 
 def main() -> None:
     """Serve until Terraform is done. Exits with 1 and a message if nobody but a user has started it."""
+    load_later(*_NEVER_USED)
     from provider_bridge.framework.servicer import Servicer
     from provider_bridge.protocol import serve
     from provider_bridge.resources.provider import ExclaveProvider
