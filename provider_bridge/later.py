@@ -29,8 +29,9 @@ class _Later(ModuleType):
         return getattr(loaded, name)
 
 
-def load_later(*names: str) -> None:
-    """Have each of these modules loaded at its first use. What is loaded already stays so."""
+def load_later(*names: str, **known: Any) -> None:
+    """Have each of these modules loaded at its first use, that of what is `known` excepted. What is loaded already stays so."""
     for name in names:
         if name not in sys.modules:
             sys.modules[name] = _Later(name)
+            sys.modules[name].__dict__.update(known)

@@ -79,7 +79,7 @@ def sign(key: int, message: bytes) -> tuple[int, int]:
 
 
 def _secret() -> int:
-    """A number from 1 to the order less 1: FIPS 186-5, A.2.1, from 64 bits more than the order has, so that none is likelier."""
+    """A number from 1 to the order less 1 (FIPS 186-5, A.2.1): from 64 bits more than the order has, so none is likelier."""
     return int.from_bytes(os.urandom(40), "big") % (_N - 1) + 1
 
 
