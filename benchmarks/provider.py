@@ -58,8 +58,13 @@ class Times:
         """The middle one, on the clock."""
         return statistics.median(self.wall)
 
+    @property
+    def cpu_median(self) -> float:
+        """The middle one, of CPU."""
+        return statistics.median(self.cpu)
+
     def __str__(self) -> str:
-        cpu = f"CPU {min(self.cpu):.3f} / {statistics.median(self.cpu):.3f}"
+        cpu = f"CPU {min(self.cpu):.3f} / {self.cpu_median:.3f}"
         return f"{min(self.wall):.3f} / {self.median:.3f} s; {cpu} s"
 
 
@@ -147,7 +152,8 @@ def plans(folders: Sequence[Folder], count: int, rounds: int, *options: str) -> 
         if name != "exclave":
             goal = AT_MOST.get(count, {}).get(name) if not options else None
             asked = f"; goal {goal:g}: {verdict(ours <= goal * taken.median)}" if goal else ""
-            print(f"    {ours / taken.median:.2f} x {name}{asked}")
+            cpu = times["exclave"].cpu_median / taken.cpu_median
+            print(f"    {ours / taken.median:.2f} x {name}, in CPU {cpu:.2f} x{asked}")
     if count in PLAN_SECONDS and not options:
         print(f"    goal {PLAN_SECONDS[count]:.2f} s: {verdict(ours <= PLAN_SECONDS[count])}")
     sys.stdout.flush()
