@@ -31,6 +31,7 @@ class Creates:
         self._lock = threading.Lock()
         self._earlier = self._load()
         self._begun: dict[str, str] = {}
+        self._creates = False
 
     def begun(self, parts: tuple[str, ...], name: str) -> bool:
         """Whether an earlier run has begun to make an object of this name in this collection."""
@@ -45,6 +46,7 @@ class Creates:
         """Remember a request that is about to be sent. Where nothing can be written, it is remembered in vain."""
         what = self._what(parts, name)
         with self._lock:
+            self._creates = True
             self._begun[what] = key
             self._append({what: key})
 
@@ -54,10 +56,10 @@ class Creates:
             self._begun.pop(self._what(parts, name), None)
 
     def close(self) -> None:
-        """Terraform has noted every answer."""
+        """Terraform has noted every answer. What an apply hasn't taken up of earlier runs, its state knew; a plan takes up none."""
         with self._lock, contextlib.suppress(OSError):
             os.unlink(self._path)  # noqa: PTH108
-            self._append({**self._earlier, **self._begun})
+            self._append(self._begun if self._creates else {**self._earlier, **self._begun})
 
     def _append(self, keys: Mapping[str, str]) -> None:
         # The end of the line comes first: the last one may have been cut by a kill.

@@ -67,6 +67,17 @@ def test_what_a_run_that_ended_well_has_made_is_nobody_elses(ims: FakeIms, runs:
         second.create("apps", body=SHOP)
 
 
+def test_a_plan_leaves_what_the_apply_after_it_takes_up(ims: FakeIms, runs: Runs, folder: Path) -> None:
+    made = runs.begin().create("apps", body=SHOP)
+    plan = runs.begin()
+    assert plan.check_create("apps", body=SHOP) is None
+    plan.close()
+    apply = runs.begin()
+    assert apply.create("apps", body=SHOP) == made
+    apply.close()
+    assert list(folder.iterdir()) == []
+
+
 def test_two_creates_of_one_name_in_one_run_are_two_requests(ims: FakeIms, runs: Runs, folder: Path) -> None:
     client = runs.begin()
     client.create("apps", body=SHOP)
