@@ -56,7 +56,7 @@ class Creates:
             self._begun.pop(self._what(parts, name), None)
 
     def close(self) -> None:
-        """Terraform has noted every answer. What an apply hasn't taken up of earlier runs, its state knew; a plan takes up none."""
+        """Terraform has noted every answer. What an apply hasn't taken up, its state knew; a plan takes up nothing."""
         with self._lock, contextlib.suppress(OSError):
             os.unlink(self._path)  # noqa: PTH108
             self._append(self._begun if self._creates else {**self._earlier, **self._begun})
