@@ -3,19 +3,33 @@
 `python -m provider_bridge --debug` serves any Terraform run that gets the variable that it prints.
 """
 
+import gc
 import os
 import sys
 
+from provider_bridge.later import load_later
+
 SOURCE_ADDRESS = "exclave/exclave"
+
+_NEVER_USED = ("asyncio", "inspect", "grpc.aio", "google.protobuf.internal.python_message")
+"""What gRPC, protobuf and `dataclasses` import, and use for nothing that a provider does."""
 
 
 def main() -> None:
     """Serve until Terraform is done. Exits with 1 and a message if nobody but a user has started it."""
+    # What a start makes stays: looking for what of it could go is in vain, now and later.
+    gc.disable()
+    load_later(*_NEVER_USED)
+    # gRPC takes one decorator of it, a note to type checkers; an import of a name asks for the path, too.
+    load_later("typing_extensions", override=lambda method: method, __path__=[])
     from provider_bridge.framework.servicer import Servicer
     from provider_bridge.protocol import serve
     from provider_bridge.resources.provider import ExclaveProvider
 
-    servicer = Servicer(ExclaveProvider(os.environ))
+    provider, parent = ExclaveProvider(os.environ), os.getppid()
+    servicer = Servicer(provider)
+    gc.freeze()
+    gc.enable()
     try:
         if "--debug" in sys.argv[1:]:
             serve.serve_reattach(servicer, os.environ, SOURCE_ADDRESS)
@@ -24,6 +38,9 @@ def main() -> None:
     except serve.NotAPluginRunError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
+    if os.getppid() == parent:
+        # Else Terraform was killed: what it has noted of this run isn't known.
+        provider.close()
     sys.stdout.flush()
     # Not sys.exit: it would wait for threads that wait for calls that nobody makes any more.
     os._exit(0)

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
+from provider_bridge.creates import Creates
 from provider_bridge.problems import FieldProblem, Json, ProblemError, StoppedError, UnreachableError
 
 _PROBLEM_TYPE_PREFIX = "urn:exclave:problem:"
@@ -30,7 +31,15 @@ _LONGEST_WAIT_SECONDS = 5.0
 class Client:
     """One Terraform run's way to the IMS. `stop` ends waits between retries, never a request that is under way."""
 
-    def __init__(self, url: str, token: str, stop: threading.Event, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        stop: threading.Event,
+        creates: Creates | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.url = url.rstrip("/")
         self._address: SplitResult = urlsplit(self.url)
         self._headers = {
@@ -39,6 +48,7 @@ class Client:
             "User-Agent": "terraform-provider-exclave",
         }
         self._stop = stop
+        self._creates = creates
         self._clock = clock
         self._idle: list[http.client.HTTPConnection] = []
         self._closed = False
@@ -46,8 +56,10 @@ class Client:
         self._gave_up = False
 
     def close(self) -> None:
-        """Close the connections that are kept; those in use close when their request ends."""
+        """The run has ended well: close the connections that are kept; those in use close when their request ends."""
         self._closed = True
+        if self._creates is not None:
+            self._creates.close()
         while self._idle:
             self._idle.pop().close()
 
@@ -56,8 +68,40 @@ class Client:
         return self._request("GET", parts, query)
 
     def create(self, *parts: str, body: Json) -> Json:
-        """Post `body` to a collection. Tried again safely: the key says that it is the same request."""
-        return self._request("POST", parts, {}, body, {"Idempotency-Key": str(uuid.uuid4())})
+        """Post `body` to a collection. Tried again safely: the key says that it is the same request.
+
+        Also by the run after one that was killed, if `body` has a name: see `Creates`.
+        """
+        name, key = body.get("name"), str(uuid.uuid4())
+        if self._creates is not None and name:
+            earlier = self._creates.take(parts, name)
+            made = None if earlier is None else self._made_earlier(parts, body, earlier)
+            if made is not None:
+                return made
+        return self._create(parts, body, key)
+
+    def _create(self, parts: tuple[str, ...], body: Json, key: str) -> Json:
+        name = body.get("name")
+        if self._creates is None or not name:
+            return self._request("POST", parts, {}, body, {"Idempotency-Key": key})
+        self._creates.note(parts, name, key)
+        try:
+            made = self._request("POST", parts, {}, body, {"Idempotency-Key": key})
+        except ProblemError:
+            self._creates.answered(parts, name)
+            raise
+        self._creates.answered(parts, name)
+        return made
+
+    def _made_earlier(self, parts: tuple[str, ...], body: Json, key: str) -> Json | None:
+        """The answer to a create that was sent under this key before; None if what it made isn't there any more as it was."""
+        try:
+            made = self._create(parts, body, key)
+            return made if self.get(*parts, made["id"]).get("version") == made.get("version") else None
+        except ProblemError as problem:
+            if problem.status in (404, 409):
+                return None
+            raise
 
     def create_once(self, *parts: str, body: Json) -> Json:
         """The same where the answer has a secret, which the IMS doesn't keep to answer a second time: without a key."""
@@ -76,8 +120,16 @@ class Client:
         return self._request("POST", parts, {}, body)
 
     def check_create(self, *parts: str, body: Json) -> Json:
-        """Have the IMS check what `create` would send, and return what it would answer; nothing is stored."""
-        return self._request("POST", parts, {"dry_run": "true"}, body)
+        """Have the IMS check what `create` would send, and return what it would answer; nothing is stored.
+
+        None if the name is taken by what a run before this one may have made, which `create` finds out.
+        """
+        try:
+            return self._request("POST", parts, {"dry_run": "true"}, body)
+        except ProblemError as problem:
+            if problem.code == "name_taken" and self._creates is not None and self._creates.begun(parts, body.get("name", "")):
+                return None
+            raise
 
     def check_put(self, *parts: str, body: Json) -> Json:
         """Have the IMS check what `put` would send, and return what it would answer; nothing is stored."""

@@ -9,7 +9,7 @@ Curve arithmetic: SEC 1, section 2.2, in Jacobian coordinates. Signature: FIPS 1
 
 import base64
 import hashlib
-import secrets
+import os
 import time
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ class ServerCertificate:
 
 def create() -> ServerCertificate:
     """A new key and a certificate that signs itself, valid from a minute ago for 30 days."""
-    key = secrets.randbelow(_N - 1) + 1
+    key = _secret()
     x, y = multiply(key)
     public = b"\x04" + x.to_bytes(32, "big") + y.to_bytes(32, "big")
     body = _certificate_body(public)
@@ -71,11 +71,16 @@ def sign(key: int, message: bytes) -> tuple[int, int]:
     """ECDSA over SHA-256 of `message`, with a fresh nonce from the system's random source."""
     hashed = int.from_bytes(hashlib.sha256(message).digest(), "big")
     while True:
-        nonce = secrets.randbelow(_N - 1) + 1
+        nonce = _secret()
         r = multiply(nonce)[0] % _N
         s = pow(nonce, -1, _N) * (hashed + r * key) % _N
         if r and s:
             return r, s
+
+
+def _secret() -> int:
+    """A number from 1 to the order less 1 (FIPS 186-5, A.2.1): from 64 bits more than the order has, so none is likelier."""
+    return int.from_bytes(os.urandom(40), "big") % (_N - 1) + 1
 
 
 def _double(x: int, y: int, z: int) -> tuple[int, int, int]:
@@ -118,7 +123,7 @@ def _certificate_body(public: bytes) -> bytes:
     return _der(
         _SEQUENCE,
         _der(0xA0, _integer(2)),  # version 3
-        _integer(secrets.randbits(126)),
+        _integer(int.from_bytes(os.urandom(15), "big")),
         _der(_SEQUENCE, _oid("2a8648ce3d040302")),
         name,
         _der(_SEQUENCE, _moment(now - 60), _moment(now + _VALID_SECONDS)),

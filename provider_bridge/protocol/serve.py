@@ -48,6 +48,8 @@ class Answerer(Protocol):
 
 @dataclass(frozen=True)
 class _Listener:
+    """A server that takes calls."""
+
     server: Any
     folder: str
     socket: str

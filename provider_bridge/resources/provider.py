@@ -132,8 +132,9 @@ class ExclaveProvider(Provider):
         token = self._token(config)
         # Only now, because half of a command's provider processes are never configured.
         from provider_bridge.client import Client
+        from provider_bridge.creates import Creates
 
-        self._connection.connect(Client(url, token, call.stop))
+        self._connection.connect(Client(url, token, call.stop, Creates(self._environment, url)))
 
     def close(self) -> None:
         """Let go of the IMS: for a process that goes on without the provider."""

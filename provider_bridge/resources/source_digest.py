@@ -53,8 +53,9 @@ def source_digest(folder: str) -> str:
     return f"sha256:{total.hexdigest()}"
 
 
-def _walk(folder: str, prefix: str, trail: tuple[str, ...]) -> Iterator[SourceFile]:
-    real = os.path.realpath(folder)
+def _walk(folder: str, prefix: str, trail: tuple[tuple[int, int], ...]) -> Iterator[SourceFile]:
+    found = os.stat(folder)  # noqa: PTH116 - pathlib costs start time in the provider
+    real = (found.st_dev, found.st_ino)
     if real in trail:
         raise SourceError(f"the link {prefix.rstrip('/')!r} leads into a loop; remove it")
     with os.scandir(folder) as entries:
@@ -76,7 +77,7 @@ def _walk(folder: str, prefix: str, trail: tuple[str, ...]) -> Iterator[SourceFi
 
 def _content_digest(path: str) -> str:
     content = hashlib.sha256()
-    with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs start time in the provider
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - pathlib costs start time in the provider
         while block := file.read(_READ_BYTES):
             content.update(block)
     return content.hexdigest()

@@ -68,7 +68,7 @@ class FakeIms:
     def __post_init__(self) -> None:
         self.changed = threading.Condition(threading.RLock())
         self._count = 0
-        self.answered: dict[str, tuple[int, Any]] = {}
+        self.answered: dict[str, tuple[tuple[str, Any], tuple[int, Any]]] = {}
         self._sensitive: dict[str, dict[str, Any]] = {}
 
     def hold(self) -> None:

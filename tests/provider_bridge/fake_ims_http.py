@@ -11,7 +11,7 @@ from fake_ims import FakeIms, Request
 from pydantic import ValidationError
 
 from api.contract.components import ComponentCreate, ComponentUpdate
-from api.contract.problems import FieldProblem, InvalidError, NotFoundError, ProblemError, UnauthorizedError
+from api.contract.problems import ConflictError, FieldProblem, InvalidError, NotFoundError, ProblemError, UnauthorizedError
 from api.contract.resources import (
     AppCreate,
     AppUpdate,
@@ -33,11 +33,14 @@ def answer(ims: FakeIms, request: Request) -> Answer:
     key = request.headers.get("idempotency-key")
     with ims.changed:
         if key in ims.answered:
-            return ims.answered[key]
+            asked, result = ims.answered[key]
+            if asked != (request.path, request.body):
+                raise ConflictError("this Idempotency-Key was used for another request", remedy="Send a fresh key.")
+            return result
         parts = [unquote(part) for part in request.path.removeprefix("/v1/").split("/")]
         result = _read(ims, request, parts) if request.method == "GET" else _write(ims, request, parts)
         if key:
-            ims.answered[key] = result
+            ims.answered[key] = (request.path, request.body), result
         ims.changed.notify_all()
         return result
 

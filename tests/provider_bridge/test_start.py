@@ -48,6 +48,31 @@ def test_a_start_imports_nothing_that_it_does_not_need() -> None:
     assert [name for name in unwanted if name in loaded] == []
 
 
+def test_a_start_loads_nothing_of_what_only_its_dependencies_ask_for() -> None:
+    """Serve as Terraform would have it, and look at what is loaded by the time of the handshake."""
+    code = (
+        "import os, sys; from provider_bridge import __main__; from provider_bridge.later import _Later;"
+        "__main__.load_later(*__main__._NEVER_USED); from provider_bridge.protocol import serve;"
+        "serve._run = lambda listener, hello, done, wanted: (listener.close(), print(hello));"
+        "names = (*__main__._NEVER_USED, 'typing_extensions');"
+        "os._exit = lambda code: print(*[name for name in names if type(sys.modules[name]) is not _Later]);"
+        "__main__.main()"
+    )
+    environment = {**os.environ, **COOKIE, "PLUGIN_CLIENT_CERT": "any"}
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.splitlines()[1] == "", "these were loaded"
+
+
+def test_what_is_loaded_later_is_what_it_stands_for() -> None:
+    code = (
+        "from provider_bridge.later import load_later; load_later('asyncio', 'inspect'); import asyncio, inspect, sys;"
+        "from asyncio import sslproto; late = asyncio.run; assert sys.modules['asyncio'].run is late;"
+        "assert inspect.signature(len); print(asyncio.sslproto is sslproto, asyncio.run(asyncio.sleep(0, 'slept')))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True slept\n"
+
+
 def test_a_start_by_hand_is_refused_in_words() -> None:
     with start() as process:
         output, errors = process.communicate(timeout=20)
