@@ -59,21 +59,29 @@ class Client:
         """Post `body` to a collection. Tried again safely: the key says that it is the same request."""
         return self._request("POST", parts, {}, body, {"Idempotency-Key": str(uuid.uuid4())})
 
-    def put(self, *parts: str, body: Json) -> Json:
-        """Replace an object."""
-        return self._request("PUT", parts, {}, body)
+    def create_once(self, *parts: str, body: Json) -> Json:
+        """The same where the answer has a secret, which the IMS doesn't keep to answer a second time: without a key."""
+        return self._request("POST", parts, {}, body)
+
+    def put(self, *parts: str, body: Json, version: int | None = None) -> Json:
+        """Replace an object; with `version`, only if that is still the object's."""
+        return self._request("PUT", parts, {}, body, {} if version is None else {"If-Match": f'"{version}"'})
 
     def delete(self, *parts: str) -> None:
         """Delete an object."""
         self._request("DELETE", parts, {})
 
-    def check_create(self, *parts: str, body: Json) -> None:
-        """Have the IMS check what `create` would send; nothing is stored."""
-        self._request("POST", parts, {"dry_run": "true"}, body)
+    def check(self, *parts: str, body: Json) -> Json:
+        """Have the IMS look at something, by a POST that stores nothing."""
+        return self._request("POST", parts, {}, body)
 
-    def check_put(self, *parts: str, body: Json) -> None:
-        """Have the IMS check what `put` would send; nothing is stored."""
-        self._request("PUT", parts, {"dry_run": "true"}, body)
+    def check_create(self, *parts: str, body: Json) -> Json:
+        """Have the IMS check what `create` would send, and return what it would answer; nothing is stored."""
+        return self._request("POST", parts, {"dry_run": "true"}, body)
+
+    def check_put(self, *parts: str, body: Json) -> Json:
+        """Have the IMS check what `put` would send, and return what it would answer; nothing is stored."""
+        return self._request("PUT", parts, {"dry_run": "true"}, body)
 
     def _request(
         self,

@@ -11,6 +11,7 @@ from api.agents import health, service, standing
 from api.contract.agents import (
     LOG_CHUNK_BYTES,
     Agent,
+    Enrollment,
     EnrollmentCreate,
     EnrollmentCreated,
     EnrollRequest,
@@ -43,6 +44,18 @@ async def create_enrollment(body: EnrollmentCreate, ims: State, caller: Enroller
     """Make a one-time token with which one agent can enrol."""
     standing.check_kind(caller.identity.role, body.kind)
     return await caller.write(service.create_enrollment, body, seconds=ims.settings.intervals.enrollment)
+
+
+@people.get("/enrollments/{enrollment}")
+async def get_enrollment(enrollment: str, caller: Viewer) -> Enrollment:
+    """One enrolment token, without its secret."""
+    return await caller.read(service.get_enrollment, enrollment)
+
+
+@people.delete("/enrollments/{enrollment}", status_code=204)
+async def delete_enrollment(enrollment: str, caller: AdminOfInstall) -> None:
+    """End an enrolment token that nobody has used."""
+    await caller.write(service.delete_enrollment, enrollment)
 
 
 @people.get("")

@@ -19,6 +19,7 @@ from api.apps.models import AppRow
 from api.contract import sealed_box
 from api.contract.agents import (
     Agent,
+    Enrollment,
     EnrollmentCreate,
     EnrollmentCreated,
     EnrollRequest,
@@ -112,7 +113,7 @@ def find(tx: Read, agent: str) -> AgentRow:
     return row
 
 
-def _visible(tx: Read, row: AgentRow) -> bool:
+def _visible(tx: Read, row: AgentRow | EnrollmentRow) -> bool:
     if tx.scope == EVERYTHING:
         return True
     install = tx.session.get(InstallRow, row.install_id) if row.install_id else None
@@ -155,6 +156,26 @@ def create_enrollment(tx: Write, body: EnrollmentCreate, *, seconds: float) -> E
     after = {"kind": row.kind, "install": install.name if install else None}
     tx.emit("enrollment.created", row.id, after=after, install_id=row.install_id)
     return EnrollmentCreated(id=row.id, kind=row.kind, install_id=row.install_id, secret=secret, expires_at=row.expires_at)
+
+
+def get_enrollment(tx: Read, enrollment: str) -> Enrollment:
+    """One enrolment token, without its secret. Raises NotFoundError."""
+    return Enrollment(**_enrollment(tx, enrollment).model_dump(exclude={"secret_hash"}))
+
+
+def delete_enrollment(tx: Write, enrollment: str) -> None:
+    """End a token that nobody has used. One that was used is done anyway: its agent stays."""
+    row = _enrollment(tx, enrollment)
+    if row.agent_id is None:
+        tx.session.delete(row)
+        tx.emit("enrollment.deleted", row.id, before={"kind": row.kind}, install_id=row.install_id)
+
+
+def _enrollment(tx: Read, enrollment: str) -> EnrollmentRow:
+    row = tx.session.get(EnrollmentRow, enrollment)
+    if row is None or not _visible(tx, row):
+        raise NotFoundError(f"there is no enrolment {enrollment!r}")
+    return row
 
 
 def vendor_keys(tx: Read) -> list[str]:

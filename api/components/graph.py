@@ -4,7 +4,7 @@ import contextlib
 import difflib
 from collections.abc import Collection
 
-from api.contract.components import ComponentConfig, ContainerImageConfig, template_texts
+from api.contract.components import ComponentConfig, secret_texts, template_texts
 from api.contract.inputs import InputSpec
 from api.contract.problems import FieldProblem
 from api.contract.references import InvalidReferenceError, Reference, find
@@ -57,8 +57,7 @@ def check_install_fields(configs: dict[str, ComponentConfig], missing: Collectio
 def secret_fields(config: ComponentConfig) -> dict[str, list[str]]:
     """The named secrets that a config refers to, by field."""
     found = {field: [ref.secret for ref in refs if ref.secret] for field, refs in readable_references(config).items()}
-    if isinstance(config, ContainerImageConfig) and config.registry and config.registry.password_secret:
-        found["registry.password_secret"] = [config.registry.password_secret]
+    found.update((field, [name]) for field, name in secret_texts(config).items())
     return {field: names for field, names in found.items() if names}
 
 

@@ -10,7 +10,15 @@ from api.apps.models import AppRow
 from api.components.graph import check_config, suggestion
 from api.components.models import ComponentConfigRow, ComponentRow
 from api.contract.base import Json, Page
-from api.contract.components import Component, ComponentConfig, ComponentCreate, ComponentKind, ComponentUpdate, PathSource
+from api.contract.components import (
+    IMAGE_KINDS,
+    Component,
+    ComponentConfig,
+    ComponentCreate,
+    ComponentKind,
+    ComponentUpdate,
+    PathSource,
+)
 from api.contract.problems import FieldProblem, InvalidError, NameTakenError, NotFoundError
 from api.db.pages import check_cursor
 from api.db.transaction import Read, Write
@@ -144,7 +152,7 @@ def _add_config(tx: Write, row: ComponentRow, config: ComponentConfig) -> None:
 def update(tx: Write, app: AppRow, component: str, body: ComponentUpdate) -> Component:
     """Store config version n+1, if it says anything new. A moved checkout only updates where the source is found."""
     row = find(tx, app, component)
-    if body.config.kind != row.kind:
+    if body.config.kind != row.kind and not {body.config.kind, row.kind} <= set(IMAGE_KINDS):
         raise InvalidError.at(
             "config.kind",
             f"component {row.name!r} is of kind {row.kind} and can't become {body.config.kind}",
@@ -155,6 +163,7 @@ def update(tx: Write, app: AppRow, component: str, body: ComponentUpdate) -> Com
     if newest.checksum == checksum(body.config):
         newest.config = body.config
         return public(tx, row)
+    row.kind = body.config.kind
     row.version += 1
     row.updated_at = tx.now
     _add_config(tx, row, body.config)

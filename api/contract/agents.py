@@ -24,7 +24,7 @@ LOG_CHUNK_BYTES = 64 * 1024
 class EnrollmentCreate(Model):
     """Ask for a one-time enrolment token. An install agent's is bound to its install."""
 
-    kind: AgentKind
+    kind: AgentKind = Field(description="`install`: an agent that deploys in one install's account. `build`: one that builds.")
     install_id: str | None = Field(default=None, description="The install's id or name; only for an install agent.")
 
 
@@ -35,6 +35,17 @@ class EnrollmentCreated(Model):
     kind: AgentKind
     install_id: str | None
     secret: str
+    expires_at: Timestamp
+
+
+class Enrollment(Model):
+    """An enrolment token, without its secret. `agent_id` is the agent that used it."""
+
+    id: str
+    kind: AgentKind
+    install_id: str | None
+    agent_id: str | None = Field(description="The agent that has enrolled with it; null until one has.")
+    created_at: Timestamp
     expires_at: Timestamp
 
 

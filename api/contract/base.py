@@ -41,11 +41,11 @@ class Failure(Model):
     `code` is stable and machine-readable; `field` is a dotted path into the config that caused it, if there is one.
     """
 
-    code: str
-    message: str
-    remedy: str = ""
-    field: str | None = None
-    retryable: bool = False
+    code: str = Field(description="A stable code, such as `source_not_found`.")
+    message: str = Field(description="What is wrong, in words.")
+    remedy: str = Field(default="", description="What to do about it.")
+    field: str | None = Field(default=None, description="The part of the config that caused it.")
+    retryable: bool = Field(default=False, description="Whether trying again can help.")
 
 
 AgentKind = Literal["build", "install"]

@@ -4,11 +4,24 @@ The union is whole from the start: the IMS stores every kind. A kind that the bu
 the code `not_built_yet`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from api.contract.base import Digest, Model, Name, Timestamp
+
+
+class OneOf(Model):
+    """A model of which exactly one of some fields is set."""
+
+    exactly_one_of: ClassVar[tuple[str, ...]]
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "OneOf":
+        if sum(getattr(self, name) is not None for name in self.exactly_one_of) != 1:
+            *names, last = (f"`{name}`" for name in self.exactly_one_of)
+            raise ValueError(f"give exactly one of {', '.join(names)} and {last}")
+        return self
 
 
 class PathSource(Model):
@@ -40,17 +53,13 @@ class GitSource(Model):
         return self
 
 
-class Source(Model):
+class Source(OneOf):
     """Where the files come from: exactly one of the two."""
 
-    path: PathSource | None = None
-    git: GitSource | None = None
+    exactly_one_of = ("path", "git")
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> "Source":
-        if (self.path is None) == (self.git is None):
-            raise ValueError("give exactly one of `path` and `git`")
-        return self
+    path: PathSource | None = Field(default=None, description="A folder that the build agent can read.")
+    git: GitSource | None = Field(default=None, description="A folder of a git repository.")
 
 
 EngineLayer = Literal["auto", "always", "never"]
@@ -73,121 +82,162 @@ class TerraformModuleConfig(Model):
     )
 
 
+ImageUrl = Annotated[
+    str,
+    Field(
+        min_length=1,
+        description="The image's repository with its registry, without a tag: `docker.io/library/nginx`.",
+    ),
+]
+Tag = Annotated[str, Field(min_length=1, description="The tag or digest to copy. A build resolves a tag to its digest.")]
+Platforms = Annotated[
+    list[str],
+    Field(description="The platforms to take, such as `linux/amd64` and `linux/arm64`. Left out: all that there are."),
+]
+
+
 class PublicImage(Model):
     """An image that anyone may pull."""
 
-    image_url: str
-    tag: str
+    image_url: ImageUrl
+    tag: Tag
 
 
 class EcrImage(Model):
-    """An image in Amazon ECR, pulled with a role that trusts the build agent."""
+    """An image in Amazon ECR, pulled with a role that trusts the build agent (see `modules/ecr-access`)."""
 
-    image_url: str
-    tag: str
-    region: str
-    iam_role_arn: str
+    image_url: ImageUrl
+    tag: Tag
+    region: str = Field(min_length=1, description="The AWS region of the registry, such as `eu-west-1`.")
+    iam_role_arn: str = Field(min_length=1, description="The ARN of the role that the build agent assumes to pull.")
+    external_id: str | None = Field(
+        default=None, description="The external id that the role's trust policy asks for, against a confused deputy."
+    )
 
 
 class GarImage(Model):
-    """An image in Google Artifact Registry, pulled through workload identity federation."""
+    """An image in Google Artifact Registry, pulled through workload identity federation (see `modules/gar-access`)."""
 
-    image_url: str
-    tag: str
-    gcp_project_id: str
-    region: str
-    service_account_email: str | None = None
-    workload_identity_provider: str | None = None
+    image_url: ImageUrl
+    tag: Tag
+    gcp_project_id: str = Field(min_length=1, description="The id of the Google Cloud project that has the registry.")
+    region: str = Field(min_length=1, description="The registry's location, such as `europe-west1` or `eu`.")
+    service_account_email: str | None = Field(
+        default=None, description="The service account that the build agent impersonates to pull."
+    )
+    workload_identity_provider: str | None = Field(
+        default=None,
+        description="The full name of the workload identity provider, for a build agent outside Google Cloud: "
+        "`projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`.",
+    )
 
 
 class AcrImage(Model):
-    """An image in Azure Container Registry."""
+    """An image in Azure Container Registry, pulled by a service principal."""
 
-    image_url: str
-    tag: str
-    registry_url: str
-    tenant_id: str
-    client_id: str
-    client_secret_name: str | None = None
-    client_certificate_name: str | None = None
+    image_url: ImageUrl
+    tag: Tag
+    registry_url: str = Field(min_length=1, description="The registry's login server, such as `acme.azurecr.io`.")
+    tenant_id: str = Field(min_length=1, description="The id of the Microsoft Entra tenant.")
+    client_id: str = Field(min_length=1, description="The application id of the service principal.")
+    client_secret_name: Name | None = Field(
+        default=None, description="The name of the secret of the IMS (`exclave_secret`) that holds the client's secret."
+    )
+    client_certificate_name: Name | None = Field(
+        default=None, description="The name of the secret of the IMS that holds the client's certificate and key, as PEM."
+    )
 
 
 class RegistryImage(Model):
-    """An image in any other registry. The password is the name of a secret of the IMS, not the value."""
+    """An image in any other registry: GHCR, Docker Hub, Quay, Harbor."""
 
-    image_url: str
-    tag: str
-    username: str | None = None
-    password_secret: str | None = None
+    image_url: ImageUrl
+    tag: Tag
+    username: str | None = Field(default=None, description="Who pulls; left out, anyone may.")
+    password_secret: Name | None = Field(
+        default=None, description="The name of the secret of the IMS (`exclave_secret`) that holds the password or token."
+    )
 
 
-class ContainerImageConfig(Model):
-    """An image that exists, copied as it is. Exactly one of the blocks."""
+class ContainerImageConfig(OneOf):
+    """An image that exists, copied as it is, byte for byte."""
+
+    exactly_one_of = ("public", "aws_ecr", "gcp_gar", "azure_acr", "registry")
 
     kind: Literal["container_image"] = "container_image"
-    public: PublicImage | None = None
-    aws_ecr: EcrImage | None = None
-    gcp_gar: GarImage | None = None
-    azure_acr: AcrImage | None = None
-    registry: RegistryImage | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> "ContainerImageConfig":
-        blocks = (self.public, self.aws_ecr, self.gcp_gar, self.azure_acr, self.registry)
-        if sum(block is not None for block in blocks) != 1:
-            raise ValueError("give exactly one of `public`, `aws_ecr`, `gcp_gar`, `azure_acr` and `registry`")
-        return self
+    public: PublicImage | None = Field(default=None, description="An image that anyone may pull.")
+    aws_ecr: EcrImage | None = Field(default=None, description="An image in Amazon ECR.")
+    gcp_gar: GarImage | None = Field(default=None, description="An image in Google Artifact Registry.")
+    azure_acr: AcrImage | None = Field(default=None, description="An image in Azure Container Registry.")
+    registry: RegistryImage | None = Field(default=None, description="An image in any other registry, with or without a login.")
+    platforms: Platforms = Field(default_factory=list)
 
 
 class DockerBuildConfig(Model):
     """An image built from a Dockerfile."""
 
     kind: Literal["docker_build"] = "docker_build"
-    source: Source
-    dockerfile: str = "Dockerfile"
-    target: str | None = None
-    build_args: dict[str, str] = Field(default_factory=dict)
-    platforms: list[str] = Field(default_factory=list)
+    source: Source = Field(description="The folder that is the build's context.")
+    dockerfile: str = Field(default="Dockerfile", min_length=1, description="The Dockerfile's path in the folder.")
+    target: str | None = Field(default=None, description="The stage to build; left out, the last one.")
+    build_args: dict[str, str] = Field(default_factory=dict, description="Values for the Dockerfile's `ARG`s. Not for secrets.")
+    secrets: dict[str, Name] = Field(
+        default_factory=dict,
+        description="Secrets for `RUN --mount=type=secret,id=ID`: by id, the name of a secret of the IMS (`exclave_secret`).",
+    )
+    platforms: list[str] = Field(
+        default_factory=list, description="The platforms to build for, such as `linux/amd64`. Left out: the build agent's own."
+    )
 
 
 class HelmRepository(Model):
-    """A chart in a public or private chart repository."""
+    """A chart in a chart repository."""
 
-    repo_url: str
-    chart: str
-    version: str
+    repo_url: str = Field(
+        min_length=1, description="The repository's URL: `https://…` of an index, or `oci://…` of a registry."
+    )
+    chart: str = Field(min_length=1, description="The chart's name in the repository.")
+    version: str = Field(min_length=1, description="The chart's exact version.")
 
 
-class HelmChartConfig(Model):
+class HelmChartConfig(OneOf):
     """A Helm chart, from source or from a repository."""
 
+    exactly_one_of = ("source", "helm_repo")
+
     kind: Literal["helm_chart"] = "helm_chart"
-    source: Source | None = None
-    helm_repo: HelmRepository | None = None
-    release_name: Name | None = None
-    namespace: str = "default"
-    values: dict[str, str] = Field(default_factory=dict)
-    values_files: list[str] = Field(default_factory=list)
+    source: Source | None = Field(default=None, description="The chart's folder.")
+    helm_repo: HelmRepository | None = Field(default=None, description="A chart of a repository, instead of a folder.")
+    release_name: Name | None = Field(default=None, description="The Helm release's name; left out, the component's.")
+    namespace: str = Field(default="default", min_length=1, description="The namespace to install into.")
+    values: dict[str, str] = Field(
+        default_factory=dict,
+        description="Chart values by dotted path, such as `image.tag`; they win over the files. They may hold references, such "
+        "as `{{ inputs.domain }}`.",
+    )
+    values_files: list[str] = Field(
+        default_factory=list, description="Values files in the source's folder; a later one wins over an earlier one."
+    )
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> "HelmChartConfig":
-        if (self.source is None) == (self.helm_repo is None):
-            raise ValueError("give exactly one of `source` and `helm_repo`")
-        return self
 
-
-class KubernetesManifestConfig(Model):
+class KubernetesManifestConfig(OneOf):
     """Kubernetes manifests: inline, or from files."""
 
+    exactly_one_of = ("manifest", "source")
+
     kind: Literal["kubernetes_manifest"] = "kubernetes_manifest"
-    manifest: str | None = None
-    source: Source | None = None
-    namespace: str = "default"
+    manifest: str | None = Field(
+        default=None,
+        description="The manifests as YAML, instead of files. They may hold references, such as `{{ inputs.domain }}`.",
+    )
+    source: Source | None = Field(default=None, description="The folder with the manifests.")
+    kustomize: bool = Field(default=False, description="Whether the folder is a kustomization rather than plain manifests.")
+    namespace: str = Field(default="default", min_length=1, description="The namespace of what names none.")
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> "KubernetesManifestConfig":
-        if (self.manifest is None) == (self.source is None):
-            raise ValueError("give exactly one of `manifest` and `source`")
+    def _files_to_kustomize(self) -> "KubernetesManifestConfig":
+        if self.kustomize and self.source is None:
+            raise ValueError("`kustomize` needs files: `path` or `git`, not `manifest`")
         return self
 
 
@@ -195,9 +245,14 @@ class CustomConfig(Model):
     """A command of the vendor's, run by the install agent where the customer's policy allows it."""
 
     kind: Literal["custom"] = "custom"
-    source: Source
-    command: list[str] = Field(min_length=1)
-    environment: dict[str, str] = Field(default_factory=dict)
+    source: Source = Field(description="The folder with the command and its files.")
+    command: list[str] = Field(
+        min_length=1, description="The program and its arguments, run in the folder. A path begins with `./`."
+    )
+    environment: dict[str, str] = Field(
+        default_factory=dict,
+        description="Variables of the command's environment. They may hold references, such as `{{ inputs.domain }}`.",
+    )
 
 
 ComponentConfig = Annotated[
@@ -211,6 +266,9 @@ ComponentConfig = Annotated[
 ]
 ComponentKind = Literal["terraform_module", "container_image", "docker_build", "helm_chart", "kubernetes_manifest", "custom"]
 
+IMAGE_KINDS: tuple[ComponentKind, ...] = ("container_image", "docker_build")
+"""Kinds whose artifact is an image: others refer to either in the same way, so one can become the other."""
+
 
 class ComponentCreate(Model):
     """A new component of an app."""
@@ -220,7 +278,7 @@ class ComponentCreate(Model):
 
 
 class ComponentUpdate(Model):
-    """A new config. The kind can't change."""
+    """A new config. The kind stays, or changes among IMAGE_KINDS."""
 
     config: ComponentConfig
 
@@ -249,5 +307,19 @@ def template_texts(config: ComponentConfig) -> dict[str, str]:
             return {"manifest": config.manifest} if config.manifest else {}
         case CustomConfig():
             return {f"environment.{name}": text for name, text in config.environment.items()}
+        case _:
+            return {}
+
+
+def secret_texts(config: ComponentConfig) -> dict[str, str]:
+    """The names of secrets that a config gives as such, rather than in references, by their field."""
+    match config:
+        case ContainerImageConfig(registry=RegistryImage(password_secret=name)) if name:
+            return {"registry.password_secret": name}
+        case ContainerImageConfig(azure_acr=AcrImage() as acr):
+            names = {"client_secret_name": acr.client_secret_name, "client_certificate_name": acr.client_certificate_name}
+            return {f"azure_acr.{field}": name for field, name in names.items() if name}
+        case DockerBuildConfig():
+            return {f"secrets.{mount}": name for mount, name in config.secrets.items()}
         case _:
             return {}

@@ -1,22 +1,42 @@
 """Writes the files that the Terraform provider loads instead of the contract: `python -m api.contract.provider_schema`.
 
-An attribute's type, default, description, pattern and choices come from the contract's models: what `XCreate` takes is
-configuration, and a field of it that `XUpdate` lacks makes a new object when it changes. What a model can't say is said here:
-which answers become computed attributes, what is sensitive, and the few places where HCL reads better than JSON.
+What `XCreate` takes is configuration, and a field of it that `XUpdate` lacks makes a new object when it changes (see
+`provider_attributes`). What a model can't say is said here: which answers become computed attributes, what is sensitive, and
+the few places where HCL reads better than JSON. What only reads is in `provider_reading`.
 
 Run it after a change of the contract; a test fails while the files are stale.
 """
 
 import json
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, TypeAdapter
+from typing import Any, get_args
 
 from api.contract import source_digest
-from api.contract.base import Model, Name
-from api.contract.components import Component, ComponentCreate, ComponentUpdate, GitSource, PathSource, TerraformModuleConfig
+from api.contract.access import Token, TokenCreate
+from api.contract.agents import Enrollment, EnrollmentCreate
+from api.contract.components import (
+    Component,
+    ComponentConfig,
+    ComponentCreate,
+    ComponentUpdate,
+    GitSource,
+    OneOf,
+    PathSource,
+)
 from api.contract.inputs import InputSpec
+from api.contract.provider_attributes import (
+    NAME,
+    Fields,
+    answers,
+    block,
+    computed,
+    config,
+    given,
+    needed,
+    text,
+    timeouts,
+)
+from api.contract.provider_reading import data_sources, ephemeral_resources, list_resources
 from api.contract.resources import (
     AppCreate,
     AppUpdate,
@@ -28,20 +48,36 @@ from api.contract.resources import (
     Release,
     ReleaseCreate,
 )
+from api.contract.secrets import Secret, SecretCreate
+from api.contract.webhooks import Webhook, WebhookCreate, WebhookUpdate
 
 _TARGET = Path(__file__).parents[2] / "provider_bridge" / "resources"
 
-_NAME = TypeAdapter(Name).json_schema()
+KINDS = {model.model_fields["kind"].default: model for model in get_args(get_args(ComponentConfig)[0])}
+"""The model of each component kind's config."""
 
-Fields = dict[str, Any]
-"""The fields of `provider_bridge.framework.schema.Attribute` that differ from their defaults, as JSON."""
-
-Attributes = dict[str, Fields]
+_KIND_IS = {
+    "terraform_module": "a Terraform module, which the install agent runs in the customer's account",
+    "helm_chart": "a Helm chart, which the install agent installs in the customer's cluster",
+    "container_image": "an image that exists, which is copied into the customer's registry",
+    "docker_build": "an image that the build agent builds from a Dockerfile",
+    "kubernetes_manifest": "Kubernetes manifests, which the install agent applies in the customer's cluster",
+    "custom": "a command of the vendor's, which the install agent runs where the customer's policy allows it",
+}
+_FORM = {"terraform_module": 1}
+"""Versions of the stored state: 1 has `path` and `git` as blocks, where 0 had them in an attribute `source`."""
 
 
 def generated_files() -> dict[Path, str]:
     """The path and content of every generated file."""
-    document = {"provider": _provider(), "resources": _resources(), "data_sources": _data_sources()}
+    resources = _resources()
+    document = {
+        "provider": _provider(),
+        "resources": resources,
+        "data_sources": data_sources(resources),
+        "ephemeral_resources": ephemeral_resources(),
+        "list_resources": list_resources(),
+    }
     copy = Path(source_digest.__file__).read_text(encoding="utf-8")
     return {
         _TARGET / "schema.json": json.dumps(_without_defaults(document), indent=1, sort_keys=True) + "\n",
@@ -51,13 +87,14 @@ def generated_files() -> dict[Path, str]:
 
 
 def _without_defaults(document: Any) -> Any:
-    """The document without what `Attribute` assumes anyway: flags that are off, and null for no default."""
+    """The document without what `Attribute` assumes anyway: flags that are off, null for no default, rules that ask nothing."""
     if not isinstance(document, dict):
         return document
+    assumed = {"nesting": "single", "exactly_one_of": []}
     return {
         name: _without_defaults(value)
         for name, value in document.items()
-        if value is not None and (value is not False or name == "default")
+        if value is not None and (value is not False or name == "default") and not (name in assumed and assumed[name] == value)
     }
 
 
@@ -65,242 +102,263 @@ def _provider() -> Fields:
     return {
         "description": "Describe a product to Exclave and bring it into customers' clouds.",
         "attributes": {
-            "url": _text("The IMS's URL, such as `https://exclave.example.com`. Default: the variable `EXCLAVE_URL`."),
+            "url": text("The IMS's URL, such as `https://exclave.example.com`. Default: the variable `EXCLAVE_URL`."),
             "token": {
-                **_text("A bearer token of the IMS. Default: the variable `EXCLAVE_TOKEN`."),
+                **text("A bearer token of the IMS. Default: the variable `EXCLAVE_TOKEN`."),
                 "sensitive": True,
             },
-            "token_file": _text("A file that holds the token, instead of `token`. Default: the variable `EXCLAVE_TOKEN_FILE`."),
+            "token_file": text("A file that holds the token, instead of `token`. Default: the variable `EXCLAVE_TOKEN_FILE`."),
         },
     }
 
 
 def _resources() -> dict[str, Fields]:
     return {
-        "exclave_app": {
-            "description": "An app: what a vendor ships into customers' clouds, with the inputs that each install gives.",
-            "attributes": {
-                **_config(AppCreate, AppUpdate, leave_out={"inputs"}),
-                "inputs": _inputs_of_app(),
-                "id": _computed_id("app"),
-            },
-        },
-        "exclave_terraform_module_component": {
-            "description": "A component of an app: a Terraform module, which the install agent runs in the customer's account.",
-            "attributes": {
-                **_config(ComponentCreate, ComponentUpdate, leave_out={"config"}),
-                **_config(TerraformModuleConfig, TerraformModuleConfig, leave_out={"kind", "source"}),
-                "app_id": {**_text("The app's id or name."), "required": True, "optional": False, "replaces": True},
-                "source": _source(),
-                "id": _computed_id("component"),
-                "version": {**_computed(Component, "version"), "description": "Counts the component's configs, from 1."},
-                "source_digest": _source_digest(),
-            },
-        },
-        "exclave_install": {
-            "description": "An install: one app in one customer's account.",
-            "attributes": {
-                **_config(InstallCreate, InstallUpdate),
-                "sensitive_inputs": {
-                    **_attribute(InstallCreate, "sensitive_inputs"),
-                    "sensitive": True,
-                    "default": None,
-                    "description": "Values for the app's sensitive inputs. The IMS stores them encrypted and never gives them "
-                    "back; a change behind Terraform's back shows in their fingerprints. Left out: what is stored stays.",
-                },
-                "id": _computed_id("install"),
-                "inputs_version": {
-                    **_computed(Install, "inputs_version"),
-                    "description": "Counts the changes of the install's inputs, from 1.",
-                },
-            },
-        },
-        "exclave_release": {
-            "description": "A release: an immutable, numbered set of builds, one of each component. A change of `components` "
-            "makes the next release; the earlier ones stay in the IMS as its history.",
-            "attributes": {
-                # Without labels: a release is immutable, and other labels alone are no reason for another one.
-                **_config(ReleaseCreate, None, leave_out={"labels"}),
-                # Computed as well: what a config leaves out is the newest version of each component when the release is made.
-                "components": {
-                    **_attribute(ReleaseCreate, "components"),
-                    "default": None,
-                    "computed": True,
-                    "stable": True,
-                    "description": "The version of each component, by its name. Left out: the newest of each when the release "
-                    "is first made; later versions then make no new release.",
-                },
-                "id": _computed(Release, "id", "The release's id."),
-                "number": _computed(Release, "number", "Counts the app's releases, from 1."),
-                "status": _computed(Release, "status", "`building`, `ready` or `failed`."),
-                "digests": {
-                    "type": ["map", "string"],
-                    "computed": True,
-                    "description": "The digest of each component's artifact, by the component's name.",
-                },
-                "timeouts": _timeouts(create="30m", update="30m"),
-            },
-        },
-        "exclave_deployment": {
-            "description": "A deployment: one release brought to one install, and kept there. A destroy tears the install's "
-            "components down.",
-            "attributes": {
-                **_config(DeployCreate, None, leave_out={"kind"}),
-                "release_id": {
-                    **_text("The release's id. Another release is brought to the install in place."),
-                    "required": True,
-                    "optional": False,
-                },
-                "inputs_version": {
-                    **_attribute(DeployCreate, "inputs_version"),
-                    "description": "The version of the install's inputs to deploy with; a change brings the new inputs. Left "
-                    "out: the newest at the time, and a change of the inputs alone deploys nothing.",
-                },
-                "id": _computed_id("install"),
-                "deploy_id": _computed(Deploy, "id", "The id of the newest deploy of the install."),
-                "status": _computed(Deploy, "status", "`running`, `succeeded`, `failed`, `cancelling` or `cancelled`."),
-                "outputs": _outputs(),
-                "timeouts": _timeouts(create="60m", update="60m", delete="60m"),
-            },
-        },
+        "exclave_app": _app(),
+        **{f"exclave_{kind}_component": _component(kind, model) for kind, model in KINDS.items()},
+        "exclave_install": _install(),
+        "exclave_release": _release(),
+        "exclave_deployment": _deployment(),
+        "exclave_secret": _secret(),
+        "exclave_agent_enrollment": _agent_enrollment(),
+        "exclave_webhook": _webhook(),
+        "exclave_service_token": _service_token(),
     }
 
 
-def _data_sources() -> dict[str, Fields]:
-    resources = _resources()
-
-    def attributes(resource: str, *leave_out: str) -> Attributes:
-        known = resources[resource]["attributes"]
-        return {name: _as_computed(fields) for name, fields in known.items() if name not in {*leave_out, "timeouts"}}
-
-    either = {"optional": True, "computed": True}
-    needed = {"required": True, "computed": False}
-    app = attributes("exclave_app")
-    component = attributes("exclave_terraform_module_component")
-    install = attributes("exclave_install", "sensitive_inputs")
-    release = attributes("exclave_release")
-    deployment = attributes("exclave_deployment")
+def _app() -> Fields:
     return {
-        "exclave_app": {
-            "description": "Reads an app, by `id` or by `name`.",
-            "exactly_one_of": ["id", "name"],
-            "attributes": {**app, "id": {**app["id"], **either}, "name": {**app["name"], **either}},
+        "description": "An app: what a vendor ships into customers' clouds, with the inputs that each install gives.",
+        "attributes": {
+            **config(AppCreate, AppUpdate, leave_out={"inputs"}),
+            "inputs": _inputs_of_app(),
+            "id": _id("app"),
         },
-        "exclave_terraform_module_component": {
-            "description": "Reads a component that is a Terraform module, by its app and name.",
-            "attributes": {
-                **component,
-                "app_id": {**component["app_id"], **needed},
-                "name": {**component["name"], **needed},
-            },
-        },
-        "exclave_install": {
-            "description": "Reads an install, by `id` or by `name`. Its sensitive inputs can't be read.",
-            "exactly_one_of": ["id", "name"],
-            "attributes": {
-                **install,
-                "id": {**install["id"], **either},
-                "name": {**install["name"], **either},
-                "agent_id": _computed(Install, "agent_id", "The id of the install's agent; null until one has enrolled."),
-            },
-        },
-        "exclave_release": {
-            "description": "Reads a release, by `id`, or by `app_id` and `number`.",
-            "exactly_one_of": ["id", "app_id"],
-            "attributes": {
-                **release,
-                "id": {**release["id"], **either},
-                "app_id": {**release["app_id"], **either},
-                "number": {
-                    **release["number"],
-                    **either,
-                    "description": "The release's number in its app. Left out, with `app_id`: the newest release.",
-                },
-            },
-        },
-        "exclave_deployment": {
-            "description": "Reads what was last deployed to an install.",
-            "attributes": {**deployment, "install_id": {**deployment["install_id"], **needed}},
-        },
+        "identity": _identity("app"),
     }
 
 
-def _config(create: type[Model], update: type[Model] | None, leave_out: frozenset[str] | set[str] = frozenset()) -> Attributes:
-    """The attributes that a config gives: the fields of `create`, of which those that `update` lacks replace the object."""
-    kept = update.model_fields if update else {}
-    attributes = {}
-    for name in create.model_fields:
-        if name not in leave_out:
-            attributes[name] = _attribute(create, name) if name in kept else {**_attribute(create, name), "replaces": True}
-    return attributes
+def _component(kind: str, model: type[Any]) -> Fields:
+    """A component of one kind: its config is that kind's model, with the parts of `source` and the images as blocks."""
+    one_of = getattr(model, "exactly_one_of", ("source",) if "source" in model.model_fields else ())
+    images = [name for name in one_of if kind == "container_image"]
+    blocks = {name: block(_model_of(model, name), model.model_fields[name].description) for name in images}
+    attributes = {
+        **config(ComponentCreate, ComponentUpdate, leave_out={"config"}),
+        **config(model, model, leave_out={"kind", "source", *images}),
+        "app_id": {**needed(text("The app's id or name.")), "replaces": True},
+        "id": _id("component"),
+        "version": computed(Component, "version", "Counts the component's configs, from 1."),
+    }
+    if "source" in model.model_fields:
+        blocks |= _source(model.model_fields["source"].description)
+        attributes["source_digest"] = computed(
+            PathSource,
+            "digest",
+            "The content hash of the folder at `path`, which decides whether the source has changed. Null without `path`: for "
+            "`git`, the build records the commit.",
+        )
+    return {
+        "description": f"A component of an app: {_KIND_IS[kind]}.",
+        "version": _FORM.get(kind),
+        "attributes": attributes,
+        "blocks": blocks,
+        "exactly_one_of": [part for name in one_of for part in (("path", "git") if name == "source" else (name,))],
+        "identity": _identity("component"),
+    }
 
 
-def _attribute(model: type[BaseModel], name: str) -> Fields:
-    """One field of a request as an attribute that a config gives."""
-    field = model.model_fields[name]
-    schema = model.model_json_schema()["properties"][name]
-    fields: Fields = {"description": field.description or "", "type": _type(schema), **_rules(schema)}
-    if field.is_required():
-        return {**fields, "required": True}
-    return {**fields, "optional": True, "default": field.get_default(call_default_factory=True, validated_data={})}
+def _model_of(model: type[OneOf], name: str) -> type[Any]:
+    """The model of a field that may be null."""
+    found: type[Any] = next(each for each in get_args(model.model_fields[name].annotation) if each is not type(None))
+    return found
 
 
-def _computed(model: type[BaseModel], name: str, description: str = "") -> Fields:
-    """One field of an answer as an attribute that the provider fills in."""
-    schema = model.model_json_schema()["properties"][name]
-    return {"type": _type(schema), "computed": True, "description": description or schema.get("description", "")}
+def _source(what: str) -> dict[str, Fields]:
+    path = given(PathSource, "path")
+    return {
+        "path": {
+            "description": f"{what} It is on the disk of whoever runs Terraform and of the build agent.",
+            "attributes": {
+                "path": {**path, "description": "The folder's path. A relative path starts at the folder of `terraform`."}
+            },
+        },
+        "git": block(GitSource, f"{what} It is in a git repository."),
+    }
 
 
-def _computed_id(of: str) -> Fields:
+def _install() -> Fields:
+    return {
+        "description": "An install: one app in one customer's account.",
+        "attributes": {
+            **config(InstallCreate, InstallUpdate),
+            "sensitive_inputs": {
+                **given(InstallCreate, "sensitive_inputs"),
+                "sensitive": True,
+                "default": None,
+                "description": "Values for the app's sensitive inputs. The IMS stores them encrypted and never gives them "
+                "back; a change behind Terraform's back shows in their fingerprints. Left out: what is stored stays.",
+            },
+            "id": _id("install"),
+            "inputs_version": computed(Install, "inputs_version", "Counts the changes of the install's inputs, from 1."),
+            "timeouts": timeouts(delete="60m"),
+        },
+        "identity": _identity("install"),
+    }
+
+
+def _release() -> Fields:
+    return {
+        "description": "A release: an immutable, numbered set of builds, one of each component. A change of `components` "
+        "makes the next release; the earlier ones stay in the IMS as its history.",
+        "attributes": {
+            # Without labels: a release is immutable, and other labels alone are no reason for another one.
+            **config(ReleaseCreate, None, leave_out={"labels"}),
+            # Computed as well: what a config leaves out is the newest version of each component when the release is made.
+            "components": {
+                **given(ReleaseCreate, "components"),
+                "default": None,
+                "computed": True,
+                "stable": True,
+                "description": "The version of each component, by its name. Left out: the newest of each when the release "
+                "is first made; later versions then make no new release.",
+            },
+            **answers(
+                Release,
+                id="The release's id.",
+                number="Counts the app's releases, from 1.",
+                status="`building`, `ready` or `failed`.",
+            ),
+            "digests": {
+                "type": ["map", "string"],
+                "computed": True,
+                "description": "The digest of each component's artifact, by the component's name.",
+            },
+            "timeouts": timeouts(create="30m", update="30m"),
+        },
+        "identity": _identity("release"),
+    }
+
+
+def _deployment() -> Fields:
+    return {
+        "description": "A deployment: one release brought to one install, and kept there. A destroy tears the install's "
+        "components down.",
+        "attributes": {
+            **config(DeployCreate, None, leave_out={"kind"}),
+            "release_id": needed(text("The release's id. Another release is brought to the install in place.")),
+            "inputs_version": {
+                **given(DeployCreate, "inputs_version"),
+                "description": "The version of the install's inputs to deploy with; a change brings the new inputs. Left "
+                "out: the newest at the time, and a change of the inputs alone deploys nothing.",
+            },
+            "id": _id("install"),
+            "deploy_id": computed(Deploy, "id", "The id of the newest deploy of the install."),
+            "status": computed(Deploy, "status", "`pending`, `running`, `succeeded`, `failed`, `cancelling` or `cancelled`."),
+            "outputs": {
+                "type": ["map", "string"],
+                "computed": True,
+                "description": "The components' outputs, by `component.output`: strings as they are, anything else as JSON for "
+                "`jsondecode`. Sensitive outputs stay in the customer's account.",
+            },
+            "timeouts": timeouts(create="60m", update="60m", delete="60m"),
+        },
+        "identity": _identity("install"),
+    }
+
+
+def _secret() -> Fields:
+    return {
+        "description": "A named secret, which components refer to as `{{ secrets.NAME }}`. Its value is write-only: it is in "
+        "no plan and no state, and the IMS stores it encrypted and never gives it back. Needs Terraform 1.11 or newer.",
+        "attributes": {
+            **config(SecretCreate, None, leave_out={"value"}),
+            "value_wo": {
+                **needed(given(SecretCreate, "value")),
+                "write_only": True,
+                "sensitive": True,
+                "description": "The value: a variable, or an ephemeral value of another provider. It is in no plan or state.",
+            },
+            "value_wo_version": {
+                **text(
+                    "Change it to write the value anew. Left out: another value is noticed by its fingerprint, which suits a "
+                    "value that is the same in each run."
+                ),
+                "type": "number",
+                "whole": True,
+            },
+            "id": _id("secret"),
+            "version": computed(Secret, "version", "Counts the values, from 1."),
+            "fingerprint": computed(
+                Secret, "fingerprint", "A keyed hash of the value: equal values have equal ones in one IMS, and only there."
+            ),
+        },
+        "identity": _identity("secret"),
+    }
+
+
+def _secret_file(what: str) -> Fields:
+    return text(
+        f"A file to write {what} to, with mode 0600, as it is shown only once; it is in no state. A destroy removes the file."
+    )
+
+
+def _agent_enrollment() -> Fields:
+    return {
+        "description": "A one-time token with which one agent enrols, written to a file. Where something in the same run takes "
+        "the token, use the ephemeral resource of this name instead.",
+        "attributes": {
+            **config(EnrollmentCreate, None),
+            "token_file": {**needed(_secret_file("the token")), "replaces": True},
+            "id": _id("enrolment"),
+            **answers(Enrollment, agent_id="", expires_at="Until when the token can be used."),
+        },
+        "identity": _identity("enrolment"),
+    }
+
+
+def _webhook() -> Fields:
+    return {
+        "description": "A webhook: events of the history, sent to an address by POST and signed (Standard Webhooks).",
+        "attributes": {
+            **config(WebhookCreate, WebhookUpdate),
+            "secret_file": _secret_file("the signing secret"),
+            "id": _id("webhook"),
+            "disabled_because": computed(
+                Webhook, "disabled_because", "Why Exclave switched it off by itself; null if it didn't."
+            ),
+        },
+        "identity": _identity("webhook"),
+    }
+
+
+def _service_token() -> Fields:
+    return {
+        "description": "A token with which a program calls the IMS. The token itself is written to a file, never to the state. "
+        "A destroy revokes it.",
+        "attributes": {
+            **config(TokenCreate, None),
+            "name": {
+                **given(TokenCreate, "name"),
+                "replaces": True,
+                "description": "The token's name. Names of revoked tokens stay taken, as the history shows them: `token_name` "
+                "then has a number after it.",
+            },
+            "secret_file": _secret_file("the token"),
+            "id": _id("token"),
+            "token_name": {**computed(Token, "name", "The name that the history shows."), "stable": True},
+            "expires_at": {**computed(Token, "expires_at", "When the token expires; null for never."), "stable": True},
+        },
+        "identity": _identity("token"),
+    }
+
+
+def _id(of: str) -> Fields:
     return {"type": "string", "computed": True, "stable": True, "description": f"The {of}'s id."}
 
 
-def _as_computed(fields: Fields) -> Fields:
-    """An attribute of a resource as one that its data source reads."""
-    kept = {key: value for key, value in fields.items() if key in ("description", "type", "nesting")}
-    if "nested" in fields:
-        kept["nested"] = {name: _as_computed(inner) for name, inner in fields["nested"].items()}
-    return {**kept, "computed": True}
-
-
-def _type(schema: dict[str, Any]) -> Any:
-    """Terraform's type constraint for a JSON schema. A value that may be any JSON is a string, which holds it as JSON."""
-    if "anyOf" in schema:
-        return _type(next(each for each in schema["anyOf"] if each != {"type": "null"}))
-    match schema.get("type"):
-        case "string" | None:
-            return "string"
-        case "integer" | "number":
-            return "number"
-        case "boolean":
-            return "bool"
-        case "object":
-            values = schema.get("additionalProperties")
-            return ["map", _type(values if isinstance(values, dict) else {})]
-    raise ValueError(f"no Terraform type is known for {schema}")
-
-
-def _rules(schema: dict[str, Any]) -> Fields:
-    """What the model demands of a value, as far as a provider can check it by itself."""
-    rules: Fields = {}
-    if "pattern" in schema:
-        rules["pattern"] = schema["pattern"]
-        if schema["pattern"] == _NAME["pattern"]:
-            rules["pattern_means"] = _NAME["description"]
-    if "enum" in schema:
-        rules["one_of"] = schema["enum"]
-    if _number_of(schema) == "integer":
-        rules["whole"] = True
-    return rules
-
-
-def _number_of(schema: dict[str, Any]) -> str:
-    """The JSON type of a field's value, of a map's values, or of what is not null in it."""
-    for inner in schema.get("anyOf", ()):
-        if inner != {"type": "null"}:
-            return _number_of(inner)
-    values = schema.get("additionalProperties")
-    return _number_of(values) if isinstance(values, dict) else str(schema.get("type", ""))
+def _identity(of: str) -> dict[str, Fields]:
+    return {"id": {"description": f"The {of}'s id."}}
 
 
 def _inputs_of_app() -> Fields:
@@ -308,69 +366,19 @@ def _inputs_of_app() -> Fields:
     return {
         "description": "What each install must or may say about itself, by the input's name.",
         "nesting": "map",
-        "key_pattern": _NAME["pattern"],
-        "pattern_means": _NAME["description"],
+        "key_pattern": NAME["pattern"],
+        "pattern_means": NAME["description"],
         "optional": True,
         "default": {},
         "nested": {
-            **_config(InputSpec, InputSpec, leave_out={"name"}),
+            **config(InputSpec, InputSpec, leave_out={"name"}),
             "default": {
-                **_attribute(InputSpec, "default"),
+                **given(InputSpec, "default"),
                 "description": "Used where an install gives no value. Write a list or a map with `jsonencode`. A sensitive "
                 "input can't have one.",
             },
         },
     }
-
-
-def _source() -> Fields:
-    return {
-        "description": "The module's folder: exactly one of `path` and `git`.",
-        "required": True,
-        "exactly_one_of": ["path", "git"],
-        "nested": {
-            "path": {
-                **_text("A folder that the build agent can read. A relative path starts at the folder of `terraform`."),
-            },
-            "git": {
-                "description": "A folder of a git repository.",
-                "optional": True,
-                "nested": _config(GitSource, GitSource),
-            },
-        },
-    }
-
-
-def _source_digest() -> Fields:
-    return {
-        **_computed(PathSource, "digest"),
-        "description": "The content hash of the folder at `source.path`, which decides whether the source has changed. Null "
-        "for git, of which the build records the commit.",
-    }
-
-
-def _outputs() -> Fields:
-    return {
-        "type": ["map", "string"],
-        "computed": True,
-        "description": "The components' outputs, by `component.output`: strings as they are, anything else as JSON for "
-        "`jsondecode`. Sensitive outputs stay in the customer's account.",
-    }
-
-
-def _timeouts(**defaults: str) -> Fields:
-    verbs = {"create": "a create", "update": "an update", "delete": "a destroy"}
-    return {
-        "description": "How long to wait, such as `90s`, `20m` or `1h30m`.",
-        "optional": True,
-        "nested": {
-            name: {**_text(f"For {verbs[name]}; default `{default}`."), "duration": True} for name, default in defaults.items()
-        },
-    }
-
-
-def _text(description: str) -> Fields:
-    return {"type": "string", "optional": True, "description": description}
 
 
 if __name__ == "__main__":

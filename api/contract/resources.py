@@ -94,12 +94,12 @@ ComponentStatus = Literal["pending", "deploying", "deployed", "failed", "removin
 class InstalledComponent(Model):
     """What one component of an install is at now. `outputs` has no sensitive value; those stay with the agent."""
 
-    name: str
-    status: ComponentStatus
-    digest: Digest | None = None
-    release_number: int | None = None
-    outputs: dict[str, Json] = Field(default_factory=dict)
-    sensitive_outputs: list[str] = Field(default_factory=list)
+    name: str = Field(description="The component's name.")
+    status: ComponentStatus = Field(description="`pending`, `deploying`, `deployed`, `failed` or `removing`.")
+    digest: Digest | None = Field(default=None, description="The digest of the artifact that it runs.")
+    release_number: int | None = Field(default=None, description="The number of the release that it is from.")
+    outputs: dict[str, Json] = Field(default_factory=dict, description="Its outputs, without sensitive ones.")
+    sensitive_outputs: list[str] = Field(default_factory=list, description="The names of its sensitive outputs.")
     drift_checked_at: Timestamp | None = Field(default=None, description="When a drift run last looked at it.")
     drifted: bool | None = Field(default=None, description="What it found; None = not looked at since it was deployed.")
     drift: "PlanSummary | None" = Field(default=None, description="What would have to be done to mend the drift.")
@@ -141,8 +141,8 @@ class Artifact(Model):
 
     repository: str = Field(description="The repository's path in the registry, without its host.")
     digest: Digest
-    media_type: str
-    artifact_type: str
+    media_type: str = Field(description="The media type of its manifest.")
+    artifact_type: str = Field(description="What it is, as OCI's `artifactType` says it.")
     size: int = Field(description="Bytes of the manifest and everything that it lists.")
 
 
@@ -250,11 +250,11 @@ class DeployCreate(Model):
 class PlanSummary(Model):
     """What a plan would do: counts and addresses, never values."""
 
-    add: int = 0
-    change: int = 0
-    destroy: int = 0
-    resources: list["PlannedChange"] = Field(default_factory=list)
-    outputs_change: bool = False
+    add: int = Field(default=0, description="How many resources would be made.")
+    change: int = Field(default=0, description="How many resources would be changed.")
+    destroy: int = Field(default=0, description="How many resources would be destroyed.")
+    resources: list["PlannedChange"] = Field(default_factory=list, description="The resources that would be touched.")
+    outputs_change: bool = Field(default=False, description="Whether outputs would change.")
 
     @property
     def empty(self) -> bool:
@@ -265,9 +265,9 @@ class PlanSummary(Model):
 class PlannedChange(Model):
     """One resource that a plan touches, with the *names* of the attributes that change."""
 
-    address: str
-    actions: list[str]
-    attributes: list[str] = Field(default_factory=list)
+    address: str = Field(description="The resource's address in its module.")
+    actions: list[str] = Field(description="What would be done: `create`, `update`, `delete`.")
+    attributes: list[str] = Field(default_factory=list, description="The names of the attributes that would change.")
 
 
 class Step(Model):

@@ -23,8 +23,8 @@ class WebhookUpdate(Model):
     events: list[ActionPattern] = Field(default=["*"], min_length=1, max_length=100, description="Which actions are sent.")
     app_id: str | None = Field(default=None, description="Only events of this app and its installs: its id or name.")
     install_id: str | None = Field(default=None, description="Only events of this install: its id or name.")
-    enabled: bool = True
-    description: str = Field(default="", max_length=1000)
+    enabled: bool = Field(default=True, description="Whether events are sent. Exclave switches off what fails for days.")
+    description: str = Field(default="", max_length=1000, description="What it is for, for people.")
 
 
 class WebhookCreate(WebhookUpdate):

@@ -20,6 +20,7 @@ from api.contract.agents import (
     Agent,
     BuildJob,
     BuildResult,
+    Enrollment,
     EnrollmentCreate,
     EnrollmentCreated,
     EnrollRequest,
@@ -430,6 +431,14 @@ ANSWERS: list[Model] = [
         kind="install",
         install_id=_INSTALL,
         secret="exce_…",  # noqa: S106
+        expires_at=_AT + timedelta(days=1),
+    ),
+    Enrollment(
+        id=_id("enr"),
+        kind="install",
+        install_id=_INSTALL,
+        agent_id=None,
+        created_at=_AT,
         expires_at=_AT + timedelta(days=1),
     ),
     EnrollResponse(

@@ -25,6 +25,12 @@ async def list_tokens(
     return await ims.db.read(service.list_tokens, limit=limit, after=after, name=name, role=role)
 
 
+@router.get("/{token}")
+async def get_token(token: str, ims: State, _: Admin) -> Token:
+    """One token, by id or name, without its secret."""
+    return await ims.db.read(service.get, token)
+
+
 @router.delete("/{token}", status_code=204)
 async def revoke_token(token: str, ims: State, actor: Admin) -> None:
     """End a token at once."""

@@ -110,14 +110,25 @@ def list_tokens(tx: Read, *, limit: int, after: str | None, name: str | None, ro
     return page(tx, query, col(TokenRow.id), public, limit=limit, after=after)
 
 
+def find(tx: Read, token: str) -> TokenRow:
+    """The token with this id or name, also one that was revoked. Raises NotFoundError."""
+    row = tx.first(select(TokenRow).where((col(TokenRow.id) == token) | (col(TokenRow.name) == token)))
+    if row is None:
+        raise NotFoundError(f"there is no token {token!r}")
+    return row
+
+
+def get(tx: Read, token: str) -> Token:
+    """One token, by id or name."""
+    return public(find(tx, token))
+
+
 def revoke(tx: Write, token: str) -> Token:
     """End a token at once, by id or name.
 
     Raises NotFoundError, or ConflictError for the last one that can make others and never expires: nobody could get in.
     """
-    row = tx.first(select(TokenRow).where((col(TokenRow.id) == token) | (col(TokenRow.name) == token)))
-    if row is None:
-        raise NotFoundError(f"there is no token {token!r}")
+    row = find(tx, token)
     if row.revoked_at is not None:
         return public(row)
     lasting = select(TokenRow).where(

@@ -159,7 +159,9 @@ def _router(answerer: Answerer, done: threading.Event) -> Any:
     """Routes a call by its path, from the compiled file's own list of calls."""
     handlers = {
         "/plugin.GRPCController/Shutdown": grpc.unary_unary_rpc_method_handler(lambda _request, _context: _shut_down(done)),
-        "/plugin.GRPCStdio/StreamStdio": grpc.unary_stream_rpc_method_handler(lambda _request, _context: _no_output(done)),
+        "/plugin.GRPCStdio/StreamStdio": grpc.unary_stream_rpc_method_handler(
+            lambda _request, context: _no_output(done, context)
+        ),
     }
     for name, method in pb.DESCRIPTOR.services_by_name["Provider"].methods_by_name.items():
         kind = ("stream_" if method.client_streaming else "unary_") + ("stream" if method.server_streaming else "unary")
@@ -185,8 +187,9 @@ def _shut_down(done: threading.Event) -> bytes:
     return b""
 
 
-def _no_output(done: threading.Event) -> Iterator[bytes]:
+def _no_output(done: threading.Event, context: Any) -> Iterator[bytes]:
     # Terraform wants this stream open for as long as the plugin lives. Ours writes nothing to its standard streams but logs,
-    # which reach Terraform through the pipe.
-    done.wait()
+    # which reach Terraform through the pipe. A server that outlives its client gets the stream's thread back.
+    while context.is_active() and not done.wait(_CHECK_SECONDS):
+        pass
     yield from ()

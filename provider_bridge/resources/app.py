@@ -13,17 +13,17 @@ from provider_bridge.resources.wire import as_text, same_text
 if TYPE_CHECKING:
     from provider_bridge.client import Client
 
-TYPE = "exclave_app"
-
 
 class AppResource(ApiResource):
     """An app with its inputs. In HCL the inputs are a map by name; on the wire a list, sorted by name."""
 
     def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:
         """Have the IMS check the app while its own values are known."""
-        attributes = self.schema.attributes
+        known = is_known(planned["inputs"])
+        inputs = _to_wire(planned)["inputs"] if known else None
+        self.connection.plans.note_app(prior["id"] if prior else None, planned["name"], inputs)
         if prior is not None:
-            self.connection.note_name(TYPE, prior["name"])
+            self.connection.note_name(self.type_name, prior["name"])
             if not changed(prior, planned, "name", "description", "inputs", "labels"):
                 return planned
             self.connection.note_app_changes(prior["id"], prior["name"])
@@ -31,25 +31,34 @@ class AppResource(ApiResource):
             return planned
         body = _to_wire(planned)
         if prior is None:
-            taken = (TYPE, planned["name"])
-            self.connection.check(call, attributes, lambda client: client.check_create("apps", body=body), creates=taken)
+            taken = (self.type_name, planned["name"])
+            self.connection.check(call, self.schema, lambda client: client.check_create("apps", body=body), creates=taken)
         elif prior["name"] == planned["name"]:
             app = prior["id"]
-            self.connection.check(call, attributes, lambda client: client.check_put("apps", app, body=_update(body)))
+            self.connection.check(call, self.schema, lambda client: client.check_put("apps", app, body=_update(body)))
         return planned
 
     def api_create(self, call: Call, client: "Client", planned: Object) -> Object:
         """See `ApiResource`."""
-        return _to_state(client.create("apps", body=_to_wire(planned)), planned)
+        return self._written(call, client.create("apps", body=_to_wire(planned)), planned)
 
     def api_read(self, call: Call, client: "Client", state: Object) -> Object:
         """See `ApiResource`."""
-        self.connection.note_name(TYPE, state["name"])
-        return _to_state(client.get("apps", state["id"]), state)
+        self.connection.note_name(self.type_name, state["name"])
+        return self._seen(call, client.get("apps", state["id"]), state)
 
     def api_update(self, call: Call, client: "Client", prior: Object, planned: Object) -> Object:
         """See `ApiResource`."""
-        return _to_state(client.put("apps", prior["id"], body=_update(_to_wire(planned))), planned)
+        body = _update(_to_wire(planned))
+        return self._written(call, client.put("apps", prior["id"], body=body, version=self.expected(call)), planned)
+
+    def _written(self, call: Call, app: Json, planned: Object) -> Object:
+        self.connection.lists.forget()
+        return self._seen(call, app, planned)
+
+    def _seen(self, call: Call, app: Json, before: Object | None) -> Object:
+        self.seen(call, app)
+        return _to_state(app, before)
 
     def api_delete(self, call: Call, client: "Client", prior: Object) -> None:
         """See `ApiResource`."""
@@ -57,7 +66,7 @@ class AppResource(ApiResource):
 
     def api_import(self, call: Call, client: "Client", import_id: str) -> Object:
         """By id or name."""
-        return _to_state(client.get("apps", import_id), None)
+        return self._seen(call, client.get("apps", import_id), None)
 
 
 class AppDataSource(ApiDataSource):

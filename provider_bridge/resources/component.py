@@ -1,144 +1,284 @@
-"""`exclave_terraform_module_component`: the resource and the data source."""
+"""`exclave_…_component`: the resource and the data source of every kind. What differs between the kinds is in their schemas."""
 
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from provider_bridge.framework.diagnostics import Diagnostic, Key, RefusedError, error
+from provider_bridge.framework.diagnostics import Diagnostic, Key, Path, RefusedError, error
 from provider_bridge.framework.planning import changed
 from provider_bridge.framework.resource import Call
+from provider_bridge.framework.schema import Schema
 from provider_bridge.problems import Json
 from provider_bridge.protocol.values import UNKNOWN, Object, Value, is_known
 from provider_bridge.resources import references
 from provider_bridge.resources.base import ApiDataSource, ApiResource, split_import_id
-from provider_bridge.resources.wire import map_from_wire, map_to_wire
+from provider_bridge.resources.connection import Connection
+from provider_bridge.resources.plans import stand_in
+from provider_bridge.resources.wire import from_wire, is_text_map, map_from_wire, map_to_wire
 
 if TYPE_CHECKING:
     from provider_bridge.client import Client
 
-TYPE = "exclave_terraform_module_component"
-_KIND = "terraform_module"
-_PATH = ("source", "path")
+_OWN = ("id", "app_id", "name", "version", "source_digest")
+"""Attributes that aren't part of the config."""
+_SOURCE = ("path", "git")
+"""Blocks that are the config's `source`; every other block is a field of the config."""
+_IMAGE_KINDS = ("container_image", "docker_build")
+"""Kinds that make an image: the IMS lets one become the other."""
+
+
+class _Form:
+    """How the config of one kind is written in HCL and on the wire."""
+
+    def __init__(self, type_name: str, schema: Schema) -> None:
+        self.kind = kind_of(type_name)
+        self.schema = schema
+        self.fields = [name for name in schema.attributes if name not in _OWN]
+        self.config = (*self.fields, *(schema.blocks or _SOURCE))
+        self.has_source = "source_digest" in schema.attributes
+
+    def to_wire(self, planned: Object) -> Json:
+        """The config in a plan, whose values are known, as the API takes it."""
+        wire: Json = {"kind": self.kind}
+        for name in self.config:
+            value = planned.get(name)
+            if name not in _SOURCE:
+                wire[name] = map_to_wire(value) if self._is_map(name) else value
+        if self.has_source:
+            wire["source"] = _source_to_wire(planned)
+        return wire
+
+    def draft(self, planned: Object) -> Json:
+        """The config in a plan as a draft: with stand-ins for what isn't known, and without looking into folders."""
+        known = stand_in(self.schema, planned)
+        unsure = self.has_source and planned["source_digest"] is UNKNOWN
+        return self.to_wire({**known, "source_digest": None} if unsure else known)
+
+    def to_state(self, component: Json, before: Object | None) -> Object:
+        """The component as state. Path, texts and app stay as written in `before`, where they mean the same."""
+        before = before or {}
+        state: Object = {
+            "id": component["id"],
+            "app_id": before.get("app_id") or component["app_id"],
+            "name": component["name"],
+            "version": component["version"],
+        }
+        if component["kind"] != self.kind:
+            # Another kind, until the apply of a `moved` block: what has to be written differs in everything.
+            return state
+        config = component["config"]
+        for name in self.fields:
+            value = config[name]
+            attribute = self.schema.attributes[name]
+            state[name] = map_from_wire(value, before.get(name)) if self._is_map(name) else from_wire(attribute, value)
+        for name in self.config:
+            if name not in self.fields and name not in _SOURCE:
+                state[name] = config[name]
+        if self.has_source:
+            source = config["source"] or {"path": None, "git": None}
+            path = source["path"]
+            state["path"] = {"path": _path_to_state(path, before)} if path else None
+            state["git"] = source["git"]
+            state["source_digest"] = path["digest"] if path else None
+        return state
+
+    def _is_map(self, name: str) -> bool:
+        return name in self.schema.attributes and is_text_map(self.schema.attributes[name])
+
+    def texts(self, config: Object) -> Iterator[tuple[Path, str]]:
+        """Every known text of a config that may hold references, with its path."""
+        for name in self.fields:
+            value = config[name]
+            if self._is_map(name) and isinstance(value, dict):
+                yield from (((name, Key(key)), text) for key, text in value.items() if isinstance(text, str))
+            elif name == "manifest" and isinstance(value, str):
+                yield (name,), value
 
 
 class ComponentResource(ApiResource):
-    """A Terraform module of an app.
+    """A component of an app.
 
     A local folder is known by its content: `source_digest` is computed while planning, so that an edited file shows as a change
     and as a new version. The path as written says only where the files are. Terraform plans once more when it applies, so files
     that change after the plan that was shown end the apply.
     """
 
+    def __init__(self, type_name: str, schema: Schema, connection: Connection) -> None:
+        super().__init__(type_name, schema, connection)
+        self.form = _Form(type_name, schema)
+
     def validate(self, config: Object) -> Iterator[Diagnostic]:
-        """References in variables must be readable."""
-        variables = config["variables"]
-        for name, text in (variables if isinstance(variables, dict) else {}).items():
-            for reference in references.malformed(text) if isinstance(text, str) else ():
+        """References must be readable."""
+        for path, text in self.form.texts(config):
+            for reference in references.malformed(text):
                 yield error(
                     "Invalid reference",
                     f"{reference} is not a reference.",
                     remedy=f"Write one of {references.ALLOWED}.",
-                    path=("variables", Key(name)),
+                    path=path,
                 )
 
     def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:
         """Hash the folder, decide whether this is a new version, and have the IMS check it."""
-        planned = {**planned, "source_digest": _planned_digest(planned["source"])}
+        if self.form.has_source:
+            planned = {**planned, "source_digest": _planned_digest(planned)}
         if prior is not None:
-            self.connection.note_name(TYPE, prior["name"])
-            if not changed(prior, planned, "app_id", "name", "source", "source_digest", "variables", "bundle_engine"):
+            self.connection.note_name(self.type_name, prior["name"])
+        self.connection.plans.note_component(planned["app_id"], planned["name"], self.form.draft(planned))
+        if prior is not None:
+            if not changed(prior, planned, "app_id", "name", "source_digest", *self.form.config):
                 return prior
-            planned["version"] = UNKNOWN if _says_something_new(prior, planned) else prior["version"]
+            planned = {**planned, "version": UNKNOWN if self._says_something_new(prior, planned) else prior["version"]}
         self._check(call, prior, planned)
         return planned
 
+    def _says_something_new(self, prior: Object, planned: Object) -> bool:
+        """Whether the IMS will count this as a new version: a path with the same content isn't one."""
+        if changed(prior, planned, "source_digest", *(name for name in self.form.config if name not in _SOURCE)):
+            return True
+        same_content = planned.get("source_digest") is not None and prior.get("source_digest") is not None
+        return not same_content and changed(prior, planned, *_SOURCE)
+
     def _check(self, call: Call, prior: Object | None, planned: Object) -> None:
-        attributes, app = self.schema.attributes, planned["app_id"]
-        needed = [app, planned["name"], planned["source"], planned["variables"], planned["bundle_engine"]]
-        if not is_known(needed):
+        app, name = planned["app_id"], planned["name"]
+        if not is_known([app, name, *(planned.get(each) for each in self.form.config)]):
             return
-        config = _to_wire(planned)
+        config = self.form.to_wire(planned)
         if prior is None:
-            name = planned["name"]
             body = {"name": name, "config": config}
             self.connection.check(
                 call,
-                attributes,
+                self.schema,
                 lambda client: client.check_create("apps", app, "components", body=body),
                 app=app,
-                creates=(TYPE, name),
+                creates=(self.type_name, name),
             )
         elif not changed(prior, planned, "app_id", "name"):
             component = prior["id"]
             self.connection.check(
                 call,
-                attributes,
+                self.schema,
                 lambda client: client.check_put("apps", app, "components", component, body={"config": config}),
                 app=app,
             )
 
     def api_create(self, call: Call, client: "Client", planned: Object) -> Object:
         """See `ApiResource`."""
-        body = {"name": planned["name"], "config": _to_wire(planned)}
-        component = client.create("apps", planned["app_id"], "components", body=body)
-        self.connection.components.forget()
-        return _to_state(component, planned)
+        body = {"name": planned["name"], "config": self.form.to_wire(planned)}
+        return self._written(call, client.create("apps", planned["app_id"], "components", body=body), planned)
 
     def api_read(self, call: Call, client: "Client", state: Object) -> Object | None:
         """See `ApiResource`. All components of the app are read at once."""
-        self.connection.note_name(TYPE, state["name"])
-
-        def fetch(app: str, cursor: str | None) -> Json:
-            more: dict[str, str | int] = {"after": cursor} if cursor else {}
-            return client.get("apps", app, "components", limit=1000, **more)
-
-        component = self.connection.components.of_app(state["app_id"], fetch).get(state["id"])
-        return None if component is None else _to_state(component, state)
+        self.connection.note_name(self.type_name, state["name"])
+        path = ("apps", state["app_id"], "components")
+        component = self.connection.lists.all_of(client, path).get(state["id"])
+        if component is None:
+            return None
+        self.seen(call, component)
+        return self.form.to_state(component, state)
 
     def api_update(self, call: Call, client: "Client", prior: Object, planned: Object) -> Object:
         """See `ApiResource`."""
-        body = {"config": _to_wire(planned)}
-        component = client.put("apps", prior["app_id"], "components", prior["id"], body=body)
-        self.connection.components.forget()
-        return _to_state(component, planned)
+        body = {"config": self.form.to_wire(planned)}
+        path = ("apps", prior["app_id"], "components", prior["id"])
+        return self._written(call, client.put(*path, body=body, version=self.expected(call)), planned)
+
+    def _written(self, call: Call, component: Json, planned: Object) -> Object:
+        self.connection.lists.forget()
+        self.seen(call, component)
+        return self.form.to_state(component, planned)
 
     def api_delete(self, call: Call, client: "Client", prior: Object) -> None:
         """See `ApiResource`."""
-        client.delete("apps", prior["app_id"], "components", prior["id"])
-        self.connection.components.forget()
+        try:
+            client.delete("apps", prior["app_id"], "components", prior["id"])
+        finally:
+            self.connection.lists.forget()
 
     def api_import(self, call: Call, client: "Client", import_id: str) -> Object:
         """By `app/component`, each an id or a name."""
         app, name = split_import_id(import_id, "app/component")
-        component = client.get("apps", app, "components", name)
-        _must_be_a_module(component)
-        return _to_state(component, None)
+        return self._imported(client.get("apps", app, "components", name))
+
+    def api_import_by_identity(self, call: Call, client: "Client", identity: Object) -> Object:
+        """By the component's id alone: every app is asked for its components, each with one request."""
+        for app in self.connection.lists.all_of(client, ("apps",)):
+            component = self.connection.lists.all_of(client, ("apps", app, "components")).get(identity["id"])
+            if component is not None:
+                return self._imported(component)
+        raise RefusedError(error("No such component", f"There is no component {identity['id']!r}."))
+
+    def _imported(self, component: Json) -> Object:
+        must_be(component, self.form.kind)
+        return self.form.to_state(component, None)
+
+    def listed(self, call: Call, client: "Client", found: Json) -> Object:
+        """See `ApiResource`."""
+        return self._imported(found)
+
+    def upgrade(self, version: int, state: Object) -> Object:
+        """Version 0 had `path` and `git` in an attribute `source`."""
+        source = state.get("source")
+        if version > 0 or not source:
+            return state
+        return {**state, "path": {"path": source["path"]} if source["path"] else None, "git": source["git"]}
+
+    def move(
+        self, call: Call, source_provider: str, source_type: str, source_version: int, state: Object
+    ) -> Object | None:  # fmt: skip
+        """From one kind of image to the other: the component stays, with its history, and gets a new config."""
+        if not source_provider.endswith("exclave/exclave") or {kind_of(source_type), self.form.kind} != set(_IMAGE_KINDS):
+            return None
+        return {name: state[name] for name in ("id", "app_id", "name", "version")}
 
 
 class ComponentDataSource(ApiDataSource):
     """A component, by its app and name."""
 
+    def __init__(self, type_name: str, schema: Schema, connection: Connection) -> None:
+        super().__init__(type_name, schema, connection)
+        self._kind = kind_of(type_name)
+
     def api_read(self, client: "Client", config: Object) -> Object:
         """See `ApiDataSource`."""
         component = client.get("apps", config["app_id"], "components", config["name"])
-        _must_be_a_module(component)
-        return {**_to_state(component, None), "app_id": config["app_id"], "name": config["name"]}
+        must_be(component, self._kind)
+        read = {name: from_wire(self.schema.attributes[name], value) for name, value in component["config"].items()
+                if name in self.schema.attributes}  # fmt: skip
+        source = component["config"].get("source") or {"path": None, "git": None}
+        if "source_digest" in self.schema.attributes:
+            path = source["path"]
+            read |= {"path": {"path": path["path"]} if path else None, "git": source["git"]}
+            read["source_digest"] = path["digest"] if path else None
+        own = {"id": component["id"], "version": component["version"]}
+        return {**read, **own, "app_id": config["app_id"], "name": config["name"]}
 
 
-def _must_be_a_module(component: Json) -> None:
-    if component["kind"] != _KIND:
+def kind_of(type_name: str) -> str:
+    """The kind of component that a type is about; what it is, if it is no component's."""
+    return type_name.removeprefix("exclave_").removesuffix("_component")
+
+
+def must_be(component: Json, kind: str) -> None:
+    """Raises RefusedError for a component of another kind, with the type that is right."""
+    if component["kind"] != kind:
         raise RefusedError(
-            error("Another kind of component", f"Component {component['name']!r} is of kind {component['kind']}, not {_KIND}.")
+            error(
+                "Another kind of component",
+                f"Component {component['name']!r} is of kind {component['kind']}, not {kind}.",
+                remedy=f"Use `exclave_{component['kind']}_component`.",
+            )
         )
 
 
-def _planned_digest(source: Value) -> Value:
-    """The digest of the folder that a planned source names; null for git, unknown while the path is."""
-    if source is UNKNOWN or source["path"] is UNKNOWN:
+def _planned_digest(planned: Object) -> Value:
+    """The digest of the folder that a plan names; null for any other source, unknown while the path is."""
+    block = planned["path"]
+    if block is UNKNOWN:
         return UNKNOWN
-    if source["path"] is None:
-        return UNKNOWN if source["git"] is UNKNOWN else None
-    return _digest(source["path"])
+    if block is None:
+        return UNKNOWN if planned["git"] is UNKNOWN else None
+    return UNKNOWN if block["path"] is UNKNOWN else _digest(block["path"])
 
 
 def _digest(path: str) -> str:
@@ -150,60 +290,26 @@ def _digest(path: str) -> str:
                 "No such folder",
                 f"There is no folder {path!r} (in {os.getcwd()}).",  # noqa: PTH109
                 remedy="Check the path. One relative to the module's own folder is written `${path.module}/…`.",
-                path=_PATH,
+                path=("path", "path"),
             )
         )
     try:
         return source_digest(path)
     except (OSError, SourceError) as reason:
-        raise RefusedError(error("The folder can't be read", f"{path!r}: {reason}", path=_PATH)) from reason
+        raise RefusedError(error("The folder can't be read", f"{path!r}: {reason}", path=("path", "path"))) from reason
 
 
-def _says_something_new(prior: Object, planned: Object) -> bool:
-    """Whether the IMS will count this as a new version: a path with the same content isn't one."""
-    if changed(prior, planned, "variables", "bundle_engine", "source_digest"):
-        return True
-    same_content = planned["source_digest"] is not None and prior["source_digest"] is not None
-    return not same_content and changed(prior, planned, "source")
-
-
-def _to_wire(planned: Object) -> Json:
-    source = planned["source"]
-    if source["path"] is not None:
-        digest = planned["source_digest"]
-        path = os.path.abspath(source["path"])  # noqa: PTH100
-        wire: Json = {"path": {"path": path, "digest": _digest(path) if digest is UNKNOWN else digest}}
-    else:
-        wire = {"git": source["git"]}
-    return {
-        "kind": _KIND,
-        "source": wire,
-        "variables": map_to_wire(planned["variables"]),
-        "bundle_engine": planned["bundle_engine"],
-    }
-
-
-def _to_state(component: Json, before: Object | None) -> Object:
-    """The component as state. Path, variables and app stay as written in `before`, where they mean the same."""
-    config = component["config"]
-    before = before or {"app_id": component["app_id"], "source": None, "source_digest": None, "variables": None}
-    path = config["source"]["path"]
-    digest = path["digest"] if path else None
-    return {
-        "id": component["id"],
-        "app_id": before["app_id"],
-        "name": component["name"],
-        "version": component["version"],
-        "source": {"path": _path_to_state(path, before) if path else None, "git": config["source"]["git"]},
-        "source_digest": digest,
-        "variables": map_from_wire(config["variables"], before["variables"]),
-        "bundle_engine": config["bundle_engine"],
-    }
+def _source_to_wire(planned: Object) -> Json:
+    if planned["path"] is None:
+        return None if planned["git"] is None else {"git": planned["git"]}
+    digest = planned["source_digest"]
+    path = os.path.abspath(planned["path"]["path"])  # noqa: PTH100
+    return {"path": {"path": path, "digest": _digest(path) if digest is UNKNOWN else digest}}
 
 
 def _path_to_state(path: Json, before: Object) -> str:
-    written = before["source"]["path"] if before["source"] else None
-    same_content = path["digest"] is not None and before["source_digest"] in (path["digest"], UNKNOWN)
+    written = before["path"]["path"] if before.get("path") else None
+    same_content = path["digest"] is not None and before.get("source_digest") in (path["digest"], UNKNOWN)
     if written is not None and (same_content or os.path.abspath(written) == path["path"]):  # noqa: PTH100
         return str(written)
     return _as_module_path(path["path"])

@@ -2,18 +2,21 @@
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from provider_bridge.framework.diagnostics import RefusedError, error, warning
 from provider_bridge.framework.resource import Call
-from provider_bridge.framework.schema import Attributes
+from provider_bridge.framework.schema import Body
 from provider_bridge.problems import ProblemError, UnreachableError
 from provider_bridge.resources.activity import Activity
-from provider_bridge.resources.component_lists import ComponentLists
+from provider_bridge.resources.lists import Lists
+from provider_bridge.resources.plans import Plans
 from provider_bridge.resources.refusals import refusals
 
 if TYPE_CHECKING:
     from provider_bridge.client import Client
+
+T = TypeVar("T")
 
 
 class Connection:
@@ -34,7 +37,8 @@ class Connection:
             self.client.close()
         self.client = client
         self.activity = Activity()
-        self.components = ComponentLists()
+        self.lists = Lists()
+        self.plans = Plans()
         self._changing_apps: set[str] = set()
         self._names: set[tuple[str, str]] = set()
         self._warned = threading.Lock()
@@ -62,23 +66,23 @@ class Connection:
     def check(
         self,
         call: Call,
-        attributes: Attributes,
-        dry_run: "Callable[[Client], None]",
+        schema: Body,
+        dry_run: "Callable[[Client], T]",
         *,
         app: str = "",
         creates: tuple[str, str] | None = None,
-    ) -> None:
-        """Let the IMS check a planned change. Raises RefusedError with what it finds.
+    ) -> T | None:
+        """Let the IMS check a planned change, and return what it would answer, if it says. Raises RefusedError otherwise.
 
         Its answer doesn't count where it could be wrong: when this plan changes the `app` too, when the parent isn't there
         (yet), and when the name that is taken is that of an object that this plan replaces (`creates`: type and name). If the
         IMS can't be reached, one warning says that the plan is unchecked.
         """
         if self.client is None or app in self._changing_apps:
-            return
-        with refusals(attributes):
+            return None
+        with refusals(schema):
             try:
-                dry_run(self.client)
+                return dry_run(self.client)
             except ProblemError as problem:
                 ours = problem.code == "name_taken" and creates in self._names
                 if problem.status != 404 and not ours:
@@ -88,3 +92,4 @@ class Connection:
                     call.diagnostics.append(
                         warning("This plan is unchecked", f"{problem}. What the IMS would refuse shows only in the apply.")
                     )
+        return None

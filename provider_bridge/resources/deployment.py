@@ -10,6 +10,7 @@ from provider_bridge.problems import Json
 from provider_bridge.protocol.values import UNKNOWN, Object
 from provider_bridge.resources import deploys
 from provider_bridge.resources.base import ApiDataSource, ApiResource
+from provider_bridge.resources.plans import in_words, refused
 from provider_bridge.resources.waiting import Outcome
 from provider_bridge.resources.wire import as_text
 
@@ -36,9 +37,26 @@ class DeploymentResource(ApiResource):
     def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:
         """Deploy if release or inputs change, or if the last deploy has not ended well."""
         if prior is None:
+            self._preview(call, planned)
             return planned
+        if _needs_deploy(prior, planned):
+            self._preview(call, planned)
         computed = dict.fromkeys(_COMPUTED, UNKNOWN) if _needs_deploy(prior, planned) else {n: prior[n] for n in _COMPUTED}
         return {**planned, **computed}
+
+    def _preview(self, call: Call, planned: Object) -> None:
+        """Say what the deploy will do, and refuse what the IMS would refuse."""
+        plans = self.connection.plans
+        install, release = planned["install_id"], planned["release_id"]
+        preview = self.connection.check(call, self.schema, lambda client: plans.preview(client, install, release))
+        if not preview:
+            return
+        problems = refused(preview)
+        if problems:
+            raise RefusedError(*problems)
+        what = in_words(preview)
+        if what:
+            call.diagnostics.append(warning("What this deployment will do", what))
 
     def api_create(self, call: Call, client: "Client", planned: Object) -> Object | None:
         """See `ApiResource`."""
@@ -101,7 +119,7 @@ def _deploy(call: Call, client: "Client", planned: Object, verb: str) -> Outcome
 
 def _under_way(client: "Client", planned: Object) -> Json | None:
     newest = deploys.newest(client, planned["install_id"])
-    if newest is None or newest["status"] != "running":
+    if newest is None or newest["status"] not in ("pending", "running"):
         return None
     same_inputs = planned["inputs_version"] in (None, newest["inputs_version"])
     return newest if newest["release_id"] == planned["release_id"] and same_inputs else None

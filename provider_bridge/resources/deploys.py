@@ -12,7 +12,7 @@ from provider_bridge.resources.waiting import POLL_SECONDS, Outcome, wait_for
 if TYPE_CHECKING:
     from provider_bridge.client import Client
 
-_UNDER_WAY = ("running", "cancelling")
+_UNDER_WAY = ("pending", "running", "cancelling")
 
 
 def newest(client: "Client", install: str) -> Json | None:

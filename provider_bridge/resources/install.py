@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from provider_bridge.framework import durations
 from provider_bridge.framework.planning import changed
 from provider_bridge.framework.resource import Call
 from provider_bridge.problems import Json, ProblemError
@@ -13,7 +14,6 @@ from provider_bridge.resources.wire import map_from_wire, map_to_wire
 if TYPE_CHECKING:
     from provider_bridge.client import Client
 
-TYPE = "exclave_install"
 _FINGERPRINTS = "sensitive_fingerprints"
 _TEARDOWN_SECONDS = 3600.0
 _SETTINGS = ("approval", "approval_timeout_hours", "labels", "drift_check_hours", "platform", "region")
@@ -30,37 +30,43 @@ class InstallResource(ApiResource):
     def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:
         """Decide whether the inputs get a new version, and have the IMS check them."""
         if prior is not None:
-            self.connection.note_name(TYPE, prior["name"])
+            self.connection.note_name(self.type_name, prior["name"])
             if not changed(prior, planned, "app_id", "name", "inputs", "sensitive_inputs", *_SETTINGS):
                 return planned
+            settings = ("inputs", "sensitive_inputs", "labels", "platform", "region")
+            known = is_known([planned[name] for name in settings])
+            self.connection.plans.note_install(prior["id"], _draft(planned) if known else None)
             inputs_change = changed(prior, planned, "inputs", "sensitive_inputs")
             planned = {**planned, "inputs_version": UNKNOWN if inputs_change else prior["inputs_version"]}
         self._check(call, prior, planned)
         return planned
 
     def _check(self, call: Call, prior: Object | None, planned: Object) -> None:
-        attributes, app = self.schema.attributes, planned["app_id"]
+        app = planned["app_id"]
         given = [planned[name] for name in ("name", "inputs", "sensitive_inputs", *_SETTINGS)]
         if not is_known([app, *given]):
             return
         if prior is None:
-            taken = (TYPE, planned["name"])
+            taken = (self.type_name, planned["name"])
             body = _create(planned)
             self.connection.check(
-                call, attributes, lambda client: client.check_create("installs", body=body), app=app, creates=taken
+                call, self.schema, lambda client: client.check_create("installs", body=body), app=app, creates=taken
             )
         elif not changed(prior, planned, "app_id", "name"):
             install, update = prior["id"], _update(prior, planned)
-            self.connection.check(call, attributes, lambda client: client.check_put("installs", install, body=update), app=app)
+            self.connection.check(call, self.schema, lambda client: client.check_put("installs", install, body=update), app=app)
 
     def api_create(self, call: Call, client: "Client", planned: Object) -> Object:
         """See `ApiResource`."""
-        return _written(call, client.create("installs", body=_create(planned)), planned)
+        return self._written(call, client.create("installs", body=_create(planned)), planned)
 
-    def api_read(self, call: Call, client: "Client", state: Object) -> Object:
-        """See `ApiResource`."""
-        self.connection.note_name(TYPE, state["name"])
-        install = client.get("installs", state["id"])
+    def api_read(self, call: Call, client: "Client", state: Object) -> Object | None:
+        """See `ApiResource`. A run that reads several installs of an app reads all of them at once."""
+        self.connection.note_name(self.type_name, state["name"])
+        install = self.connection.lists.one_of(client, ("installs",), state["id"], app=state["app_id"])
+        if install is None:
+            return None
+        self.seen(call, install)
         read = _to_state(install, state)
         if call.private.get(_FINGERPRINTS) != install[_FINGERPRINTS]:
             read["sensitive_inputs"] = None
@@ -68,7 +74,14 @@ class InstallResource(ApiResource):
 
     def api_update(self, call: Call, client: "Client", prior: Object, planned: Object) -> Object:
         """See `ApiResource`."""
-        return _written(call, client.put("installs", prior["id"], body=_update(prior, planned)), planned)
+        body = _update(prior, planned)
+        return self._written(call, client.put("installs", prior["id"], body=body, version=self.expected(call)), planned)
+
+    def _written(self, call: Call, install: Json, planned: Object) -> Object:
+        self.connection.lists.forget()
+        self.seen(call, install)
+        call.private[_FINGERPRINTS] = install[_FINGERPRINTS]
+        return {**_to_state(install, planned), "sensitive_inputs": planned["sensitive_inputs"]}
 
     def api_delete(self, call: Call, client: "Client", prior: Object) -> None:
         """Tear down first what is still deployed, if no `exclave_deployment` has done so."""
@@ -77,12 +90,16 @@ class InstallResource(ApiResource):
         except ProblemError as problem:
             if problem.code != "in_use":
                 raise
-            deploys.tear_down(call, client, prior["id"], _TEARDOWN_SECONDS)
+            written = (prior["timeouts"] or {}).get("delete")
+            deploys.tear_down(call, client, prior["id"], durations.seconds(written) if written else _TEARDOWN_SECONDS)
             client.delete("installs", prior["id"])
+        finally:
+            self.connection.lists.forget()
 
     def api_import(self, call: Call, client: "Client", import_id: str) -> Object:
         """By id or name. The sensitive inputs stay unknown to Terraform until its next apply writes them."""
         install = client.get("installs", import_id)
+        self.seen(call, install)
         call.private[_FINGERPRINTS] = install[_FINGERPRINTS]
         return {**_to_state(install, None), "sensitive_inputs": None}
 
@@ -110,6 +127,16 @@ def _settings(values: Object | Json) -> Json:
     return {name: values[name] for name in _SETTINGS}
 
 
+def _draft(planned: Object) -> Json:
+    """The settings that a deploy depends on. Sensitive inputs that the plan doesn't have aren't looked at."""
+    sensitive = planned["sensitive_inputs"]
+    return {
+        "inputs": map_to_wire(planned["inputs"]),
+        "sensitive_inputs": None if sensitive is None else map_to_wire(sensitive),
+        **{name: planned[name] for name in ("labels", "platform", "region")},
+    }
+
+
 def _update(prior: Object, planned: Object) -> Json:
     """The body of an update. Sensitive inputs that are in neither prior state nor plan aren't Terraform's: they stay."""
     ours = prior["sensitive_inputs"] is not None or planned["sensitive_inputs"] is not None
@@ -120,13 +147,8 @@ def _update(prior: Object, planned: Object) -> Json:
     }
 
 
-def _written(call: Call, install: Json, planned: Object) -> Object:
-    call.private[_FINGERPRINTS] = install[_FINGERPRINTS]
-    return {**_to_state(install, planned), "sensitive_inputs": planned["sensitive_inputs"]}
-
-
 def _to_state(install: Json, before: Object | None) -> Object:
-    before = before or {"app_id": install["app_id"], "inputs": None, "sensitive_inputs": None}
+    before = before or {"app_id": install["app_id"], "inputs": None, "sensitive_inputs": None, "timeouts": None}
     return {
         "id": install["id"],
         "app_id": before["app_id"],
@@ -135,4 +157,5 @@ def _to_state(install: Json, before: Object | None) -> Object:
         "sensitive_inputs": before["sensitive_inputs"],
         **_settings(install),
         "inputs_version": install["inputs_version"],
+        "timeouts": before["timeouts"],
     }

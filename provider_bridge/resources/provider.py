@@ -1,53 +1,123 @@
 """The provider `exclave`: its configuration, and all that it offers."""
 
-import json
 import os
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
 
 from provider_bridge.framework.diagnostics import Path, RefusedError, error
-from provider_bridge.framework.resource import Call, DataSource, Provider, Resource
-from provider_bridge.framework.schema import Schema, schema_from_json
+from provider_bridge.framework.lazy import Lazy
+from provider_bridge.framework.resource import Call, Provider
+from provider_bridge.framework.schema import schema_from_json
 from provider_bridge.protocol.values import UNKNOWN, Object
-from provider_bridge.resources.app import AppDataSource, AppResource
-from provider_bridge.resources.component import ComponentDataSource, ComponentResource
 from provider_bridge.resources.connection import Connection
-from provider_bridge.resources.deployment import DeploymentDataSource, DeploymentResource
-from provider_bridge.resources.install import InstallDataSource, InstallResource
-from provider_bridge.resources.release import ReleaseDataSource, ReleaseResource
 
-_RESOURCES: dict[str, Callable[[Schema, Connection], Resource]] = {
-    "exclave_app": AppResource,
-    "exclave_terraform_module_component": ComponentResource,
-    "exclave_install": InstallResource,
-    "exclave_release": ReleaseResource,
-    "exclave_deployment": DeploymentResource,
+_KINDS = ("terraform_module", "helm_chart", "container_image", "docker_build", "kubernetes_manifest", "custom")
+_COMPONENTS = [f"exclave_{kind}_component" for kind in _KINDS]
+
+_RESOURCES = {
+    "exclave_app": "app.AppResource",
+    **dict.fromkeys(_COMPONENTS, "component.ComponentResource"),
+    "exclave_install": "install.InstallResource",
+    "exclave_release": "release.ReleaseResource",
+    "exclave_deployment": "deployment.DeploymentResource",
+    "exclave_secret": "secret.SecretResource",
+    "exclave_agent_enrollment": "agent_enrollment.AgentEnrollmentResource",
+    "exclave_webhook": "webhook.WebhookResource",
+    "exclave_service_token": "service_token.ServiceTokenResource",
 }
-_DATA_SOURCES: dict[str, Callable[[Schema, Connection], DataSource]] = {
-    "exclave_app": AppDataSource,
-    "exclave_terraform_module_component": ComponentDataSource,
-    "exclave_install": InstallDataSource,
-    "exclave_release": ReleaseDataSource,
-    "exclave_deployment": DeploymentDataSource,
+"""The class of each resource type; its module is loaded when the type is first used."""
+
+_DATA_SOURCES: dict[str, tuple[Any, ...]] = {
+    "exclave_app": ("app.AppDataSource",),
+    **dict.fromkeys(_COMPONENTS, ("component.ComponentDataSource",)),
+    "exclave_install": ("install.InstallDataSource",),
+    "exclave_release": ("release.ReleaseDataSource",),
+    "exclave_deployment": ("deployment.DeploymentDataSource",),
+    "exclave_secret": ("secret.SecretDataSource",),
+    "exclave_agent_enrollment": ("agent_enrollment.AgentEnrollmentDataSource",),
+    "exclave_webhook": ("webhook.WebhookDataSource",),
+    "exclave_service_token": ("service_token.ServiceTokenDataSource",),
+    "exclave_agent": ("data_sources.ObjectDataSource", "agents"),
+    "exclave_build": ("data_sources.ObjectDataSource", "builds"),
+    "exclave_apps": ("data_sources.ListDataSource", "apps", {"name": "name", "selector": "selector"}),
+    "exclave_components": ("data_sources.ListDataSource", "apps/{app_id}/components", {"kind": "kind", "name": "name"}),
+    "exclave_installs": ("data_sources.ListDataSource", "installs", {"app_id": "app", "selector": "selector"}),
+    "exclave_releases": (
+        "data_sources.ListDataSource",
+        "releases",
+        {"app_id": "app", "status": "status", "selector": "selector"},
+    ),
+    "exclave_builds": (
+        "data_sources.ListDataSource",
+        "builds",
+        {"app_id": "app", "component": "component", "status": "status"},
+    ),
+    "exclave_deployments": (
+        "data_sources.ListDataSource",
+        "deploys",
+        {
+            "app_id": "app",
+            "install_id": "install",
+            "release_id": "release",
+            "status": "status",
+            "selector": "selector",
+            "kind": "kind",
+        },
+    ),
+    "exclave_secrets": ("data_sources.ListDataSource", "secrets", {"name": "name"}),
+    "exclave_webhooks": ("data_sources.ListDataSource", "webhooks", {}),
+    "exclave_service_tokens": ("data_sources.ListDataSource", "tokens", {}),
+    "exclave_agents": ("data_sources.ListDataSource", "agents", {"install_id": "install", "kind": "kind", "name": "name"}),
 }
+"""The class of each data source type, and what else it is made with."""
+
+_QUERIES = {
+    "exclave_app": "apps",
+    **dict.fromkeys(_COMPONENTS, "components"),
+    "exclave_install": "installs",
+    "exclave_release": "releases",
+}
+"""The function of `queries` that finds the objects of each list resource."""
+
+_FUNCTIONS = ("output", "image", "input", "secret", "install")
 
 
 class ExclaveProvider(Provider):
     """Schemas come from `schema.json`, which is generated from the contract's models (see `api.contract.provider_schema`)."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        path = os.path.join(os.path.dirname(__file__), "schema.json")  # noqa: PTH118, PTH120 - pathlib costs start time
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123
-            document = json.load(file)
         self._environment = environment
         self._connection = Connection()
-        self.schema = schema_from_json(document["provider"])
-        self.resources = {
-            name: make(schema_from_json(document["resources"][name]), self._connection) for name, make in _RESOURCES.items()
-        }
-        self.data_sources = {
-            name: make(schema_from_json(document["data_sources"][name]), self._connection)
-            for name, make in _DATA_SOURCES.items()
-        }
+        self._document = _read_document()
+        self.schema = schema_from_json(self._document["provider"])
+        self.resources = Lazy({name: self._maker("resources", name, where) for name, where in _RESOURCES.items()})
+        self.data_sources = Lazy(
+            {name: self._maker("data_sources", name, where, *more) for name, (where, *more) in _DATA_SOURCES.items()}
+        )
+        self.ephemeral_resources = Lazy({"exclave_agent_enrollment": self._make_enrollment})
+        self.functions = Lazy({name: _function(name) for name in _FUNCTIONS})
+        self.list_resources = Lazy({name: self._query(name, find) for name, find in _QUERIES.items()})
+
+    def _maker(self, group: str, name: str, where: str, *more: Any) -> Callable[[], Any]:
+        def make() -> Any:
+            return _load(where)(name, schema_from_json(self._document[group][name]), self._connection, *more)
+
+        return make
+
+    def _make_enrollment(self) -> Any:
+        schema = schema_from_json(self._document["ephemeral_resources"]["exclave_agent_enrollment"])
+        return _load("agent_enrollment.AgentEnrollmentEphemeral")(schema, self._connection)
+
+    def _query(self, name: str, find: str) -> Callable[[], Any]:
+        def make() -> Any:
+            found = _load(f"queries.{find}")
+            schema = schema_from_json(self._document["list_resources"][name])
+            return _load("queries.ApiListResource")(
+                schema, self._connection, lambda: self.resources[name], found(name) if find == "components" else found
+            )
+
+        return make
 
     def configure(self, call: Call, config: Object) -> None:
         """Take URL and token from the config, or else from the environment. No request is made yet."""
@@ -65,6 +135,10 @@ class ExclaveProvider(Provider):
 
         self._connection.connect(Client(url, token, call.stop))
 
+    def close(self) -> None:
+        """Let go of the IMS: for a process that goes on without the provider."""
+        self._connection.connect(None)
+
     def _token(self, config: Object) -> str:
         if config["token"] and config["token_file"]:
             raise _refused(("token_file",), "Two tokens", "Both `token` and `token_file` are set.", "Set one of them.")
@@ -78,6 +152,23 @@ class ExclaveProvider(Provider):
             return _read_token(self._environment["EXCLAVE_TOKEN_FILE"], ())
         remedy = "Set `token` or `token_file`, or one of EXCLAVE_TOKEN and EXCLAVE_TOKEN_FILE."
         raise _refused(("token",), "No token", "The provider has no token for the IMS.", remedy)
+
+
+def _read_document() -> Any:
+    import json
+
+    path = os.path.join(os.path.dirname(__file__), "schema.json")  # noqa: PTH118, PTH120 - pathlib costs start time
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123
+        return json.load(file)
+
+
+def _load(where: str) -> Any:
+    module, name = where.split(".")
+    return getattr(import_module(f"provider_bridge.resources.{module}"), name)
+
+
+def _function(name: str) -> Callable[[], Any]:
+    return lambda: _load(f"functions.{name.capitalize()}")()
 
 
 def _read_token(path: str, at: Path) -> str:

@@ -1,15 +1,18 @@
-"""The form of references in a component's variables, checked without the IMS.
+"""The form of references in a component's texts, checked without the IMS.
 
 The same grammar as `api.contract.references`, which the provider's process must not load; a test holds the two together.
 """
 
 import re
 
+INSTALL_FIELDS = ("id", "name", "platform", "region")
+IMAGE_FIELDS = ("repository", "tag", "digest")
+
 _BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _NAME = r"[A-Za-z0-9_-]+"
 _REFERENCE = re.compile(
-    rf"(inputs|secrets)\.{_NAME}|install\.(id|name|platform|region)|components\.{_NAME}\.outputs\.{_NAME}"
-    rf"|components\.{_NAME}\.image\.(repository|tag|digest)"
+    rf"(inputs|secrets)\.{_NAME}|install\.({'|'.join(INSTALL_FIELDS)})|components\.{_NAME}\.outputs\.{_NAME}"
+    rf"|components\.{_NAME}\.image\.({'|'.join(IMAGE_FIELDS)})"
 )
 
 ALLOWED = (

@@ -4,17 +4,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from provider_bridge.framework.diagnostics import Diagnostic, Key, Path, RefusedError, error
-from provider_bridge.framework.schema import Attributes
+from provider_bridge.framework.schema import Body
 from provider_bridge.problems import ProblemError, StoppedError, UnreachableError
+from provider_bridge.resources.wire import is_text_map
 
 
 @contextmanager
-def refusals(attributes: Attributes) -> Iterator[None]:
+def refusals(schema: Body) -> Iterator[None]:
     """Raises what goes wrong with the IMS inside the block as RefusedError, on the attributes that the IMS names."""
     try:
         yield
     except ProblemError as problem:
-        raise RefusedError(*diagnostics_of(problem, attributes)) from problem
+        raise RefusedError(*diagnostics_of(problem, schema)) from problem
     except UnreachableError as problem:
         raise RefusedError(
             error(
@@ -27,34 +28,49 @@ def refusals(attributes: Attributes) -> Iterator[None]:
         raise RefusedError(error("Stopped", "Terraform was asked to stop while the provider waited to try again.")) from problem
 
 
-def diagnostics_of(problem: ProblemError, attributes: Attributes) -> list[Diagnostic]:
+def diagnostics_of(problem: ProblemError, schema: Body) -> list[Diagnostic]:
     """One error for each field that the problem names; one for the whole resource if it names none."""
     if not problem.errors:
         return [error(problem.title, problem.detail, remedy=_remedy(problem))]
     found = []
     for each in problem.errors:
-        path, whole = attribute_path(attributes, each.field)
+        path, whole = attribute_path(schema, each.field)
         message = each.message if whole else f"{each.field}: {each.message}"
         found.append(error(problem.title, message, remedy=each.remedy or problem.remedy, path=path))
     return found
 
 
-def attribute_path(attributes: Attributes, field: str) -> tuple[Path, bool]:
+def attribute_path(schema: Body, field: str) -> tuple[Path, bool]:
     """The attribute for a dotted field of the API's body, and whether the path says all that the field says.
 
-    The field's longest known beginning counts: `config.source.path.digest` is the attribute `source.path`, not wholly.
+    The field's longest known beginning counts: `config.source.path.digest` is the block `path`, not wholly. What the API calls
+    `config` and `source` are the resource itself in HCL, and `value` of a secret its write-only attribute.
     """
-    parts = field.removeprefix("config.").split(".")
+    parts = field.split(".")
+    for outer in ("config", "source"):
+        if parts[0] == outer and outer not in schema.attributes:
+            parts.pop(0)
+    if f"{parts[0]}_wo" in schema.attributes:
+        parts[0] += "_wo"
     path: Path = ()
-    while parts and parts[0] in attributes:
-        attribute = attributes[parts[0]]
-        path = (*path, parts.pop(0))
-        is_map = attribute.nesting == "map" or isinstance(attribute.type, list)
-        if is_map and parts:
-            path = (*path, Key(parts.pop(0)))
-        if attribute.nested is None:
+    body: Body | None = schema
+    while parts and body is not None:
+        name = parts[0]
+        if name in body.blocks:
+            path, body = (*path, parts.pop(0)), body.blocks[name]
+            continue
+        attribute = body.attributes.get(name)
+        if attribute is None:
             break
-        attributes = attribute.nested
+        path, body = (*path, parts.pop(0)), attribute.inner
+        if not parts:
+            break
+        if is_text_map(attribute):
+            # Nothing is below a text, and its key may have dots.
+            return (*path, Key(".".join(parts))), True
+        if attribute.nesting == "map" or isinstance(attribute.type, list):
+            part = parts.pop(0)
+            path = (*path, int(part) if part.isdigit() else Key(part))
     return path, not parts
 
 

@@ -28,13 +28,24 @@ class ReleaseResource(ApiResource):
     """
 
     def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:
-        """A new release if the components change or the last one failed; one that is still building is waited for."""
-        if prior is None:
-            return planned
-        if changed(prior, planned, "components") or prior["status"] == "failed":
-            return {**planned, **dict.fromkeys(_COMPUTED, UNKNOWN)}
+        """A new release if the components change or the last one failed; one that is still building is waited for.
+
+        The IMS looks at the app as it will be then: references, cycles, outputs and variables that aren't there.
+        """
+        if prior is None or changed(prior, planned, "components") or prior["status"] == "failed":
+            self._check(call, planned)
+            return planned if prior is None else {**planned, **dict.fromkeys(_COMPUTED, UNKNOWN)}
         kept = {**planned, **{name: prior[name] for name in _COMPUTED}}
-        return {**kept, "status": UNKNOWN, "digests": UNKNOWN} if prior["status"] == "building" else kept
+        if prior["status"] != "building":
+            return kept
+        self.connection.plans.note_awaited(prior["id"])
+        return {**kept, "status": UNKNOWN, "digests": UNKNOWN}
+
+    def _check(self, call: Call, planned: Object) -> None:
+        plans, app, components = self.connection.plans, planned["app_id"], planned["components"]
+        found = self.connection.check(call, self.schema, lambda client: plans.check_release(client, app, components))
+        if found:
+            raise RefusedError(*found)
 
     def api_create(self, call: Call, client: "Client", planned: Object) -> Object:
         """See `ApiResource`."""
@@ -65,8 +76,11 @@ class ReleaseResource(ApiResource):
 
     def _release(self, call: Call, client: "Client", planned: Object, verb: str) -> Object:
         components = planned["components"]
-        body = {"app_id": planned["app_id"], "components": {} if components is UNKNOWN else components}
-        return self._await(call, client, client.create("releases", body=body), planned, verb)
+        wanted = {} if components is UNKNOWN else components
+        release = _under_way(client, planned["app_id"], wanted)
+        if release is None:
+            release = client.create("releases", body={"app_id": planned["app_id"], "components": wanted})
+        return self._await(call, client, release, planned, verb)
 
     def _await(self, call: Call, client: "Client", release: Json, planned: Object, verb: str) -> Object:
         outcome = _follow(call, client, release, _seconds(planned, verb))
@@ -92,9 +106,18 @@ class ReleaseResource(ApiResource):
                 path: Path = ("components", Key(build["component"])) if build["component"] in named else ()
                 found.append(_failed(f"The build of component {build['component']!r} failed", build["failure"], path))
         if not found and release["failure"]:
-            path = attribute_path(self.schema.attributes, release["failure"]["field"] or "")[0]
+            path = attribute_path(self.schema, release["failure"]["field"] or "")[0]
             found.append(_failed("The release failed", release["failure"], path))
         return found or [error("The release failed", f"{release['id']} has ended as {release['status']}.")]
+
+
+def _under_way(client: "Client", app: str, components: Json) -> Json | None:
+    """The app's newest release, if it is still building these components: an earlier run was killed while it waited."""
+    found = client.get("releases", app=app, limit=1, order="desc")["items"] if components else []
+    if not found or found[0]["status"] != "building":
+        return None
+    builds = {build["component"]: build["component_version"] for build in found[0]["builds"]}
+    return found[0] if builds == components else None
 
 
 class ReleaseDataSource(ApiDataSource):

@@ -7,8 +7,9 @@ the API says, or else a plan would show a change that is none.
 import json
 from collections.abc import Mapping
 
+from provider_bridge.framework.schema import Attribute, Attributes, each_object
 from provider_bridge.problems import Json
-from provider_bridge.protocol.values import Value
+from provider_bridge.protocol.values import Object, Value
 
 _ESCAPED = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 """What `jsonencode` escapes, and Python doesn't. None of it occurs in JSON outside strings."""
@@ -43,3 +44,25 @@ def map_from_wire(answer: Mapping[str, Json], written: Mapping[str, Value] | Non
         if given.keys() == answer.keys() and all(same_text(given[name], value) for name, value in answer.items()):
             return written
     return {name: as_text(value) for name, value in answer.items()}
+
+
+def is_text_map(attribute: Attribute) -> bool:
+    """Whether the attribute is a map of strings, which may stand for any JSON values."""
+    return bool(attribute.type == ["map", "string"])
+
+
+def from_wire(attribute: Attribute, value: Json) -> Value:
+    """A value of the API as one of the attribute: what its type can't say becomes JSON in a string."""
+    if value is None:
+        return None
+    inner = attribute.nested
+    if inner is not None:
+        return each_object(attribute.nesting, value, lambda each: object_from_wire(inner, each))
+    if attribute.type == "string":
+        return as_text(value)
+    return {name: as_text(each) for name, each in value.items()} if is_text_map(attribute) else value
+
+
+def object_from_wire(attributes: Attributes, answer: Json) -> Object:
+    """An object of the API with the attributes that are called as in its JSON; the others are null."""
+    return {name: from_wire(attribute, answer.get(name)) for name, attribute in attributes.items()}

@@ -46,7 +46,7 @@ def test_what_may_be_referred_to(text: str) -> None:
         "{{ }}",
         "{{ inputs }}",
         "{{ inputs.a.b }}",
-        "{{ install.region }}",
+        "{{ install.zone }}",
         "{{ components.a }}",
         "{{ components.a.outputs }}",
         "{{ components.a.image.size }}",

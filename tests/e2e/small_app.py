@@ -57,14 +57,18 @@ resource "exclave_app" "this" {
 resource "exclave_terraform_module_component" "base" {
   app_id    = exclave_app.this.id
   name      = "base"
-  source    = { path = "./modules/part" }
+  path {
+    path = "./modules/part"
+  }
   variables = { text = "{{ install.name }}" }
 }
 
 resource "exclave_terraform_module_component" "site" {
   app_id = exclave_app.this.id
   name   = "site"
-  source = { path = "./modules/part" }
+  path {
+    path = "./modules/part"
+  }
   variables = {
     text   = "{{ inputs.colour }} on {{ components.base.outputs.text }}"
     secret = "{{ inputs.secret }}"

@@ -245,6 +245,19 @@ def test_a_component_deleted_behind_terraforms_back_is_made_again(museum: SmallA
     assert museum.outputs() == {"base": "museum", "site": "green on museum"}
 
 
+def test_a_plan_says_what_the_deployment_will_do(museum: SmallApp) -> None:
+    museum.edit("}} on {{", "}} near {{")
+    try:
+        said = " ".join(museum.run("plan", "-input=false").split())
+    finally:
+        museum.edit("}} near {{", "}} on {{")
+    assert "Warning: What this deployment will do" in said
+    assert "site is updated:" in said
+    assert "(sync → plan → apply)" in said
+    assert "base is" not in said
+    assert museum.planned() == {}
+
+
 def tear_down(app: SmallApp) -> None:
     deploy = app.stage.post("/v1/deploys", {"install_id": app.name, "kind": "teardown"})
     wait_for("the teardown", lambda: app.stage.get(f"/v1/deploys/{deploy['id']}")["status"] == "succeeded")

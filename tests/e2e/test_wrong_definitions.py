@@ -83,7 +83,7 @@ def test_a_name_that_is_taken(vendor: Stage) -> None:
 def test_a_source_folder_that_is_not_there(vendor: Stage) -> None:
     main = vendor.work / "main.tf"
     replace(main, "modules/service", "modules/servcie")
-    refused(plan(vendor), "source", "servcie")
+    refused(plan(vendor), "path", "servcie")
     assert vendor.get("/v1/apps")["items"] == []
     replace(main, "modules/servcie", "modules/service")
     assert apply(vendor, join="acme").code == 0

@@ -89,8 +89,11 @@ class FakeIms:
         return [
             each
             for each in self.requests
-            if each.method != "GET" and each.path.startswith(f"/v1/{path}") and "dry_run" not in each.query
+            if each.method != "GET" and each.path.startswith(f"/v1/{path}") and not self._only_asks(each)
         ]
+
+    def _only_asks(self, request: Request) -> bool:
+        return "dry_run" in request.query or request.path.endswith(("/check", "/preview"))
 
     def new_id(self, prefix: str) -> str:
         self._count += 1
@@ -342,6 +345,7 @@ class FakeIms:
             sensitive_outputs={},
             failure=None,
             version=1,
+            created_by="token:tests",
             created_at=NOW,
             ended_at=None,
         )

@@ -25,14 +25,19 @@ SHOP = """
     resource "exclave_terraform_module_component" "network" {
       app_id    = exclave_app.shop.id
       name      = "network"
-      source    = { path = "${path.module}/modules/network" }
+      path {
+        path = "${path.module}/modules/network"
+      }
       variables = { domain = "{{ inputs.domain }}" }
     }
 
     resource "exclave_terraform_module_component" "service" {
       app_id = exclave_app.shop.id
       name   = "service"
-      source = { git = { url = "https://git.example/shop", subdirectory = "service" } }
+      git {
+        url = "https://git.example/shop"
+        subdirectory = "service"
+      }
     }
 
     resource "exclave_install" "acme" {
@@ -414,7 +419,9 @@ def test_unknown_values_everywhere_are_planned_and_then_applied(terraform: Terra
         resource "exclave_terraform_module_component" "network" {
           app_id    = exclave_app.shop.id
           name      = "network-${local.later}"
-          source    = { path = "${path.module}/modules/${local.later == "later" ? "network" : "none"}" }
+          path {
+            path = "${path.module}/modules/${local.later == "later" ? "network" : "none"}"
+          }
           variables = { x = jsonencode({ a = local.later }) }
         }
         resource "exclave_install" "acme" {

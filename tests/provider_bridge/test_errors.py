@@ -19,11 +19,17 @@ COMPONENT = """
     resource "exclave_terraform_module_component" "network" {
       app_id    = exclave_app.shop.id
       name      = "network"
-      source    = { path = "${path.module}/module" }
+      path {
+        path = "${path.module}/module"
+      }
       variables = {
         domain = "{{ inputs.domain }}"
       }
     }
+"""
+PATH = """      path {
+        path = "${path.module}/module"
+      }
 """
 INSTALL = """
     resource "exclave_install" "acme" {
@@ -69,8 +75,8 @@ def flat(run: Run) -> str:
         (APP, "domain = {}", 'Domain = {}', ["Domain = {}", "'Domain' can't be used here"]),
         (APP, "domain = {}", 'domain = { type = "text" }', ['domain = { type = "text" }', "inputs.domain.type: 'text' is"]),
         (COMPONENT, "{{ inputs.domain }}", "{{ input.domain }}", ['{{ input.domain }} is not a reference', "Write one of"]),
-        (COMPONENT, 'path = "${path.module}/module"', "", ["source", "Give exactly one of `path` and `git`"]),
-        (COMPONENT, "/module\" }", '/module", git = { url = "x" } }', ["this has `path` and `git`"]),
+        (COMPONENT, PATH, "", ['"exclave_terraform_module_component" "network"', "Give exactly one of `path` and `git`"]),
+        (COMPONENT, PATH, PATH + 'git {\n url = "x"\n}\n', ["this has `path` and `git`"]),
         (INSTALL, "app_id", 'approval = "maybe"\napp_id', ['approval = "maybe"', "is not one of: auto, vendor, customer"]),
         (RELEASE, "exclave_terraform_module_component.network.version", "1.5", ["network = 1.5", "1.5 is not a whole number"]),
         (DEPLOYMENT, "install_id", 'timeouts = { create = "soon" }\ninstall_id', ["'soon' is not a duration"]),
@@ -91,7 +97,7 @@ def test_validate_finds_mistakes_without_the_ims(
     ("text", "old", "new", "shown"),
     [
         (APP, "domain = {}", 'domain = { type = "number", default = "many" }', ["domain = {", "expected a number"]),
-        (COMPONENT, "${path.module}/module", "${path.module}/nowhere", ["source = { path", "There is no folder './nowhere'"]),
+        (COMPONENT, "}/module", "}/nowhere", ['path = "${path.module}/nowhere"', "There is no folder './nowhere'"]),
     ],
 )  # fmt: skip
 def test_a_first_plan_finds_mistakes(

@@ -22,6 +22,7 @@ def test_the_generated_files_are_fresh() -> None:
     [
         "plain",
         "{{ inputs.domain }}",
+        "{{ secrets.password }}",
         "{{inputs.domain}} and {{ install.id }}",
         "{{ install.name }}",
         "{{ install.region }}",
@@ -59,17 +60,22 @@ def test_the_provider_and_the_ims_read_the_same_references(text: str) -> None:
         ("exclave_app", "inputs.domain.default", ("inputs", Key("domain"), "default"), True),
         ("exclave_install", "sensitive_inputs.password", ("sensitive_inputs", Key("password")), True),
         ("exclave_terraform_module_component", "config.variables.cidr", ("variables", Key("cidr")), True),
-        ("exclave_terraform_module_component", "config.source.path", ("source", "path"), True),
-        ("exclave_terraform_module_component", "config.source.path.digest", ("source", "path"), False),
-        ("exclave_terraform_module_component", "config.source.git.ref", ("source", "git", "ref"), True),
+        ("exclave_terraform_module_component", "config.source.path", ("path",), True),
+        ("exclave_terraform_module_component", "config.source.path.digest", ("path",), False),
+        ("exclave_terraform_module_component", "config.source.git.ref", ("git", "ref"), True),
+        ("exclave_helm_chart_component", "config.values.image.tag", ("values", Key("image.tag")), True),
+        ("exclave_helm_chart_component", "config.values_files.1", ("values_files", 1), True),
+        ("exclave_helm_chart_component", "config.helm_repo.version", ("helm_repo", "version"), True),
+        ("exclave_container_image_component", "config.aws_ecr.region", ("aws_ecr", "region"), True),
+        ("exclave_secret", "value", ("value_wo",), True),
         ("exclave_terraform_module_component", "config.kind", (), False),
         ("exclave_release", "components.service.variables.cidr", ("components", Key("service")), False),
         ("exclave_deployment", "release_id", ("release_id",), True),
     ],
 )
 def test_a_field_of_the_api_is_shown_on_its_attribute(resource: str, field: str, path: tuple[object, ...], whole: bool) -> None:
-    attributes = ExclaveProvider({}).resources[resource].schema.attributes
-    assert attribute_path(attributes, field) == (path, whole)
+    schema = ExclaveProvider({}).resources[resource].schema
+    assert attribute_path(schema, field) == (path, whole)
 
 
 def folder(root: Path, **files: str) -> Path:

@@ -1,5 +1,7 @@
 """Ctrl-C: Terraform stops waiting, says how to go on, and taints nothing."""
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from subprocess import Popen
@@ -15,7 +17,9 @@ SHOP = """
     resource "exclave_terraform_module_component" "network" {
       app_id = exclave_app.shop.id
       name   = "network"
-      source = { path = "${path.module}/module" }
+      path {
+        path = "${path.module}/module"
+      }
     }
     resource "exclave_install" "acme" {
       app_id = exclave_app.shop.id
@@ -158,3 +162,33 @@ def test_an_interrupted_destroy_is_followed_by_the_next_one(shop: Terraform, ims
     assert process.returncode == 0, output
     assert [deploy.kind for deploy in ims.deploys.values()] == ["deploy", "teardown"]
     assert not ims.apps
+
+
+def kill_while_waiting(shop: Terraform, ims: FakeIms) -> None:
+    """Kill Terraform and what it started once the provider waits for something."""
+    already = len(ims.requests)
+    process = shop.start(*APPLY)
+    until(process, lambda: any("wait" in request.query for request in ims.requests[already:]))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    (shop.folder / ".terraform.tfstate.lock.info").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(("ready", "made"), [("network", "releases"), ("release", "deploys")])
+def test_a_run_that_is_killed_while_it_waits_leaves_what_the_next_one_takes_up(
+    shop: Terraform, ims: FakeIms, ready: str, made: str
+) -> None:
+    """The state knows nothing of a release or deploy that was begun: the provider finds it at the IMS."""
+    target = "exclave_release.current" if ready == "release" else "exclave_terraform_module_component.network"
+    run = shop.apply(f"-target={target}", "-target=exclave_install.acme")
+    assert run.code == 0, run.output
+    ims.hold()
+    kill_while_waiting(shop, ims)
+    already = len(ims.requests)
+    process = shop.start(*APPLY)
+    until(process, lambda: any("wait" in request.query for request in ims.requests[already:]))
+    ims.let_go()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert len(ims.writes(made)) == 1
+    assert shop.plan().code == 0

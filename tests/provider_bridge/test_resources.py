@@ -8,43 +8,53 @@ import pytest
 from provider_bridge.framework.diagnostics import RefusedError
 from provider_bridge.problems import Json, UnreachableError
 from provider_bridge.resources.activity import Activity
-from provider_bridge.resources.component_lists import ComponentLists
 from provider_bridge.resources.connection import Connection
+from provider_bridge.resources.lists import Lists
 from provider_bridge.resources.waiting import wait_for
 from provider_bridge.resources.wire import as_text, map_from_wire, same_text
 
 
+class Pages:
+    """A client whose collections have two pages of one object each. It counts what is asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
+
+    def get(self, *path: str, limit: int = 0, after: str = "", **query: str) -> Json:
+        self.asked.append((*path, *query.values(), *([after] if after else [])))
+        if not limit:
+            return {"id": path[-1]}
+        return {"items": [{"id": after or "one"}], "after": None if after else "two"}
+
+
 def test_many_threads_that_ask_at_once_make_one_request_for_each_page() -> None:
-    asked: list[str | None] = []
-    arrived = threading.Barrier(8)
-
-    def fetch(app: str, cursor: str | None) -> Json:
-        asked.append(cursor)
-        return {"items": [{"id": f"{app}-{cursor}"}], "after": "two" if cursor is None else None}
-
-    lists = ComponentLists()
+    client, lists, arrived = Pages(), Lists(), threading.Barrier(8)
 
     def read(_: int) -> Json:
         arrived.wait(10)
-        return lists.of_app("shop", fetch)
+        return lists.all_of(client, ("apps", "shop", "components"))  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(8) as threads:
         for found in threads.map(read, range(8)):
-            assert set(found) == {"shop-None", "shop-two"}
-    assert asked == [None, "two"]
+            assert set(found) == {"one", "two"}
+    assert client.asked == [("apps", "shop", "components"), ("apps", "shop", "components", "two")]
 
 
 def test_a_write_makes_the_next_read_a_new_one() -> None:
-    count = iter(range(10))
-    lists = ComponentLists()
-
-    def fetch(app: str, cursor: str | None) -> Json:
-        return {"items": [{"id": next(count)}], "after": None}
-
-    assert list(lists.of_app("shop", fetch)) == [0]
-    assert list(lists.of_app("shop", fetch)) == [0]
+    client, lists = Pages(), Lists()
+    for expected in (2, 2):
+        lists.all_of(client, ("apps",))  # type: ignore[arg-type]
+        assert len(client.asked) == expected
     lists.forget()
-    assert list(lists.of_app("shop", fetch)) == [1]
+    lists.all_of(client, ("apps",))  # type: ignore[arg-type]
+    assert len(client.asked) == 4
+
+
+def test_one_object_is_asked_for_alone_and_a_second_one_with_all_others() -> None:
+    client, lists = Pages(), Lists()
+    found = [lists.one_of(client, ("installs",), each, app="shop") for each in ("one", "two", "one", "gone")]  # type: ignore[arg-type]
+    assert [each and each["id"] for each in found] == ["one", "two", "one", None]
+    assert client.asked == [("installs", "one"), ("installs", "shop"), ("installs", "shop", "two")]
 
 
 class Clock(threading.Event):

@@ -13,7 +13,9 @@ resource "exclave_app" "shop" {
 resource "exclave_terraform_module_component" "network" {
   app_id = exclave_app.shop.id
   name   = "network"
-  source = { path = "${path.module}/modules/network" }
+  path {
+    path = "${path.module}/modules/network"
+  }
 
   variables = {
     name = "{{ install.name }}"
@@ -23,7 +25,9 @@ resource "exclave_terraform_module_component" "network" {
 resource "exclave_terraform_module_component" "service" {
   app_id = exclave_app.shop.id
   name   = "service"
-  source = { path = "${path.module}/modules/service" }
+  path {
+    path = "${path.module}/modules/service"
+  }
 
   variables = {
     network_id     = "{{ components.network.outputs.network_id }}" # so the service is made after the network

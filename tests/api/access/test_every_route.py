@@ -158,6 +158,7 @@ OBJECTS = (
     "agent",
     "job",
     "token",
+    "enrollment",
     "secret",
     "webhook",
     "session",
@@ -215,6 +216,7 @@ async def foreign(ims: Ims, shop: Shop) -> dict[str, str]:
         "POST", "/v1/webhooks", {"name": "hook", "url": "https://93.184.215.14/", "install_id": "acme", "enabled": False}
     )
     await ims.state.db.write("system", send_again, webhook["id"])
+    enrollment = await ims.ok("POST", "/v1/agents/enrollments", {"kind": "install", "install_id": "acme"})
     deliveries = (await ims.ok("GET", f"/v1/webhooks/{webhook['id']}/deliveries"))["items"]
     builds, deploys, installs, apps, tokens = [
         (await ims.ok("GET", f"/v1/{kind}"))["items"] for kind in ("builds", "deploys", "installs", "apps", "tokens")
@@ -228,6 +230,7 @@ async def foreign(ims: Ims, shop: Shop) -> dict[str, str]:
         "deploy": deploys[0]["id"],
         "step": deploys[0]["steps"][0]["id"],
         "job": deploys[0]["steps"][0]["job_id"],
+        "enrollment": enrollment["id"],
         "secret": secret["id"],
         "webhook": webhook["id"],
         "session": "ses_1",

@@ -52,6 +52,33 @@ async def test_an_enrolment_token_expires(ims: Ims) -> None:
     assert (await ims.events("enrollment.refused"))[0]["after"] == {"reason": "expired"}
 
 
+async def test_an_enrolment_token_is_read_without_its_secret_and_says_who_used_it(ims: Ims) -> None:
+    made = await token_for(ims)
+    seen = await ims.ok("GET", f"/v1/agents/enrollments/{made['id']}")
+    assert seen == {**{key: made[key] for key in ("id", "kind", "install_id", "expires_at")}} | {
+        "agent_id": None,
+        "created_at": seen["created_at"],
+    }
+    enrolled = await ims.ok("POST", "/v1/agent/enroll", newcomer(ims).enrollment(made), token=None)
+    assert (await ims.ok("GET", f"/v1/agents/enrollments/{made['id']}"))["agent_id"] == enrolled["agent_id"]
+
+
+async def test_a_deleted_enrolment_token_enrols_nobody(ims: Ims) -> None:
+    made = await token_for(ims)
+    await ims.ok("DELETE", f"/v1/agents/enrollments/{made['id']}")
+    await ims.refused(401, "POST", "/v1/agent/enroll", newcomer(ims).enrollment(made), token=None)
+    await ims.refused(404, "GET", f"/v1/agents/enrollments/{made['id']}")
+    assert len(await ims.events("enrollment.deleted")) == 1
+
+
+async def test_deleting_an_enrolment_token_that_was_used_leaves_its_agent(ims: Ims) -> None:
+    made, agent = await token_for(ims), newcomer(ims)
+    await ims.ok("POST", "/v1/agent/enroll", agent.enrollment(made), token=None)
+    await ims.ok("DELETE", f"/v1/agents/enrollments/{made['id']}")
+    (left,) = (await ims.ok("GET", "/v1/agents"))["items"]
+    assert left["revoked_at"] is None
+
+
 async def test_an_unknown_enrolment_token_is_refused(ims: Ims) -> None:
     request = newcomer(ims).enrollment({"secret": "exce_wrong", "kind": "build"})
     await ims.refused(401, "POST", "/v1/agent/enroll", request, token=None)
