@@ -29,7 +29,7 @@ _COMMANDS = {
     "agent": ("agent.cli:agent_command", "Run a build agent or an install agent."),
     "registry": ("api.registry.standalone:registry_command", "Run a registry alone, as a customer's."),
     "provider": ("provider_bridge.cli:provider_command", "Install the Terraform provider, or make packages of it."),
-    "terraform": ("agent.cli:terraform_command", "Run the Terraform engine that Exclave found."),
+    "terraform": ("api.cli.terraform:terraform_command", "Write a definition of what is there; run the engine."),
 }
 
 

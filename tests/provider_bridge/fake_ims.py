@@ -345,7 +345,6 @@ class FakeIms:
             sensitive_outputs={},
             failure=None,
             version=1,
-            created_by="token:tests",
             created_at=NOW,
             ended_at=None,
         )

@@ -22,7 +22,8 @@ def commands(page: Path) -> list[str]:
     lines = [line for block in fenced for line in block.splitlines()] + re.findall(r"^ {4}(.*)$", prose, re.M)
     spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", re.sub(r"^ {4}.*$", "", prose, flags=re.M))]
     starts = [re.sub(r"^(ExecStart=)?(\S*/)?(?=exclave )", "", one.strip()) for one in lines + spans]
-    return [part.strip() for one in starts for part in re.split(r"&&|\|\s|;", one) if re.match(r"exclave (?!=)", part.strip())]
+    # In HCL, `exclave = {` names the provider.
+    return [part.strip() for one in starts for part in re.split(r"&&|\|\s|;", one) if re.match(r"\s*exclave (?!=)", part)]
 
 
 def commands_below(group: click.Command, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:

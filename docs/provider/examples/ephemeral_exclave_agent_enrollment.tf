@@ -1,0 +1,4 @@
+ephemeral "exclave_agent_enrollment" "example" {
+  kind       = "install"
+  install_id = "acme"
+}

@@ -1,0 +1,6 @@
+resource "exclave_webhook" "example" {
+  name        = "chat"
+  url         = "https://chat.example.com/hooks/exclave"
+  events      = ["deploy.*"]
+  secret_file = "${path.module}/chat.secret"
+}
