@@ -807,6 +807,7 @@ class ExclaveHelmChartComponent(Resource):
         *,
         app_id: str,
         name: str,
+        closure: str | None = None,
         helm_repo: ExclaveHelmChartComponentHelmRepo | cdk.IResolvable | None = None,
         namespace: str | None = None,
         release_name: str | None = None,
@@ -823,6 +824,9 @@ class ExclaveHelmChartComponent(Resource):
         Args:
             app_id: The app's id or name.
             name: The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it.
+            closure: Whether every image that is named travels with the artifact. `strict`: each is found at the build and
+                mirrored, and one that can't be fails the build. `off`: an install may pull from elsewhere. One of strict,
+                off.
             helm_repo: A chart of a repository, instead of a folder.
             namespace: The namespace to install into.
             release_name: The Helm release's name; left out, the component's.
@@ -835,6 +839,7 @@ class ExclaveHelmChartComponent(Resource):
         attributes = {
             "app_id": app_id,
             "name": name,
+            "closure": closure,
             "helm_repo": helm_repo,
             "namespace": namespace,
             "release_name": release_name,
@@ -849,6 +854,13 @@ class ExclaveHelmChartComponent(Resource):
     def app_id(self) -> str:
         """The app's id or name."""
         return self.get_string_attribute("app_id")
+
+    @property
+    def closure(self) -> str:
+        """Whether every image that is named travels with the artifact. `strict`: each is found at the build and mirrored,
+        and one that can't be fails the build. `off`: an install may pull from elsewhere.
+        """
+        return self.get_string_attribute("closure")
 
     @property
     def helm_repo(self) -> cdk.IResolvable:
@@ -1080,6 +1092,7 @@ class ExclaveKubernetesManifestComponent(Resource):
         *,
         app_id: str,
         name: str,
+        closure: str | None = None,
         kustomize: bool | cdk.IResolvable | None = None,
         manifest: str | None = None,
         namespace: str | None = None,
@@ -1094,6 +1107,9 @@ class ExclaveKubernetesManifestComponent(Resource):
         Args:
             app_id: The app's id or name.
             name: The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it.
+            closure: Whether every image that is named travels with the artifact. `strict`: each is found at the build and
+                mirrored, and one that can't be fails the build. `off`: an install may pull from elsewhere. One of strict,
+                off.
             kustomize: Whether the folder is a kustomization rather than plain manifests.
             manifest: The manifests as YAML, instead of files. They may hold references, such as `{{ inputs.domain }}`.
             namespace: The namespace of what names none.
@@ -1103,6 +1119,7 @@ class ExclaveKubernetesManifestComponent(Resource):
         attributes = {
             "app_id": app_id,
             "name": name,
+            "closure": closure,
             "kustomize": kustomize,
             "manifest": manifest,
             "namespace": namespace,
@@ -1115,6 +1132,13 @@ class ExclaveKubernetesManifestComponent(Resource):
     def app_id(self) -> str:
         """The app's id or name."""
         return self.get_string_attribute("app_id")
+
+    @property
+    def closure(self) -> str:
+        """Whether every image that is named travels with the artifact. `strict`: each is found at the build and mirrored,
+        and one that can't be fails the build. `off`: an install may pull from elsewhere.
+        """
+        return self.get_string_attribute("closure")
 
     @property
     def id(self) -> str:
@@ -2519,6 +2543,13 @@ class DataExclaveHelmChartComponent(DataSource):
         return self.get_string_attribute("app_id")
 
     @property
+    def closure(self) -> str:
+        """Whether every image that is named travels with the artifact. `strict`: each is found at the build and mirrored,
+        and one that can't be fails the build. `off`: an install may pull from elsewhere.
+        """
+        return self.get_string_attribute("closure")
+
+    @property
     def git(self) -> cdk.IResolvable:
         """The chart's folder. It is in a git repository."""
         return self.interpolation_for_attribute("git")
@@ -2744,6 +2775,13 @@ class DataExclaveKubernetesManifestComponent(DataSource):
     def app_id(self) -> str:
         """The app's id or name."""
         return self.get_string_attribute("app_id")
+
+    @property
+    def closure(self) -> str:
+        """Whether every image that is named travels with the artifact. `strict`: each is found at the build and mirrored,
+        and one that can't be fails the build. `off`: an install may pull from elsewhere.
+        """
+        return self.get_string_attribute("closure")
 
     @property
     def git(self) -> cdk.IResolvable:

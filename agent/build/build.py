@@ -11,6 +11,8 @@ import httpx
 
 from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.container_image.build import build_container_image
+from agent.build.helm_chart.build import build_helm_chart
+from agent.build.kubernetes_manifest.build import build_kubernetes_manifest
 from agent.build.terraform_module.build import build_terraform_module
 from agent.bundle.zip_store import ZipStore
 from agent.engine.find import Engine
@@ -20,7 +22,13 @@ from agent.oci.signature import sign, verify
 from agent.oci.token import Credential
 from agent.oci.vendor_key import VendorKey
 from api.contract.agents import BuildJob, BuildResult
-from api.contract.components import ComponentConfig, ContainerImageConfig, TerraformModuleConfig
+from api.contract.components import (
+    ComponentConfig,
+    ContainerImageConfig,
+    HelmChartConfig,
+    KubernetesManifestConfig,
+    TerraformModuleConfig,
+)
 from api.contract.resources import Artifact
 
 
@@ -79,6 +87,10 @@ async def _build(config: ComponentConfig, context: BuildContext) -> BuiltArtifac
             return await build_terraform_module(config, context)
         case ContainerImageConfig():
             return await build_container_image(config, context)
+        case HelmChartConfig():
+            return await build_helm_chart(config, context)
+        case KubernetesManifestConfig():
+            return await build_kubernetes_manifest(config, context)
         case _:
             raise NotBuiltYetError(f"components of kind {config.kind} are not built yet", field="config.kind")
 

@@ -45,12 +45,13 @@ class _Platform(BaseModel):
 
 @dataclass(frozen=True)
 class Mirrored:
-    """An image that is now in the vendor's repository. `size` counts all manifests and blobs that came with it."""
+    """A manifest that is now in the vendor's repository, of `manifest_size` bytes. `size` counts all that came with it."""
 
     digest: str
     media_type: str
     artifact_type: str
     size: int
+    manifest_size: int
 
 
 async def mirror(
@@ -86,7 +87,7 @@ async def mirror(
         await target.put_manifest(repository, tag, chosen.manifest.data, chosen.manifest.media_type)
     body = chosen.manifest.body()
     type_ = body.artifact_type or (body.config.media_type if body.config else chosen.manifest.media_type)
-    return Mirrored(chosen.manifest.digest, chosen.manifest.media_type, type_, copied)
+    return Mirrored(chosen.manifest.digest, chosen.manifest.media_type, type_, copied, chosen.manifest.size)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Stand-ins for the few calls of AWS, Google and Azure with which a private registry is opened, written from their documentation.
+"""Stand-ins for the few calls of AWS and Google with which a private registry is opened, written from their documentation.
 
 No real cloud can run here. They are driven by the unmodified boto3 and google-auth, check what the real ones check as far as a
 test needs it (who asks, for which role, with which external id or audience), and issue the password of `private_registry`.

@@ -43,6 +43,8 @@ async def private_registry(folder: Path, http: httpx.AsyncClient) -> AsyncIterat
 
 async def _address(log: Path) -> str:
     async with asyncio.timeout(20):
-        while (found := re.search(r"listening on ([0-9.]+:[0-9]+)", log.read_text())) is None:
+        while True:
+            found = re.search(r"listening on ([0-9.]+:[0-9]+)", log.read_text())
+            if found:
+                return found[1]
             await asyncio.sleep(0.02)
-    return found[1]
