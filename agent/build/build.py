@@ -11,6 +11,7 @@ import httpx
 
 from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.container_image.build import build_container_image
+from agent.build.docker_build.build import build_docker_build
 from agent.build.helm_chart.build import build_helm_chart
 from agent.build.kubernetes_manifest.build import build_kubernetes_manifest
 from agent.build.terraform_module.build import build_terraform_module
@@ -25,6 +26,7 @@ from api.contract.agents import BuildJob, BuildResult
 from api.contract.components import (
     ComponentConfig,
     ContainerImageConfig,
+    DockerBuildConfig,
     HelmChartConfig,
     KubernetesManifestConfig,
     TerraformModuleConfig,
@@ -87,6 +89,8 @@ async def _build(config: ComponentConfig, context: BuildContext) -> BuiltArtifac
             return await build_terraform_module(config, context)
         case ContainerImageConfig():
             return await build_container_image(config, context)
+        case DockerBuildConfig():
+            return await build_docker_build(config, context)
         case HelmChartConfig():
             return await build_helm_chart(config, context)
         case KubernetesManifestConfig():

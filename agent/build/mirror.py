@@ -99,7 +99,9 @@ class _Chosen:
     made: bool = False
 
 
-async def _chosen(source: RegistryClient, image: ImageReference, found: Manifest, platforms: Sequence[str]) -> _Chosen:
+async def _chosen(
+    source: RegistryClient, image: ImageReference, found: Manifest, platforms: Sequence[str], *, exactly_one: bool = False
+) -> _Chosen:
     body = found.body()
     if not platforms:
         return _Chosen(found, (found.digest,))
@@ -113,7 +115,7 @@ async def _chosen(source: RegistryClient, image: ImageReference, found: Manifest
             raise PlatformMissingError(
                 f"{image} isn't there for {name!r}", remedy=f"It is there for: {there}.", field="config.platforms"
             )
-    if len(entries) == 1:
+    if len(entries) == 1 or exactly_one:
         only = await source.get_manifest(image.repository, entries[0].digest)
         return _Chosen(only, (only.digest,))
     digests = {entry.digest for entry in entries}
@@ -145,3 +147,8 @@ async def _check_single(source: RegistryClient, image: ImageReference, found: Ma
 
 def _platform(entry: Descriptor) -> _Platform:
     return _Platform.model_validate((entry.model_extra or {}).get("platform") or {})
+
+
+async def single(source: RegistryClient, image: ImageReference, found: Manifest, platform: str) -> Manifest:
+    """The image of one platform that `found` is or lists. Raises PlatformMissingError."""
+    return (await _chosen(source, image, found, (platform,), exactly_one=True)).manifest

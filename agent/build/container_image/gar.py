@@ -73,7 +73,7 @@ def _impersonated(image: GarImage) -> Any:
 def _federated(image: GarImage, session: Any) -> Any:
     from google.auth import aws
 
-    class Supplier(aws.AwsSecurityCredentialsSupplier):  # type: ignore[misc]
+    class Supplier(aws.AwsSecurityCredentialsSupplier):
         """boto3 knows every place where an agent's AWS credentials can be: EC2, ECS, EKS, a profile."""
 
         def get_aws_security_credentials(self, context: Any, request: Any) -> Any:
@@ -86,7 +86,7 @@ def _federated(image: GarImage, session: Any) -> Any:
             return str(session.region_name or "us-east-1")
 
     email = image.service_account_email
-    return aws.Credentials(
+    return aws.Credentials(  # type: ignore[no-untyped-call]
         audience=f"//iam.googleapis.com/{image.workload_identity_provider}",
         subject_token_type=_AWS_SUBJECT,
         token_url=GOOGLE.sts,
