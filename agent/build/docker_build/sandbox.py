@@ -4,7 +4,7 @@ The program gets a user namespace of its own, in which it is root and outside of
 mount, process and (without `--network`) network namespaces: no interface but a loopback that is down, so neither the agent's
 services nor the cloud's metadata address can be reached. Linux only. Exits with the program's status; 125 if it fails itself.
 
-An agent that runs as root takes the range from FIRST_USER; any other one the range that /etc/subuid gives its user, by newuidmap.
+An agent that runs as root takes the range from FIRST_USER; any other one, by newuidmap, that which /etc/subuid gives its user.
 """
 
 import contextlib

@@ -64,6 +64,7 @@ async def base(debian: RegistryServer) -> str:
             "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine],
             "os": "linux",
             "config": {"Env": ["PATH=/bin"]},
+            "history": [{"created_by": "the tests"}],
             "rootfs": {"type": "layers", "diff_ids": [sha256(layer)]},
         }
     ).encode()
