@@ -450,6 +450,7 @@ class ExclaveCustomComponent(Resource):
         command: Sequence[str] | cdk.IResolvable,
         name: str,
         environment: Mapping[str, str] | cdk.IResolvable | None = None,
+        interface: str | None = None,
         git: ExclaveCustomComponentGit | cdk.IResolvable | None = None,
         path: ExclaveCustomComponentPath | cdk.IResolvable | None = None,
         **meta: Unpack[Meta],
@@ -463,6 +464,9 @@ class ExclaveCustomComponent(Resource):
             command: The program and its arguments, run in the folder. A path begins with `./`.
             name: The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it.
             environment: Variables of the command's environment. They may hold references, such as `{{ inputs.domain }}`.
+            interface: How it is spoken to. `command`: it is run as it is. `json`: it is a plugin, which takes and gives
+                JSON. `python`: `command` names a plugin that is installed beside the agents, by its entry point. One of
+                command, json, python.
             git: The folder with the command and its files. It is in a git repository.
             path: The folder with the command and its files. It is on the disk of whoever runs Terraform and of the build
                 agent.
@@ -472,6 +476,7 @@ class ExclaveCustomComponent(Resource):
             "command": command,
             "name": name,
             "environment": environment,
+            "interface": interface,
             "git": git,
             "path": path,
         }
@@ -496,6 +501,13 @@ class ExclaveCustomComponent(Resource):
     def id(self) -> str:
         """The component's id."""
         return self.get_string_attribute("id")
+
+    @property
+    def interface(self) -> str:
+        """How it is spoken to. `command`: it is run as it is. `json`: it is a plugin, which takes and gives JSON. `python`:
+        `command` names a plugin that is installed beside the agents, by its entry point.
+        """
+        return self.get_string_attribute("interface")
 
     @property
     def name(self) -> str:
@@ -2254,6 +2266,13 @@ class DataExclaveCustomComponent(DataSource):
     def id(self) -> str:
         """The component's id."""
         return self.get_string_attribute("id")
+
+    @property
+    def interface(self) -> str:
+        """How it is spoken to. `command`: it is run as it is. `json`: it is a plugin, which takes and gives JSON. `python`:
+        `command` names a plugin that is installed beside the agents, by its entry point.
+        """
+        return self.get_string_attribute("interface")
 
     @property
     def name(self) -> str:

@@ -60,6 +60,7 @@ class CustomArtifactConfig(Model):
     """The config of a `custom` artifact, whose one layer is a zip of what is to be run. `plugin` is what it said of itself."""
 
     schema_version: Literal[1] = 1
+    interface: Literal["command", "json", "python"]
     command: tuple[str, ...]
     plugin: dict[str, str] = Field(default_factory=dict)
     images: Images = Field(default_factory=dict)

@@ -11,13 +11,13 @@ import httpx
 
 from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.container_image.build import build_container_image
+from agent.build.custom.build import build_custom
 from agent.build.docker_build.build import build_docker_build
 from agent.build.helm_chart.build import build_helm_chart
 from agent.build.kubernetes_manifest.build import build_kubernetes_manifest
 from agent.build.terraform_module.build import build_terraform_module
 from agent.bundle.zip_store import ZipStore
 from agent.engine.find import Engine
-from agent.failure import CodedError
 from agent.oci.client import RegistryClient
 from agent.oci.signature import sign, verify
 from agent.oci.token import Credential
@@ -26,19 +26,13 @@ from api.contract.agents import BuildJob, BuildResult
 from api.contract.components import (
     ComponentConfig,
     ContainerImageConfig,
+    CustomConfig,
     DockerBuildConfig,
     HelmChartConfig,
     KubernetesManifestConfig,
     TerraformModuleConfig,
 )
 from api.contract.resources import Artifact
-
-
-class NotBuiltYetError(CodedError):
-    """Components of the kind can be stored, but not built by this version."""
-
-    code = "not_built_yet"
-    remedy = "Remove the component from the app, or wait for a version that builds it."
 
 
 async def run_build(
@@ -95,8 +89,8 @@ async def _build(config: ComponentConfig, context: BuildContext) -> BuiltArtifac
             return await build_helm_chart(config, context)
         case KubernetesManifestConfig():
             return await build_kubernetes_manifest(config, context)
-        case _:
-            raise NotBuiltYetError(f"components of kind {config.kind} are not built yet", field="config.kind")
+        case CustomConfig():
+            return await build_custom(config, context)
 
 
 async def _sign(built: BuiltArtifact, key: VendorKey, context: BuildContext) -> None:

@@ -63,7 +63,7 @@ async def run_program(
         if process.returncode is None:  # killed with all that it has started
             with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await drain(process)
     assert process.returncode is not None
     return Completed(process.returncode, output.decode(errors="replace"))
 
@@ -90,3 +90,11 @@ async def _talk(process: asyncio.subprocess.Process, stdin: bytes | None, most: 
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)
     return bytes(output)
+
+
+async def drain(process: asyncio.subprocess.Process) -> None:
+    """Wait for a program that was killed. asyncio doesn't call it ended before its pipes are read to their ends."""
+    for stream in (process.stdout, process.stderr):
+        while stream is not None and await stream.read(_READ_BYTES):
+            pass
+    await process.wait()

@@ -256,6 +256,11 @@ class CustomConfig(Model):
     command: list[str] = Field(
         min_length=1, description="The program and its arguments, run in the folder. A path begins with `./`."
     )
+    interface: Literal["command", "json", "python"] = Field(
+        default="command",
+        description="How it is spoken to. `command`: it is run as it is. `json`: it is a plugin, which takes and gives JSON. "
+        "`python`: `command` names a plugin that is installed beside the agents, by its entry point.",
+    )
     environment: dict[str, str] = Field(
         default_factory=dict,
         description="Variables of the command's environment. They may hold references, such as `{{ inputs.domain }}`.",
