@@ -18,6 +18,8 @@ from api.agents.routes import protocol as agent_protocol
 from api.apps.routes import router as app_routes
 from api.body_limit import BodyLimit
 from api.builds.routes import router as build_routes
+from api.collection import service as collection
+from api.collection.routes import router as collection_routes
 from api.components.routes import router as component_routes
 from api.contract.problems import RateLimitedError
 from api.contract.resources import ServerInfo
@@ -46,8 +48,10 @@ from api.monitoring.routes import router as monitoring_routes
 from api.openapi.document import install_document, name_operations
 from api.rate_limits import Limiter
 from api.registry.app import create_registry, registry_routes
+from api.registry.care import RegistryCare
 from api.registry.errors import TooManyRequestsError
-from api.registry.storage import RegistryStorage
+from api.registry.s3 import S3UnusableError
+from api.registry.storage import BlobsElsewhereError
 from api.registry.tokens import TokenSigner
 from api.releases.routes import router as release_routes
 from api.secrets.keyring import open_vault
@@ -90,6 +94,7 @@ ROUTERS: list[APIRouter] = [
     secret_routes,
     webhook_routes,
     statistics_routes,
+    collection_routes,
     terraform_registry_routes,
 ]
 
@@ -117,7 +122,12 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         driver.close()
         raise
     db = Database(driver, clock=clock, doorbell=doorbell or Doorbell(), history=Chain())
-    storage = RegistryStorage.open(settings.data / "registry")
+    try:
+        storage = settings.registry.open(settings.data / "registry")
+    except (BlobsElsewhereError, S3UnusableError) as error:
+        driver.close()
+        raise UnusableDataError(str(error)) from None
+    care = RegistryCare(storage, settings.registry, needs=lambda: db.read(collection.needs))
     sender = Sender(db, vault, Poster(Guard(settings.webhooks_allow_private)), pace=settings.intervals.webhooks)
 
     terraform_registry = TerraformRegistry(settings.packages_folder, settings.data / "packages.key")
@@ -134,6 +144,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
             asyncio.create_task(housekeeping.run(db, settings), name="housekeeping"),
             asyncio.create_task(sender.run(), name="webhook-sender"),
             asyncio.create_task(planner.run(db, vault), name="deploy-planner"),
+            asyncio.create_task(care.run(collection.recorder(db)), name="registry-care"),
         ]
         try:
             yield
@@ -157,6 +168,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     app.state.ims = Ims(settings, db, vault, provider, limiter)
     app.state.webhook_sender = sender
     app.state.terraform_registry = terraform_registry
+    app.state.registry_care = care
     app.state.metrics = metrics = Metrics()
     db.committed = metrics.committed
     if settings.otel_endpoint:
@@ -182,6 +194,8 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         TicketCredentials(db),
         service="exclave",
         admit=lambda request: _admit(limiter, request),
+        under_way=care.uploads,
+        read_only=settings.registry.read_only,
     )
     app.router.routes.extend(registry_routes(registry))
     name_operations(app.routes)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, ByteSize, ConfigDict, Field, SecretStr
 from pydantic.dataclasses import dataclass
 
 from api.contract.access import SCOPE_PATTERN, TokenRole
+from api.registry.settings import RegistrySettings
 
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 _Seconds = Annotated[float, Field(gt=0)]
@@ -163,6 +164,7 @@ class Settings:
     public_url: Annotated[Address, Field(description="The URL under which agents reach the IMS; else http://HOST:PORT.")]
     intervals: Intervals = field(default_factory=Intervals)
     rate_limits: RateLimits = field(default_factory=RateLimits)
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
     host: Annotated[str, Field(min_length=1, description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="The port to listen on; 0 takes any free one.")] = 8420
     tls_certificate: Annotated[

@@ -1808,6 +1808,7 @@ class DataExclaveAgents(DataSource):
         kind: str | None = None,
         name: str | None = None,
         status: str | None = None,
+        version: str | None = None,
         **meta: Unpack[Meta],
     ) -> None:
         """Arguments as in HCL.
@@ -1817,12 +1818,14 @@ class DataExclaveAgents(DataSource):
             kind: Only those of this kind. One of build, install.
             name: Only the one of this name.
             status: Only those of this status. One of online, offline, revoked.
+            version: Only those that run this version.
         """
         attributes = {
             "install_id": install_id,
             "kind": kind,
             "name": name,
             "status": status,
+            "version": version,
         }
         super().__init__(construct_scope, construct_id, self.TYPE, attributes, meta)
 
@@ -1850,6 +1853,11 @@ class DataExclaveAgents(DataSource):
     def status(self) -> str:
         """Only those of this status."""
         return self.get_string_attribute("status")
+
+    @property
+    def version(self) -> str:
+        """Only those that run this version."""
+        return self.get_string_attribute("version")
 
 
 class DataExclaveApp(DataSource):

@@ -165,6 +165,7 @@ class _Copy:
 
     def _everything_else(self) -> None:
         inodes: dict[tuple[int, int], str] = {}
+        blobs_elsewhere = (self._from / "registry" / "place").exists()  # then only their sizes are in the folder
         for path in self._walk(self._from):
             name = path.relative_to(self._from).as_posix()
             copy = self._to / name
@@ -183,7 +184,7 @@ class _Copy:
             sha256, size = sha256_of(copy)
             self._files[name] = SavedFile(sha256=sha256, size=size)
             inodes[status.st_dev, status.st_ino] = name
-            if not _is_what_its_name_says(copy, name, sha256):
+            if not _is_what_its_name_says(copy, name, sha256, blobs_elsewhere=blobs_elsewhere):
                 self._damaged.append(name)
 
     def _walk(self, folder: Path) -> Iterator[Path]:
@@ -199,14 +200,18 @@ class _Copy:
                 yield entry
 
 
-def _is_what_its_name_says(copy: Path, name: str, sha256: str) -> bool:
+def _is_what_its_name_says(copy: Path, name: str, sha256: str, *, blobs_elsewhere: bool) -> bool:
     parts = name.split("/")
     if parts[0] != "registry":
         return True
+    algorithm = "sha256" if len(parts[-1]) == 64 else "sha512"
     if parts[1] == "blobs" or parts[-2] == "_blobs":
-        return sha256 == parts[-1]
+        if blobs_elsewhere:
+            return True
+        with copy.open("rb") as file:
+            return (sha256 if algorithm == "sha256" else hashlib.file_digest(file, algorithm).hexdigest()) == parts[-1]
     if parts[-2] == "_manifests":
-        return hashlib.sha256(copy.read_bytes().partition(b"\n")[2]).hexdigest() == parts[-1]
+        return hashlib.new(algorithm, copy.read_bytes().partition(b"\n")[2]).hexdigest() == parts[-1]
     return True
 
 

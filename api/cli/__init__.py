@@ -27,7 +27,7 @@ _COMMANDS = {
     "webhooks": ("api.cli.webhooks:webhooks_command", "Send events to an address of yours."),
     "openapi": ("api.cli.openapi:openapi_command", "Print the REST API's OpenAPI document."),
     "agent": ("agent.cli:agent_command", "Run a build agent or an install agent."),
-    "registry": ("api.registry.standalone:registry_command", "Run a registry alone, as a customer's."),
+    "registry": ("api.cli.registry:registry_command", "Run a registry alone, as a customer's; collect what nothing needs."),
     "provider": ("provider_bridge.cli:provider_command", "Install the Terraform provider, or make packages of it."),
     "terraform": ("api.cli.terraform:terraform_command", "Write a definition of what is there; run the engine."),
 }

@@ -23,7 +23,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     ),
     "logs": ("pruned",),
     "ticket": ("issued", "used", "refused"),
-    "enrollment": ("created", "refused"),
+    "enrollment": ("created", "deleted", "refused"),
     "agent": (
         *("enrolled", "online", "offline", "revoked", "key_rotated", "sealing_key_set"),
         *("sign_in_refused", "rotation_refused"),
@@ -34,6 +34,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "webhook": ("created", "updated", "disabled", "secret_rotated", "replayed", "deleted"),
     "secrets": ("rotation_begun", "rotated", "rewrapped"),
     "events": ("pruned",),
+    "registry": ("collected",),
     "ims": ("restored",),
 }
 

@@ -225,7 +225,13 @@ def _lists() -> dict[str, Fields]:
         "exclave_agents": _list(
             "agents",
             "the agents",
-            {"install_id": _INSTALL, "kind": _choice(Agent, "kind"), "name": _NAMED, "status": _choice(Agent, "status")},
+            {
+                "install_id": _INSTALL,
+                "kind": _choice(Agent, "kind"),
+                "name": _NAMED,
+                "status": _choice(Agent, "status"),
+                "version": text("Only those that run this version."),
+            },
             answers(Agent, **_AGENT),
         ),
     }

@@ -39,6 +39,7 @@ TAGS = {
     "secrets": "Named, write-only values, and the key that they are sealed with.",
     "webhooks": "Events sent to addresses of the vendor's.",
     "monitoring": "For the machines that watch the IMS.",
+    "registry": "The built-in registry's own housekeeping; artifacts go by the OCI distribution API at `/v2`.",
     "server": "What this server is.",
     "terraform registry": "How `terraform init` gets the provider and the modules; in Terraform's own protocols.",
 }

@@ -52,6 +52,7 @@ from api.contract.previews import (
     PreviewComponent,
     PreviewStep,
 )
+from api.contract.registry import Collection, InRepository, SkippedRepository
 from api.contract.resources import (
     App,
     AppCreate,
@@ -408,6 +409,14 @@ ANSWERS: list[Model] = [
         used_by=[_USE],
         created_at=_AT,
         updated_at=_LATER,
+    ),
+    Collection(
+        dry_run=False,
+        repositories=12,
+        manifests=[InRepository(repository="shop/network", digest=_DIGEST)],
+        blobs=[InRepository(repository="shop/network", digest="sha256:" + "6a" * 32)],
+        freed_bytes=27_000_000,
+        skipped=[SkippedRepository(repository="shop/service", reason="a build is being pushed")],
     ),
     Rotation(data_key=_id("key"), done=False, values_done=200, values=512, begun_at=_AT, finished_at=None),
     _HOOK,

@@ -48,6 +48,7 @@ BY_OPERATION: dict[str, list[type[ProblemError]]] = {
     "approve_step": [ConflictError, NotTheApproverError],
     "cancel_build": [ConflictError],
     "cancel_deploy": [ConflictError],
+    "collect_registry": [ConflictError],
     "create_app": [NameTakenError],
     "create_component": [NameTakenError],
     "create_deploy": [ConflictError],

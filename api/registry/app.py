@@ -3,6 +3,7 @@
 import errno
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -36,16 +37,20 @@ def create_registry(
     *,
     service: str,
     admit: Callable[[Request], None] = lambda _: None,
+    under_way: Uploads | None = None,
+    read_only: bool = False,
+    lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None,
 ) -> Starlette:
     """The registry under `/v2` and its token endpoint at `/token`. The caller closes the storage when the app has stopped.
 
     `service` is the registry's name for itself, and the audience of its tokens. `admit` is asked before a credential is looked
-    at, and refuses by raising a RegistryError. Uploads are known to this app alone: one
-    process, and one app in it, serves a storage.
+    at, and refuses by raising a RegistryError. Uploads (`under_way`, made in the storage's scratch folder) are known to this
+    app alone: one process, and one app in it, serves a storage. A `read_only` registry refuses every write. `lifespan`
+    is for a registry that runs alone: Starlette runs it around the app.
     """
-    guard = Guard(signer, service)
+    guard = Guard(signer, service, read_only)
     blobs = BlobRoutes(storage, guard)
-    uploads = UploadRoutes(storage, guard, Uploads(storage.scratch))
+    uploads = UploadRoutes(storage, guard, under_way or Uploads(storage.scratch))
     manifests = ManifestRoutes(storage, guard)
     token = TokenRoute(signer, credentials, service, admit)
 
@@ -73,6 +78,7 @@ def create_registry(
     ]
     return Starlette(
         routes=routes,
+        lifespan=lifespan,
         exception_handlers={
             RegistryError: _answer_error,
             HTTPException: _answer_no_route,

@@ -1,7 +1,6 @@
 """`/v2/<name>/blobs/<digest>`: reading, asking for, and deleting blobs (OCI distribution spec 1.1, end-2 and end-10)."""
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -61,21 +60,12 @@ class BlobRoutes:
         """Its content, or the range asked for."""
         access = self.guard.enter(request, "pull")
         digest = names.check_digest(request.path_params["digest"])
-        file, size = await asyncio.to_thread(self._open, access, digest)
-        try:
-            selected = read_range(request.headers.get("range", ""), size)
-        except RangeInvalidError:
-            file.close()
-            raise
-        headers = _headers(digest)
-        if selected is not None:
-            headers["Content-Range"] = f"bytes {selected[0]}-{selected[1] - 1}/{size}"
-        start, end = selected or (0, size)
-        return _BlobResponse(file, start, end, status=206 if selected else 200, headers=headers)
+        range_header = request.headers.get("range", "")
+        return await asyncio.to_thread(self._answer, access, digest, range_header)
 
     async def delete(self, request: Request) -> Response:
         """Take it from the repository."""
-        access = self.guard.enter(request, "delete")
+        access = self.guard.enter(request, "delete", writes=True)
         await asyncio.to_thread(self.storage.delete_blob, access.repository, request.path_params["digest"])
         return Response(status_code=202)
 
@@ -85,12 +75,22 @@ class BlobRoutes:
 
     def _size(self, access: Access, digest: str) -> int:
         self._check(access, digest)
-        return self.storage.blob_path(access.repository, digest).stat().st_size
+        self.storage.asked_for(access.repository, digest)
+        return self.storage.blob_size(access.repository, digest)
 
-    def _open(self, access: Access, digest: str) -> tuple[BinaryIO, int]:
+    def _answer(self, access: Access, digest: str, range_header: str) -> Response:
         self._check(access, digest)
-        file = self.storage.blob_path(access.repository, digest).open("rb", buffering=0)
-        return file, os.fstat(file.fileno()).st_size
+        size = self.storage.blob_size(access.repository, digest)
+        selected = read_range(range_header, size)
+        headers = _headers(digest)
+        address = self.storage.blob_address(digest)
+        if address is not None:  # the client asks there again, with its range
+            return Response(status_code=307, headers={**headers, "Location": address, "Cache-Control": "no-store"})
+        if selected is not None:
+            headers["Content-Range"] = f"bytes {selected[0]}-{selected[1] - 1}/{size}"
+        start, end = selected or (0, size)
+        file = self.storage.open_blob(access.repository, digest, start, end)
+        return _BlobResponse(file, end - start, status=206 if selected else 200, headers=headers)
 
 
 def _headers(digest: str) -> dict[str, str]:
@@ -100,8 +100,8 @@ def _headers(digest: str) -> dict[str, str]:
 class _BlobResponse(StreamingResponse):
     """A part of an open file, which is closed whether or not the client stays to the end."""
 
-    def __init__(self, file: BinaryIO, start: int, end: int, *, status: int, headers: dict[str, str]) -> None:
-        super().__init__(_blocks(file, start, end), status, {**headers, "Content-Length": str(end - start)})
+    def __init__(self, file: BinaryIO, size: int, *, status: int, headers: dict[str, str]) -> None:
+        super().__init__(_blocks(file, size), status, {**headers, "Content-Length": str(size)})
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,9 +111,7 @@ class _BlobResponse(StreamingResponse):
             self._file.close()
 
 
-async def _blocks(file: BinaryIO, start: int, end: int) -> AsyncIterator[bytes]:
-    file.seek(start)
-    left = end - start
+async def _blocks(file: BinaryIO, left: int) -> AsyncIterator[bytes]:
     while left:
         block = await asyncio.to_thread(file.read, min(BLOCK_BYTES, left))
         if not block:

@@ -128,6 +128,18 @@ class DeniedError(RegistryError):
     status, code = 403, "DENIED"
 
 
+class QuotaExceededError(RegistryError):
+    """The blob doesn't fit into what the operator allows. Not retried by clients: it fits no better a second later."""
+
+    status, code = 403, "DENIED"
+
+
+class ReadOnlyError(RegistryError):
+    """The registry takes no writes at the moment, because its operator says so."""
+
+    status, code = 405, "UNSUPPORTED"
+
+
 class TooManyRequestsError(RegistryError):
     """Too many calls; `Retry-After` says when to come back."""
 
@@ -135,6 +147,12 @@ class TooManyRequestsError(RegistryError):
 
 
 class StorageFullError(RegistryError):
-    """The disk is full, or its quota is used up."""
+    """The disk is full."""
 
     status, code = 507, "UNKNOWN"
+
+
+class ContentsUnavailableError(RegistryError):
+    """The place where blobs lie doesn't answer; it may later."""
+
+    status, code = 503, "UNAVAILABLE"

@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from api.registry import names
 from api.registry.access import Access, Action, Grant
-from api.registry.errors import UnauthorizedError
+from api.registry.errors import ReadOnlyError, UnauthorizedError
 from api.registry.tokens import TokenInvalidError, TokenSigner
 
 _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]+")
@@ -18,10 +18,14 @@ _CHALLENGE_ACTIONS: dict[Action, str] = {"pull": "pull", "push": "pull,push", "d
 
 @dataclass(frozen=True)
 class Guard:
-    """Checks the bearer token of each request. `service` is what the registry calls itself."""
+    """Checks the bearer token of each request. `service` is what the registry calls itself.
+
+    In a `read_only` registry nobody may write; who has no right to is told that first.
+    """
 
     signer: TokenSigner
     service: str
+    read_only: bool = False
 
     def identify(self, request: Request) -> Grant:
         """The caller's grant. Raises UnauthorizedError."""
@@ -35,8 +39,8 @@ class Guard:
         request.state.subject = grant.subject
         return grant
 
-    def enter(self, request: Request, action: Action) -> Access:
-        """The caller's access to the repository in the path. Raises NameInvalidError, UnauthorizedError."""
+    def enter(self, request: Request, action: Action, *, writes: bool = False) -> Access:
+        """The caller's access to the repository in the path. Raises NameInvalidError, UnauthorizedError, ReadOnlyError."""
         repository = names.check_repository(request.path_params["repository"])
         scope = f"repository:{repository}:{_CHALLENGE_ACTIONS[action]}"
         try:
@@ -48,6 +52,8 @@ class Guard:
         if access is None:
             message = f"the token doesn't allow {action} on {repository}"
             raise self._challenge(request, message, scope=scope, error="insufficient_scope")
+        if writes and self.read_only:
+            raise ReadOnlyError("the registry is read-only at the moment; its operator says when it takes pushes again")
         return access
 
     def _challenge(self, request: Request, message: str, **parameters: str) -> UnauthorizedError:

@@ -42,7 +42,7 @@ class ManifestRoutes:
 
     async def put(self, request: Request) -> Response:
         """Keep a manifest under its digest, and under a tag."""
-        repository = self.guard.enter(request, "push").repository
+        repository = self.guard.enter(request, "push", writes=True).repository
         reference = names.check_reference(request.path_params["reference"])
         content = await _read_body(request)
         media_type = request.headers.get("content-type", "")
@@ -55,7 +55,7 @@ class ManifestRoutes:
 
     async def delete(self, request: Request) -> Response:
         """Remove a tag; or a manifest, by digest, with all its tags."""
-        repository = self.guard.enter(request, "delete").repository
+        repository = self.guard.enter(request, "delete", writes=True).repository
         await asyncio.to_thread(self.storage.delete_manifest, repository, request.path_params["reference"])
         return Response(status_code=202)
 
@@ -92,7 +92,7 @@ class ManifestRoutes:
     def _read(self, access: Access, reference: str) -> StoredManifest:
         self._check(access, reference)
         manifest = self.storage.manifest(access.repository, reference)
-        if manifest is None:
+        if manifest is None or not self.storage.asked_for(access.repository, manifest.digest):
             raise ManifestUnknownError(f"{access.repository} has no manifest {reference}")
         return manifest
 

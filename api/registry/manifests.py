@@ -39,9 +39,9 @@ class ManifestContent:
     subject: str | None
 
 
-def digest_of(content: bytes) -> str:
-    """The digest of some bytes."""
-    return "sha256:" + hashlib.sha256(content).hexdigest()
+def digest_of(content: bytes, algorithm: str = "sha256") -> str:
+    """The digest of some bytes. `algorithm` is one of `names.ALGORITHMS`."""
+    return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
 
 
 def _descriptors(fields: dict[str, object], key: str) -> Iterator[tuple[str, bool]]:

@@ -3,20 +3,30 @@
 The data folder has the storage in `registry/`, the key of its tokens, and the credentials (see `file_credentials`).
 """
 
+import asyncio
+import contextlib
+import functools
 import ipaddress
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import FrameType
 
 import click
 import uvicorn
+from starlette.applications import Starlette
 
 from api.registry import durable
 from api.registry.app import create_registry
+from api.registry.care import RegistryCare
+from api.registry.collect import Collected
 from api.registry.file_credentials import FileCredentials
-from api.registry.storage import RegistryStorage, StorageLockedError
+from api.registry.options import settings_options
+from api.registry.s3 import S3UnusableError
+from api.registry.settings import RegistrySettings
+from api.registry.storage import BlobsElsewhereError, RegistryStorage, StorageLockedError
 from api.registry.tokens import TokenSigner
 
 SERVICE = "exclave-registry"
@@ -30,7 +40,6 @@ _GRACE_SECONDS = 10
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    required=True,
     help="The folder for blobs, credentials and the token key; made if need be.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
@@ -40,18 +49,21 @@ _GRACE_SECONDS = 10
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the port into this file once the registry listens.",
 )
-def registry_command(data: Path, host: str, port: int, port_file: Path | None) -> None:
+@settings_options
+def registry_command(data: Path | None, host: str, port: int, port_file: Path | None, settings: RegistrySettings) -> None:
     """Run an OCI registry for one customer's account.
 
     Two users are made on the first start: DATA/writer.json is for the install's agent, DATA/reader.json for everybody who
     pulls. Stop it with SIGTERM or Ctrl-C; transfers under way may end first.
     """
+    if data is None:  # not `required`: `exclave registry gc` goes without
+        raise click.UsageError("Missing option '--data'.")
     # Uvicorn ends its work on these signals and then raises them again, for whoever handled them before it: here, a clean exit.
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
     try:
-        storage = RegistryStorage.open(data / "registry")
-    except StorageLockedError as error:
+        storage = settings.open(data / "registry")
+    except (StorageLockedError, BlobsElsewhereError, S3UnusableError) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"can't keep a registry in {data}: {error.strerror}") from error
@@ -61,20 +73,31 @@ def registry_command(data: Path, host: str, port: int, port_file: Path | None) -
         except OSError as error:
             raise click.ClickException(f"can't listen on {host} port {port}: {error.strerror or error}") from error
         with listener:
-            _serve(storage, listener, data, port_file)
+            _serve(storage, settings, listener, data, port_file)
 
 
-def _serve(storage: RegistryStorage, listener: socket.socket, data: Path, port_file: Path | None) -> None:
+def _serve(
+    storage: RegistryStorage, settings: RegistrySettings, listener: socket.socket, data: Path, port_file: Path | None
+) -> None:
     url = _url(listener)
     try:
         signer = TokenSigner.open(data / "token-key.pem", issuer=SERVICE)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     credentials = FileCredentials.open(data, url=url)
-    app = create_registry(storage, signer, credentials, service=SERVICE)
+    care = RegistryCare(storage, settings)
+    app = create_registry(
+        storage,
+        signer,
+        credentials,
+        service=SERVICE,
+        under_way=care.uploads,
+        read_only=settings.read_only,
+        lifespan=functools.partial(_looked_after, care),
+    )
     config = uvicorn.Config(
         app,
-        lifespan="off",
+        lifespan="on",
         ws="none",
         access_log=False,
         log_level="warning",
@@ -84,6 +107,19 @@ def _serve(storage: RegistryStorage, listener: socket.socket, data: Path, port_f
         durable.write_file(port_file, f"{listener.getsockname()[1]}\n".encode())
     click.echo(f"The registry listens on {url}; the agent's credential is in {data / 'writer.json'}")
     uvicorn.Server(config).run(sockets=[listener])
+
+
+@contextlib.asynccontextmanager
+async def _looked_after(care: RegistryCare, _: Starlette) -> AsyncIterator[None]:
+    async def tell(collected: Collected) -> None:
+        click.echo(f"Removed {len(collected.blobs)} blobs that no manifest lists, {collected.freed} bytes.")
+
+    task = asyncio.create_task(care.run(tell), name="registry-care")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:

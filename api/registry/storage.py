@@ -1,49 +1,71 @@
 """Blobs, manifests, tags and referrers in one folder.
 
     lock                                     held by the one process that uses the folder (`sole-writer`)
+    place                                    where the bytes of blobs lie, if not here (see `contents`)
     scratch/                                 unfinished files; emptied at start
-    blobs/<hex>                              every blob's content, once
+    blobs/<hex>                              every blob's record, once: on a disk, its content
     repositories/<name>/_blobs/<hex>         a hard link to it for each repository that has it
     repositories/<name>/_manifests/<hex>     media type, line feed, the manifest's bytes
     repositories/<name>/_tags/<tag>          a digest
     repositories/<name>/_referrers/<hex>/<hex>   empty: the second manifest has the first as its subject
 
-A file appears under its final name by one rename or link, after its content is on the disk: a reader never sees a part of
-one, and a process that stops at any point leaves at most files in `scratch` and blobs without a link, which `open` removes.
-The file system counts who uses a blob, so it must have hard links. Methods block: from the event loop, call them in a thread.
+64 hex digits are a sha256, 128 a sha512. A file appears under its final name by one rename or link, after its content is on the
+disk: a reader never sees a part of one, and a process that stops at any point leaves at most files in `scratch` and records
+without a link, which `open` removes. The file system counts who uses a blob, so it must have hard links; a file's time of
+change says when somebody last pushed it or asked for it, which the collection goes by. Methods block: from the event loop, call
+them in a thread.
 """
 
 import fcntl
 import os
 import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 from api.registry import durable, names
+from api.registry.contents import Contents, DiskContents
 from api.registry.errors import BlobUnknownError, DigestInvalidError, ManifestBlobUnknownError, ManifestUnknownError
 from api.registry.manifests import StoredManifest, digest_of, read_manifest
+from api.registry.quota import Quota, Usage
+
+_FRESH_SECONDS = 600.0
+"""A file that was touched so lately isn't touched again."""
 
 
 class StorageLockedError(Exception):
     """Another process uses the folder."""
 
 
+class BlobsElsewhereError(Exception):
+    """The folder belongs to blobs that lie in another place than the one it is opened for."""
+
+
 class RegistryStorage:
     """The storage of one registry. Made by `open`; usable as a context manager."""
 
-    def __init__(self, folder: Path, lock: int) -> None:
+    def __init__(self, folder: Path, lock: int, contents: Contents, quota: Quota) -> None:
         self.folder = folder
         self.scratch = folder / "scratch"
-        self._contents = folder / "blobs"
+        self._records = folder / "blobs"
         self._repositories = folder / "repositories"
         self._lock = lock
+        self._contents = contents
+        self.has_quota = quota != Quota()
+        self._usage = Usage(quota, self._size_of_repository)
         self._links = threading.Lock()
+        self._arriving: Counter[str] = Counter()
+        self._changing = [threading.RLock() for _ in range(64)]
 
     @classmethod
-    def open(cls, folder: Path) -> "RegistryStorage":
+    def open(cls, folder: Path, *, contents: Contents | None = None, quota: Quota | None = None) -> "RegistryStorage":
         """Take the folder, making it if need be, and remove what an earlier process left unfinished.
 
-        Raises StorageLockedError if a process, be it this one, has it open. The lock ends with the process, however that ends.
+        Raises StorageLockedError if a process, be it this one, has it open, and BlobsElsewhereError. The lock ends with the
+        process, however that ends.
         """
         durable.make_folder(folder)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, durable.FILE_MODE)
@@ -54,10 +76,15 @@ class RegistryStorage:
             raise StorageLockedError(
                 f"another registry process uses {folder}: stop that one, or give this one a folder of its own"
             ) from error
-        storage = cls(folder, lock)
-        for part in (storage.scratch, storage._contents, storage._repositories):
-            durable.make_folder(part)
-        storage._sweep()
+        storage = cls(folder, lock, contents or DiskContents(), quota or Quota())
+        try:
+            storage._check_place()
+            for part in (storage.scratch, storage._records, storage._repositories):
+                durable.make_folder(part)
+            storage._sweep()
+        except BaseException:
+            storage.close()
+            raise
         return storage
 
     def close(self) -> None:
@@ -70,39 +97,95 @@ class RegistryStorage:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+    def _check_place(self) -> None:
+        file = self.folder / "place"
+        if not file.exists() and not self._records.exists() and self._contents.place != DiskContents.place:
+            durable.write_file(file, self._contents.place.encode())
+        place = file.read_text() if file.exists() else DiskContents.place
+        if place != self._contents.place:
+            raise BlobsElsewhereError(
+                f"the blobs of {self.folder} are kept in {place}, not in {self._contents.place}: set it back, "
+                "or begin with an empty folder and push the artifacts again"
+            )
+
     def _sweep(self) -> None:
         for unfinished in self.scratch.iterdir():
             unfinished.unlink()
-        for content in self._contents.iterdir():
-            if content.stat().st_nlink == 1:
-                content.unlink()
+        for record in self._records.iterdir():
+            if record.stat().st_nlink == 1:
+                record.unlink()
+                self._contents.forget(names.digest_named(record.name))
+            else:
+                self._usage.whole += self._contents.size(record)
 
     def _part(self, repository: str, part: str, *more: str) -> Path:
         # A part begins with "_", which no component of a repository's name does: names can't collide with parts.
         return self._repositories.joinpath(names.check_repository(repository), part, *more)
 
     def _blob_link(self, repository: str, digest: str) -> Path:
-        return self._part(repository, "_blobs", _hex(digest))
+        return self._part(repository, "_blobs", names.hex_of(digest))
+
+    def _size_of_repository(self, repository: str) -> int:
+        folder = self._part(repository, "_blobs")
+        return sum(self._contents.size(folder / entry) for entry in _entries(folder))
+
+    def changing(self, repository: str) -> threading.RLock:
+        """Held while what a repository has is changed, so that a collection sees it before or after, never in between."""
+        return self._changing[hash(repository) % len(self._changing)]
 
     # Reading
+
+    def repositories(self) -> Iterator[str]:
+        """The names of all repositories."""
+        for folder, parts, _ in os.walk(self._repositories):
+            if "_blobs" in parts or "_manifests" in parts:
+                yield Path(folder).relative_to(self._repositories).as_posix()
+            parts[:] = [part for part in parts if not part.startswith("_")]
 
     def has_repository(self, repository: str) -> bool:
         """Whether anything was ever pushed to the repository."""
         return self._part(repository, "_blobs").is_dir() or self._part(repository, "_manifests").is_dir()
 
-    def blob_path(self, repository: str, digest: str) -> Path:
-        """The file with the blob's content, to read only.
+    def blob_size(self, repository: str, digest: str) -> int:
+        """How many bytes the blob has. Raises BlobUnknownError, NameInvalidError, DigestInvalidError."""
+        try:
+            return self._contents.size(self._blob_link(repository, digest))
+        except FileNotFoundError:
+            raise BlobUnknownError(f"{repository} has no blob {digest}") from None
 
-        Raises BlobUnknownError, NameInvalidError, DigestInvalidError.
-        """
-        path = self._blob_link(repository, digest)
-        if not path.exists():
-            raise BlobUnknownError(f"{repository} has no blob {digest}")
-        return path
+    def open_blob(self, repository: str, digest: str, start: int, end: int) -> BinaryIO:
+        """The blob's bytes from `start` up to `end`. Raises as `blob_size` does."""
+        try:
+            return self._contents.open(digest, self._blob_link(repository, digest), start, end)
+        except FileNotFoundError:
+            raise BlobUnknownError(f"{repository} has no blob {digest}") from None
+
+    def read_blob(self, repository: str, digest: str) -> bytes:
+        """All of a blob that is known to be small. Raises as `blob_size` does."""
+        with self.open_blob(repository, digest, 0, self.blob_size(repository, digest)) as file:
+            return file.read()
+
+    def blob_address(self, digest: str) -> str | None:
+        """Where else a client can get the blob's bytes, or None."""
+        return self._contents.address(digest)
 
     def has_blob(self, repository: str, digest: str) -> bool:
         """Whether the repository has the blob; False for what isn't a digest of this registry."""
         return names.is_digest(digest) and self._blob_link(repository, digest).exists()
+
+    def asked_for(self, repository: str, digest: str) -> bool:
+        """Somebody relies on this blob or manifest, be it only for a push that is under way. Returns whether it is here."""
+        found = False
+        for part in ("_blobs", "_manifests"):
+            path = self._part(repository, part, names.hex_of(digest))
+            try:
+                if time.time() - path.stat().st_mtime > _FRESH_SECONDS:
+                    with self.changing(repository):
+                        os.utime(path)
+                found = True
+            except FileNotFoundError:
+                pass
+        return found
 
     def manifest(self, repository: str, reference: str) -> StoredManifest | None:
         """The manifest that a tag or a digest names, or None. Raises NameInvalidError."""
@@ -110,7 +193,7 @@ class RegistryStorage:
         if digest is None:
             return None
         try:
-            record = self._part(repository, "_manifests", _hex(digest)).read_bytes()
+            record = self._part(repository, "_manifests", names.hex_of(digest)).read_bytes()
         except FileNotFoundError:
             return None
         media_type, _, content = record.partition(b"\n")
@@ -131,40 +214,107 @@ class RegistryStorage:
 
     def referrers(self, repository: str, subject: str) -> list[StoredManifest]:
         """The manifests whose subject is this digest, whether or not the subject itself is here; in order of digest."""
-        listed = _entries(self._part(repository, "_referrers", _hex(subject)))
-        found = (self.manifest(repository, f"sha256:{entry}") for entry in listed)
+        listed = _entries(self._part(repository, "_referrers", names.hex_of(subject)))
+        found = (self.manifest(repository, names.digest_named(entry)) for entry in listed)
         return [manifest for manifest in found if manifest is not None]
 
+    def blobs(self, repository: str) -> dict[str, float]:
+        """The repository's blobs, and when somebody last pushed each or asked for it (Unix time)."""
+        return self._ages(self._part(repository, "_blobs"))
+
+    def manifests(self, repository: str) -> dict[str, float]:
+        """The same of its manifests."""
+        return self._ages(self._part(repository, "_manifests"))
+
+    def _ages(self, folder: Path) -> dict[str, float]:
+        return {names.digest_named(entry): (folder / entry).stat().st_mtime for entry in _entries(folder)}
+
+    def users(self, digest: str) -> int:
+        """How many repositories have this blob."""
+        return (self._records / names.hex_of(digest)).stat().st_nlink - 1
+
     # Writing
+
+    def check_room(self, repository: str, size: int) -> None:
+        """Raises QuotaExceededError if a blob of `size` bytes that is new to the registry doesn't fit."""
+        with self._links:
+            self._usage.check(repository, size)
 
     def add_blob(self, repository: str, digest: str, received: Path) -> None:
         """Make a blob of a file in `scratch`, whose content has this digest and is on the disk.
 
-        The file moves away, unless another repository has this blob already: then that content serves both.
+        The file moves away, unless another repository has this blob already: then that content serves both. Raises
+        QuotaExceededError; then nothing has changed.
         """
-        content = self._contents / _hex(digest)
+        record = self._records / names.hex_of(digest)
         link = self._blob_link(repository, digest)
+        size = received.stat().st_size
         durable.make_folder(link.parent)
         with self._links:
-            if not content.exists():
-                received.rename(content)
-            _link(content, link)
-        durable.sync_folder(content.parent)
+            self._check_link(repository, link, record, size)
+            self._arriving[digest] += 1  # from here on, nobody removes the content
+        try:
+            if not record.exists():
+                self._contents.keep(digest, received)
+            with self._links:
+                self._check_link(repository, link, record, size)
+                new = not record.exists()
+                if new:
+                    received.rename(record)
+                self._link(repository, record, link, size, new_content=new)
+        finally:
+            with self._links:
+                self._arriving[digest] -= 1
+                self._drop(digest, record)
+        durable.sync_folder(record.parent)
         durable.sync_folder(link.parent)
 
     def mount_blob(self, repository: str, digest: str, origin: str) -> bool:
-        """Give the repository a blob that `origin` has. Returns False, and does nothing, if `origin` doesn't have it."""
+        """Give the repository a blob that `origin` has. Returns False, and does nothing, if `origin` doesn't have it.
+
+        Raises QuotaExceededError.
+        """
         if not self.has_blob(origin, digest):
             return False
-        link = self._blob_link(repository, digest)
+        source, link = self._blob_link(origin, digest), self._blob_link(repository, digest)
         durable.make_folder(link.parent)
         try:
             with self._links:
-                _link(self._blob_link(origin, digest), link)
+                size = self._contents.size(source)
+                self._check_link(repository, link, source, size)
+                self._link(repository, source, link, size, new_content=False)
         except FileNotFoundError:
             return False  # deleted meanwhile
         durable.sync_folder(link.parent)
         return True
+
+    def _check_link(self, repository: str, link: Path, record: Path, size: int) -> None:
+        if not link.exists():
+            self._usage.check(repository, size, new_content=not record.exists())
+
+    def _link(self, repository: str, record: Path, link: Path, size: int, *, new_content: bool) -> None:
+        try:
+            os.link(record, link)
+            self._usage.add(repository, size, new_content=new_content)
+        except FileExistsError:
+            pass  # the repository has it already: the same digest is the same content
+        if not new_content:
+            os.utime(link)
+
+    def _drop(self, digest: str, record: Path) -> int:
+        """Remove content that no repository has and nobody is about to link. Returns its size, or 0. The lock is held."""
+        if self._arriving[digest]:
+            return 0
+        del self._arriving[digest]
+        size = 0
+        if record.exists():
+            if record.stat().st_nlink > 1:
+                return 0
+            size = self._contents.size(record)
+            record.unlink()
+            self._usage.whole -= size
+        self._contents.forget(digest)
+        return size
 
     def put_manifest(self, repository: str, reference: str, media_type: str, content: bytes) -> StoredManifest:
         """Keep a manifest, and tag it if `reference` is a tag. An empty `media_type` is read from the manifest.
@@ -174,67 +324,79 @@ class RegistryStorage:
         """
         names.check_reference(reference)
         listed = read_manifest(content)
-        digest = digest_of(content)
-        if names.is_digest(reference) and reference != digest:
+        by_digest = names.is_digest(reference)
+        digest = digest_of(content, names.algorithm_of(reference) if by_digest else names.ALGORITHMS[0])
+        if by_digest and reference != digest:
             raise DigestInvalidError(f"the manifest received has the digest {digest}, not {reference}")
-        for blob in listed.blobs:
-            if not self.has_blob(repository, blob):
-                raise ManifestBlobUnknownError(f"the manifest lists {blob}, which {repository} doesn't have; push it first")
         manifest = StoredManifest(digest, media_type or listed.media_type, content)
-        # The referrers' entry goes first: a manifest that is there is always listed, an entry without one is passed over.
-        if listed.subject is not None and names.is_digest(listed.subject):
-            self._write(self._part(repository, "_referrers", _hex(listed.subject), _hex(digest)), b"")
-        record = manifest.media_type.encode("latin-1") + b"\n" + content
-        self._write(self._part(repository, "_manifests", _hex(digest)), record)
-        if not names.is_digest(reference):
-            self._write(self._part(repository, "_tags", reference), digest.encode())
+        with self.changing(repository):
+            for blob in listed.blobs:
+                if not self.has_blob(repository, blob):
+                    raise ManifestBlobUnknownError(f"the manifest lists {blob}, which {repository} doesn't have; push it first")
+            self._write_manifest(repository, reference, manifest, listed.subject)
         return manifest
+
+    def _write_manifest(self, repository: str, reference: str, manifest: StoredManifest, subject: str | None) -> None:
+        # The referrers' entry goes first: a manifest that is there is always listed, an entry without one is passed over.
+        own = names.hex_of(manifest.digest)
+        if subject is not None and names.is_digest(subject):
+            self._write(self._part(repository, "_referrers", names.hex_of(subject), own), b"")
+        record = manifest.media_type.encode("latin-1") + b"\n" + manifest.content
+        self._write(self._part(repository, "_manifests", own), record)
+        if not names.is_digest(reference):
+            self._write(self._part(repository, "_tags", reference), manifest.digest.encode())
 
     def _write(self, path: Path, content: bytes) -> None:
         durable.make_folder(path.parent)
         durable.write_file(path, content, scratch=self.scratch)
 
-    def delete_blob(self, repository: str, digest: str) -> None:
-        """Take the blob from the repository; its content goes with the last one that has it. Raises BlobUnknownError."""
-        link = self.blob_path(repository, digest)
-        content = self._contents / _hex(digest)
+    def delete_blob(self, repository: str, digest: str) -> int:
+        """Take the blob from the repository; its content goes with the last one that has it. Raises BlobUnknownError.
+
+        Returns how many bytes became free.
+        """
+        link = self._blob_link(repository, digest)
         with self._links:
-            link.unlink(missing_ok=True)
-            if content.exists() and content.stat().st_nlink == 1:
-                content.unlink()
+            size = self.blob_size(repository, digest)
+            link.unlink()
+            self._usage.add(repository, -size, new_content=False)
+            freed = self._drop(digest, self._records / link.name)
         durable.sync_folder(link.parent)
+        return freed
+
+    def delete_stray_contents(self, moment: float, *, dry_run: bool) -> int:
+        """Remove bytes that were kept before `moment` (Unix time) and that no record tells of. Returns how many."""
+        freed = 0
+        for digest, size in self._contents.older_than(moment):
+            record = self._records / names.hex_of(digest)
+            with self._links:
+                if not record.exists() and not self._arriving[digest]:
+                    freed += size
+                    if not dry_run:
+                        self._contents.forget(digest)
+        return freed
 
     def delete_manifest(self, repository: str, reference: str) -> None:
         """Remove a tag; or, by digest, a manifest with all its tags. Raises ManifestUnknownError."""
-        manifest = self.manifest(repository, reference)
-        if manifest is None:
-            raise ManifestUnknownError(f"{repository} has no manifest {reference}")
-        if not names.is_digest(reference):
-            self._remove(self._part(repository, "_tags", reference))
-            return
-        for tag in self.tags(repository):
-            if self._tagged(repository, tag) == reference:
-                self._remove(self._part(repository, "_tags", tag))
-        self._remove(self._part(repository, "_manifests", _hex(reference)))
-        subject = read_manifest(manifest.content).subject
-        if subject is not None and names.is_digest(subject):
-            self._remove(self._part(repository, "_referrers", _hex(subject), _hex(reference)))
+        with self.changing(repository):
+            manifest = self.manifest(repository, reference)
+            if manifest is None:
+                raise ManifestUnknownError(f"{repository} has no manifest {reference}")
+            if not names.is_digest(reference):
+                self._remove(self._part(repository, "_tags", reference))
+                return
+            for tag in self.tags(repository):
+                if self._tagged(repository, tag) == reference:
+                    self._remove(self._part(repository, "_tags", tag))
+            self._remove(self._part(repository, "_manifests", names.hex_of(reference)))
+            subject = read_manifest(manifest.content).subject
+            if subject is not None and names.is_digest(subject):
+                self._remove(self._part(repository, "_referrers", names.hex_of(subject), names.hex_of(reference)))
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
         if path.parent.is_dir():
             durable.sync_folder(path.parent)
-
-
-def _hex(digest: str) -> str:
-    return names.check_digest(digest).removeprefix("sha256:")
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        return  # the repository has it already: the same digest is the same content
 
 
 def _entries(folder: Path) -> list[str]:

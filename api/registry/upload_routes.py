@@ -9,8 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.registry import names
+from api.registry.access import Grant
 from api.registry.blob_routes import BLOCK_BYTES
-from api.registry.errors import UploadInvalidError, UploadOutOfOrderError
+from api.registry.errors import DigestInvalidError, QuotaExceededError, UploadInvalidError, UploadOutOfOrderError
 from api.registry.guard import Guard
 from api.registry.reach import may_read_blob
 from api.registry.storage import RegistryStorage
@@ -29,20 +30,22 @@ class UploadRoutes:
 
     async def start(self, request: Request) -> Response:
         """Begin an upload; or end it at once, with `?mount=&from=` or with `?digest=` and the content."""
-        repository = self.guard.enter(request, "push").repository
+        repository = self.guard.enter(request, "push", writes=True).repository
+        self.uploads.expire()
         query = request.query_params
         if "mount" in query:
             digest = names.check_digest(query["mount"])
-            if await self._mount(request, repository, digest, query.get("from", "")):
+            if await asyncio.to_thread(self._mount, self.guard.identify(request), repository, digest, query.get("from")):
                 return _created(repository, digest)
-            return _accepted(self.uploads.start(repository))
+            return _accepted(self.uploads.start(repository, names.algorithm_of(digest)))
         if "digest" not in query:
-            return _accepted(self.uploads.start(repository))
+            return _accepted(self.uploads.start(repository, _read_algorithm(query.get("digest-algorithm"))))
         digest = names.check_digest(query["digest"])
-        upload = self.uploads.start(repository)
+        await self._check_room(request, repository)
+        upload = self.uploads.start(repository, names.algorithm_of(digest))
         try:
             with self.uploads.writing(upload):
-                await _receive(request, upload)
+                await self._receive(request, upload)
                 await asyncio.to_thread(self._store, upload, digest)
         finally:
             self.uploads.end(upload)
@@ -79,15 +82,20 @@ class UploadRoutes:
         return Response(status_code=204)
 
     def _find(self, request: Request) -> Upload:
-        repository = self.guard.enter(request, "push").repository
+        repository = self.guard.enter(request, "push", writes=request.method != "GET").repository
         return self.uploads.find(repository, request.path_params["upload_id"])
 
-    async def _mount(self, request: Request, repository: str, digest: str, origin: str) -> bool:
-        """Whether the blob could be had from `origin`, which the caller must be allowed to pull it from."""
-        access = self.guard.identify(request).access_to(origin, "pull")
-        if access is None or not await asyncio.to_thread(may_read_blob, self.storage, access, digest):
-            return False
-        return await asyncio.to_thread(self.storage.mount_blob, repository, digest, origin)
+    def _mount(self, grant: Grant, repository: str, digest: str, origin: str | None) -> bool:
+        """Whether the blob could be had from `origin`; from anywhere, if None.
+
+        The caller must be allowed to pull it from there: that it is in a repository of others isn't even said.
+        """
+        for access in grant.access:
+            if "pull" in access.actions and origin in (None, access.repository):
+                found = may_read_blob(self.storage, access, digest)
+                if found and self.storage.mount_blob(repository, digest, access.repository):
+                    return True
+        return False
 
     async def _add(self, request: Request, upload: Upload) -> None:
         declared = request.headers.get("content-range")
@@ -98,19 +106,40 @@ class UploadRoutes:
             if int(match[1]) != upload.size:
                 message = f"the next chunk must begin at byte {upload.size}"
                 raise UploadOutOfOrderError(message, headers=_progress(upload))
+            length = request.headers.get("content-length", "")
+            if length.isdigit() and int(length) != int(match[2]) - int(match[1]) + 1:
+                raise UploadInvalidError(f"Content-Range {declared} isn't of the {length} bytes that Content-Length announces")
+        await self._check_room(request, upload.repository, upload.size)
         try:
-            await _receive(request, upload)
-        except OSError:
+            await self._receive(request, upload)
+        except (OSError, QuotaExceededError):
             self.uploads.end(upload)
             raise
 
     def _store(self, upload: Upload, digest: str) -> None:
         self.storage.add_blob(upload.repository, digest, upload.complete(digest))
 
+    async def _check_room(self, request: Request, repository: str, size: int = 0) -> None:
+        """Refuse what can't fit before it is sent, if its size is announced."""
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and self.storage.has_quota:
+            await asyncio.to_thread(self.storage.check_room, repository, size + int(length))
 
-async def _receive(request: Request, upload: Upload) -> None:
-    async for block in _blocks(request.stream()):
-        await asyncio.to_thread(upload.append, block)
+    async def _receive(self, request: Request, upload: Upload) -> None:
+        """Write and hash one block while the next one comes. When this returns or raises, nobody writes any more."""
+        writing: asyncio.Future[None] | None = None
+        try:
+            async for block in _blocks(request.stream()):
+                if writing is not None:
+                    await writing
+                writing = asyncio.ensure_future(asyncio.to_thread(self._append, upload, block))
+        finally:
+            if writing is not None:
+                await writing
+
+    def _append(self, upload: Upload, block: bytes) -> None:
+        self.storage.check_room(upload.repository, upload.size + len(block))
+        upload.append(block)
 
 
 async def _blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -125,6 +154,13 @@ async def _blocks(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             pieces, size = [], 0
     if size:
         yield b"".join(pieces)
+
+
+def _read_algorithm(name: str | None) -> str:
+    """What the client will name the blob by; a hint, which saves reading it twice."""
+    if name is not None and name not in names.ALGORITHMS:
+        raise DigestInvalidError(f"{name[:80]!r} is not an algorithm of digests here: use {' or '.join(names.ALGORITHMS)}")
+    return name or names.ALGORITHMS[0]
 
 
 def _progress(upload: Upload) -> dict[str, str]:

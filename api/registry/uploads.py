@@ -10,22 +10,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from api.registry import durable
+from api.registry import durable, names
 from api.registry.errors import DigestInvalidError, UploadBusyError, UploadUnknownError
 
 IDLE_SECONDS = 3600.0
-"""An upload to which nobody writes for so long is given up."""
+"""An upload to which nobody writes for so long is given up, unless the operator says otherwise."""
 
 
 class Upload:
-    """One blob on its way in: `size` bytes of it are there. Its methods block; call them in a thread."""
+    """One blob on its way in: `size` bytes of it are there. Its methods block; call them in a thread.
 
-    def __init__(self, upload_id: str, repository: str, path: Path) -> None:
+    `algorithm` is that of the digest which is expected at the end; with another one, the file is read once more there.
+    """
+
+    def __init__(self, upload_id: str, repository: str, path: Path, algorithm: str = names.ALGORITHMS[0]) -> None:
         self.id = upload_id
         self.repository = repository
         self.size = 0
         self._path = path
-        self._hash = hashlib.sha256()
+        self._algorithm = algorithm
+        self._hash = hashlib.new(algorithm)
         durable.append(path, b"")
 
     def append(self, block: bytes) -> None:
@@ -36,7 +40,11 @@ class Upload:
 
     def complete(self, digest: str) -> Path:
         """The file, on the disk in full, if its content has this digest. Raises DigestInvalidError."""
-        received = "sha256:" + self._hash.hexdigest()
+        algorithm, whole = names.algorithm_of(digest), self._hash
+        if algorithm != self._algorithm:
+            with self._path.open("rb") as file:
+                whole = hashlib.file_digest(file, algorithm)
+        received = f"{algorithm}:{whole.hexdigest()}"
         if received != digest:
             raise DigestInvalidError(f"the content received has the digest {received}, not {digest}; upload it again")
         durable.sync_file(self._path)
@@ -50,24 +58,33 @@ class Upload:
 class Uploads:
     """The uploads under way in one process. Used from the event loop's thread only."""
 
-    def __init__(self, scratch: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, scratch: Path, clock: Callable[[], float] = time.monotonic, *, idle: float = IDLE_SECONDS) -> None:
         self._scratch = scratch
+        self._idle = idle
         self._clock = clock
         self._uploads: dict[str, Upload] = {}
         self._touched: dict[str, float] = {}
         self._busy: set[str] = set()
 
-    def start(self, repository: str) -> Upload:
-        """A new, empty upload; those that nobody has written to for `IDLE_SECONDS` are given up first."""
-        now = self._clock()
-        for upload_id, touched in list(self._touched.items()):
-            if now - touched > IDLE_SECONDS and upload_id not in self._busy:
-                self.end(self._uploads[upload_id])
+    def start(self, repository: str, algorithm: str = names.ALGORITHMS[0]) -> Upload:
+        """A new, empty upload."""
         upload_id = secrets.token_hex(16)
-        upload = Upload(upload_id, repository, self._scratch / upload_id)
+        upload = Upload(upload_id, repository, self._scratch / upload_id, algorithm)
         self._uploads[upload_id] = upload
-        self._touched[upload_id] = now
+        self._touched[upload_id] = self._clock()
         return upload
+
+    def expire(self) -> int:
+        """Give up those to which nobody has written for too long. Returns how many."""
+        now = self._clock()
+        expired = [
+            upload_id
+            for upload_id, touched in self._touched.items()
+            if now - touched > self._idle and upload_id not in self._busy
+        ]
+        for upload_id in expired:
+            self.end(self._uploads[upload_id])
+        return len(expired)
 
     def find(self, repository: str, upload_id: str) -> Upload:
         """An upload under way in this repository. Raises UploadUnknownError."""

@@ -88,7 +88,7 @@ def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: 
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    listener = _listen(answerer, threading.Event(), environment, tls=False)
+    listener = _listen(answerer, threading.Event(), environment, tls=False, reattached=True)
     hello = f"TF_REATTACH_PROVIDERS='{_reattach(listener, address)}'"
     _run(listener, hello, threading.Event(), lambda: True)
 
@@ -97,7 +97,7 @@ def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: 
 def reattachable(answerer: Answerer, environment: Mapping[str, str], address: str) -> Iterator[str]:
     """Answer, in this process and inside the block, any Terraform that has the yielded text as TF_REATTACH_PROVIDERS."""
     done = threading.Event()
-    listener = _listen(answerer, done, environment, tls=False)
+    listener = _listen(answerer, done, environment, tls=False, reattached=True)
     try:
         yield _reattach(listener, address)
     finally:
@@ -126,12 +126,16 @@ def _run(listener: _Listener, hello: str, done: threading.Event, is_wanted: Call
         listener.close()
 
 
-def _listen(answerer: Answerer, done: threading.Event, environment: Mapping[str, str], *, tls: bool) -> _Listener:
+def _listen(
+    answerer: Answerer, done: threading.Event, environment: Mapping[str, str], *, tls: bool, reattached: bool = False
+) -> _Listener:
     folder = _private_folder(environment)
     socket = f"{folder}/s"
     limits = [("grpc.max_send_message_length", _MAX_MESSAGE_BYTES), ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)]
     server = grpc.server(ThreadPoolExecutor(_THREADS, "call"), options=limits)
-    server.add_generic_rpc_handlers((_router(answerer, done),))
+    # Each Terraform that reattaches opens connections of its own, and `terraform test` one for each of its runs: their streams
+    # would take all threads.
+    server.add_generic_rpc_handlers((_router(answerer, done, streams=not reattached),))
     encoded = ""
     if tls:
         # The client's certificate isn't checked: it is P-521, which gRPC's TLS refuses. The folder's mode keeps others out.
@@ -155,12 +159,12 @@ def _private_folder(environment: Mapping[str, str]) -> str:
     return folder
 
 
-def _router(answerer: Answerer, done: threading.Event) -> Any:
-    """Routes a call by its path, from the compiled file's own list of calls."""
+def _router(answerer: Answerer, done: threading.Event, *, streams: bool) -> Any:
+    """Routes a call by its path, from the compiled file's own list of calls. `streams`: the output's stream stays open."""
     handlers = {
         "/plugin.GRPCController/Shutdown": grpc.unary_unary_rpc_method_handler(lambda _request, _context: _shut_down(done)),
         "/plugin.GRPCStdio/StreamStdio": grpc.unary_stream_rpc_method_handler(
-            lambda _request, context: _no_output(done, context)
+            lambda _request, context: _no_output(done, context, streams=streams)
         ),
     }
     for name, method in pb.DESCRIPTOR.services_by_name["Provider"].methods_by_name.items():
@@ -187,9 +191,9 @@ def _shut_down(done: threading.Event) -> bytes:
     return b""
 
 
-def _no_output(done: threading.Event, context: Any) -> Iterator[bytes]:
-    # Terraform wants this stream open for as long as the plugin lives. Ours writes nothing to its standard streams but logs,
-    # which reach Terraform through the pipe. A server that outlives its client gets the stream's thread back.
-    while context.is_active() and not done.wait(_CHECK_SECONDS):
+def _no_output(done: threading.Event, context: Any, *, streams: bool) -> Iterator[bytes]:
+    # Terraform wants this stream open for as long as the plugin that it started lives. Ours writes nothing to its standard
+    # streams but logs, which reach Terraform through the pipe. A server that outlives its client gets the stream's thread back.
+    while streams and context.is_active() and not done.wait(_CHECK_SECONDS):
         pass
     yield from ()

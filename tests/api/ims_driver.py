@@ -63,6 +63,11 @@ class WatchedDoorbell(Doorbell):
         self._listens.put_nowait(topics)
         return super().listen(*topics)
 
+    @property
+    def requests(self) -> set[str]:
+        """The topics that requests listen to; the server itself listens to some, too."""
+        return set(self._waiters) - {"webhooks", "deploys:pending"}
+
     async def somebody_listens(self, topic: str) -> None:
         """Wait until one more request listens to a topic."""
         async with asyncio.timeout(5):

@@ -54,7 +54,7 @@ RUN = {
     "every-kind": Example(says=tuple(f'"{name}" = "{kind}"' for name, kind in KINDS.items())),
     "custom-component": Example(says=('status = "ready"',)),
 }
-ELSEWHERE = {"cdktf-quickstart"}
+ELSEWHERE = {"cdktf-quickstart", "private-images"}
 """What other tests run."""
 
 

@@ -31,8 +31,8 @@ def test_a_component_from_a_git_repository(vendor: Stage) -> None:
     git("tag", "v1")
 
     main = vendor.work / "main.tf"
-    source = f'{{ git = {{ url = "{repository}", ref = "v1", subdirectory = "parts" }} }}'
-    text = main.read_text().replace('{ path = "${path.module}/modules/network" }', source)
+    source = f'git {{\n    url          = "{repository}"\n    ref          = "v1"\n    subdirectory = "parts"\n  }}'
+    text = main.read_text().replace('path {\n    path = "${path.module}/modules/network"\n  }', source)
     assert source in text
     main.write_text(text)
     done = apply(vendor, join="acme")
@@ -41,7 +41,7 @@ def test_a_component_from_a_git_repository(vendor: Stage) -> None:
     assert builds["network"]["source_revision"] == git("rev-parse", "HEAD")
     assert plan(vendor).code == 0
 
-    main.write_text(text.replace('ref = "v1"', 'ref = "v2"'))
+    main.write_text(text.replace('ref          = "v1"', 'ref          = "v2"'))
     done = apply(vendor)
     assert done.code == 1
     assert "v2" in done.output

@@ -183,8 +183,10 @@ def states(stage: Stage, install: str) -> list[Path]:
 
 
 def test_a_destroy_after_a_first_deploy_that_failed_half_way_leaves_nothing(stage: Stage) -> None:
-    app = SmallApp.write(stage, "half", MAIN.replace("./modules/part", "./modules/broken", 2) + DEPLOYED)
-    app.edit('source    = { path = "./modules/broken" }', 'source    = { path = "./modules/part" }')
+    first, second = MAIN.split('"./modules/part"', 1)
+    app = SmallApp.write(
+        stage, "half", first + '"./modules/part"' + second.replace("./modules/part", "./modules/broken") + DEPLOYED
+    )
     broken = app.stage.work / "modules" / "broken"
     shutil.copytree(broken.with_name("part"), broken)
     (broken / "broken.tf").write_text(

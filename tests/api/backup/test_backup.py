@@ -150,9 +150,9 @@ def test_a_backup_has_keys_logs_and_the_registry_and_nothing_that_is_made_anew(d
     assert (target / "secrets.key").read_bytes() == (data / "secrets.key").read_bytes()
     assert all(path.stat().st_mode & 0o77 == 0 for path in target.rglob("*"))
     with RegistryStorage.open(target / "registry") as storage:
-        blob = storage.blob_path("shop/api", f"sha256:{HEX}")
-        assert blob.read_bytes() == BLOB
-        assert blob.stat().st_nlink == 3, "once on the disk, as before"
+        assert storage.read_blob("shop/api", f"sha256:{HEX}") == BLOB
+        assert storage.users(f"sha256:{HEX}") == 2
+        assert (target / "registry" / "blobs" / HEX).stat().st_nlink == 3, "once on the disk, as before"
 
 
 def test_a_backup_without_keys_says_what_is_missing_and_an_ims_does_not_start_without(data: Path, tmp_path: Path) -> None:

@@ -181,6 +181,8 @@ async def at_step(shop: Shop, deploy: Body, component: str, kind: str, verb: str
 
 async def agents(shop: Shop) -> None:
     ims = shop.ims
+    token = await ims.ok("POST", "/v1/agents/enrollments", {"kind": "build"})
+    await ims.ok("DELETE", f"/v1/agents/enrollments/{token['id']}")
     agent = await Agent.enrolled(ims)
     key, at, nonce = Ed25519PrivateKey.generate(), int(ims.clock().timestamp()), "nonce-of-a-rotation"
     public = agent_key(key)
@@ -230,3 +232,4 @@ async def secrets_and_webhooks(ims: Ims) -> None:
     await ims.state.db.write("system", deliver)
     await ims.ok("POST", "/v1/webhooks/hook/deliveries/msg_1/replay")
     await ims.ok("DELETE", "/v1/webhooks/hook")
+    await ims.ok("POST", "/v1/registry/collections")

@@ -129,9 +129,9 @@ async def test_a_reader_who_goes_away_leaves_nothing_behind(
     path = f"/v1/jobs/{lease['job_id']}/logs/stream"
     async with client.lines(path) as lines:
         assert await anext(lines)
-        assert ims.doorbell._waiters
+        assert ims.doorbell.requests
     async with asyncio.timeout(10):
-        while set(ims.doorbell._waiters) - {"webhooks"}:  # noqa: ASYNC110 - nothing tells a test that the server has noticed
+        while ims.doorbell.requests:  # noqa: ASYNC110 - nothing tells a test that the server has noticed
             await asyncio.sleep(0)
 
 

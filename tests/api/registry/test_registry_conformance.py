@@ -51,7 +51,8 @@ CASES = [
     Case("missing blob by HEAD", "HEAD", f"/v2/{{repository}}/blobs/{MISSING}", 404),
     Case("missing blob by DELETE", "DELETE", f"/v2/{{repository}}/blobs/{MISSING}", 404, "BLOB_UNKNOWN"),
     Case("blob by a bad digest", "GET", "/v2/{repository}/blobs/sha256:short", 400, "DIGEST_INVALID"),
-    Case("blob by another algorithm", "GET", "/v2/{repository}/blobs/sha512:" + "0" * 128, 400, "DIGEST_INVALID"),
+    Case("missing blob by sha512", "GET", "/v2/{repository}/blobs/sha512:" + "0" * 128, 404, "BLOB_UNKNOWN"),
+    Case("blob by another algorithm", "GET", "/v2/{repository}/blobs/md5:" + "0" * 32, 400, "DIGEST_INVALID"),
     Case("range", "GET", BLOB, 206, headers={"Range": "bytes=2-4"}, answer=b"234", answers={"content-range": "bytes 2-4/10"}),
     Case("range to the end", "GET", BLOB, 206, headers={"Range": "bytes=7-"}, answer=b"789"),
     Case("range beyond the end", "GET", BLOB, 206, headers={"Range": "bytes=7-99"}, answer=b"789"),
@@ -81,7 +82,10 @@ CASES = [
     Case("cancel a missing upload", "DELETE", f"{UPLOADS}0123", 404, "BLOB_UPLOAD_UNKNOWN"),
     Case("mount what is here", "POST", f"{UPLOADS}?mount={{blob}}&from={{repository}}", 201),
     Case("mount what isn't there", "POST", f"{UPLOADS}?mount={MISSING}&from={{repository}}", 202),
-    Case("mount from nowhere", "POST", f"{UPLOADS}?mount={{blob}}", 202),
+    Case("mount from anywhere", "POST", f"{UPLOADS}?mount={{blob}}", 201, answers={"docker-content-digest": "{blob}"}),
+    Case("mount what isn't anywhere", "POST", f"{UPLOADS}?mount={MISSING}", 202),
+    Case("mount a bad digest", "POST", f"{UPLOADS}?mount=sha256:0", 400, "DIGEST_INVALID"),
+    Case("upload by a bad algorithm", "POST", f"{UPLOADS}?digest-algorithm=md5", 400, "DIGEST_INVALID"),
     # Manifests
     Case("manifest by tag", "GET", f"{MANIFESTS}v1", 200, answers={"docker-content-digest": "{manifest}", "content-type": OCI}),
     Case("manifest by digest", "GET", f"{MANIFESTS}{{manifest}}", 200, answers={"docker-content-digest": "{manifest}"}),
@@ -294,7 +298,7 @@ def test_deleting_a_blob_leaves_it_in_other_repositories(client, registry, add_b
     assert client.delete(f"/v2/{stock.repository}/blobs/{blob}").status_code == 202
 
     assert client.head(f"/v2/{stock.repository}/blobs/{blob}").status_code == 404
-    assert registry.storage.blob_path(other, blob).read_bytes() == content
+    assert registry.storage.read_blob(other, blob) == content
 
 
 def test_tags_come_page_by_page(client: httpx.Client, stock) -> None:

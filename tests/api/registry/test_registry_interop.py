@@ -86,6 +86,58 @@ def test_skopeo_copies_there_and_back_with_the_same_digests(registry, repository
     }
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_oras_pushes_at_once_or_in_chunks_and_pulls_the_same(registry, repository, tmp_path, monkeypatch, chunked) -> None:
+    oras = pytest.importorskip("oras.client")
+    monkeypatch.chdir(tmp_path)
+    content = bytes(range(256)) * 20_000
+    (tmp_path / "bundle.bin").write_bytes(content)
+    client = oras.OrasClient(insecure=True)
+    token = registry.bearer(Access(repository, PUSH))["Authorization"].removeprefix("Bearer ")
+    client.auth.set_token_auth(token)  # by itself, it asks for a token to pull only, and then pushes with it
+    target = f"{registry.url.removeprefix('http://')}/{repository}:v1"
+
+    pushed = client.push(target, files=["bundle.bin:archive/zip"], do_chunked=chunked, chunk_size=1_000_000, quiet=True)
+    assert pushed.status_code == 201
+    (pulled,) = client.pull(target, outdir=str(tmp_path / "back"))
+
+    assert Path(pulled).read_bytes() == content
+    stored = registry.storage.manifest(repository, "v1")
+    assert [layer["digest"] for layer in json.loads(stored.content)["layers"]] == [digest_of(content)]
+
+
+@pytest.mark.parametrize("program", ["umoci", "buildah"])
+def test_an_image_made_by_others_comes_back_to_them(registry, repository, tmp_path, program) -> None:
+    """umoci makes an image, skopeo brings it there and back, and umoci or buildah unpacks what came back."""
+    umoci, skopeo = _program("umoci"), _program("skopeo")
+    reader = _program(program)
+    registry.credentials.grants = {"agent": Grant("agent", (Access(repository, PUSH),))}
+    layout, back = tmp_path / "layout", tmp_path / "back"
+    (tmp_path / "hello").write_text("hello from the registry")
+    for arguments in (
+        ["init", f"--layout={layout}"],
+        ["new", f"--image={layout}:v1"],
+        ["insert", "--rootless", f"--image={layout}:v1", str(tmp_path / "hello"), "/hello"],
+    ):
+        subprocess.run([umoci, *arguments], check=True)
+    remote = f"docker://{registry.url.removeprefix('http://')}/{repository}:v1"
+    copy = [skopeo, "--insecure-policy", "copy", "--quiet", "--preserve-digests"]
+    credentials = "agent:secret"
+    subprocess.run([*copy, "--dest-tls-verify=false", f"--dest-creds={credentials}", f"oci:{layout}:v1", remote], check=True)
+    if program == "umoci":
+        subprocess.run([*copy, "--src-tls-verify=false", f"--src-creds={credentials}", remote, f"oci:{back}:v1"], check=True)
+        subprocess.run([reader, "unpack", "--rootless", f"--image={back}:v1", str(tmp_path / "bundle")], check=True)
+        assert (tmp_path / "bundle" / "rootfs" / "hello").read_text() == "hello from the registry"
+    else:
+        store = [reader, f"--root={tmp_path / 'store'}", f"--runroot={tmp_path / 'run'}", "--storage-driver=vfs"]
+        pull = ["pull", "--quiet", "--tls-verify=false", f"--creds={credentials}", remote]
+        subprocess.run([*store, *pull], check=True)
+        digests = subprocess.run(
+            [*store, "images", "--format={{.Digest}}"], check=True, capture_output=True, text=True
+        ).stdout.split()
+        assert digests == [registry.storage.manifest(repository, "v1").digest]
+
+
 def test_docker_registry_accepts_the_tokens_within_their_scope(tmp_path: Path) -> None:
     program = _program("docker-registry")
     signer = TokenSigner.open(tmp_path / "key.pem", issuer="ims.test")

