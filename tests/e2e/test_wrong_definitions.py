@@ -42,7 +42,7 @@ def test_an_image_that_does_not_exist(vendor: Stage) -> None:
     made = vendor.post("/v1/releases", {"app_id": "images"})
     release = vendor.get(f"/v1/releases/{made['id']}?wait=30")
     assert release["status"] == "failed"
-    assert (release["failure"]["code"], release["failure"]["field"]) == ("image_name_wrong", "config.public.image_url")
+    assert (release["failure"]["code"], release["failure"]["field"]) == ("image_name_wrong", "components.web.public.image_url")
 
 
 def test_a_reference_to_a_component_that_does_not_exist(vendor: Stage) -> None:
