@@ -47,7 +47,15 @@ def start_build_agent(options: AgentOptions, signing_key: str | None = None) -> 
 
     def executor(machine: Machine) -> Executor:
         work = machine.home.folder / "builds"
-        return BuildExecutor(work, key(machine.home), machine.registries, options["engine"], os.environ)
+        return BuildExecutor(
+            work,
+            key(machine.home),
+            machine.registries,
+            options["engine"],
+            os.environ,
+            sealing_key=machine.identity.sealing_key,
+            resolver=Resolver(os.environ, ENV_PREFIX, machine.home.folder / "secrets"),
+        )
 
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()  # or the first build waits a second for it
     _run("build", options, lambda home: key(home).public_pem, executor)

@@ -450,6 +450,7 @@ class ExclaveCustomComponent(Resource):
         command: Sequence[str] | cdk.IResolvable,
         name: str,
         environment: Mapping[str, str] | cdk.IResolvable | None = None,
+        interface: str | None = None,
         git: ExclaveCustomComponentGit | cdk.IResolvable | None = None,
         path: ExclaveCustomComponentPath | cdk.IResolvable | None = None,
         **meta: Unpack[Meta],
@@ -463,6 +464,9 @@ class ExclaveCustomComponent(Resource):
             command: The program and its arguments, run in the folder. A path begins with `./`.
             name: The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it.
             environment: Variables of the command's environment. They may hold references, such as `{{ inputs.domain }}`.
+            interface: How it is spoken to. `command`: it is run as it is. `json`: it is a plugin, which takes and gives
+                JSON. `python`: `command` names a plugin that is installed beside the agents, by its entry point. One of
+                command, json, python.
             git: The folder with the command and its files. It is in a git repository.
             path: The folder with the command and its files. It is on the disk of whoever runs Terraform and of the build
                 agent.
@@ -472,6 +476,7 @@ class ExclaveCustomComponent(Resource):
             "command": command,
             "name": name,
             "environment": environment,
+            "interface": interface,
             "git": git,
             "path": path,
         }
@@ -496,6 +501,13 @@ class ExclaveCustomComponent(Resource):
     def id(self) -> str:
         """The component's id."""
         return self.get_string_attribute("id")
+
+    @property
+    def interface(self) -> str:
+        """How it is spoken to. `command`: it is run as it is. `json`: it is a plugin, which takes and gives JSON. `python`:
+        `command` names a plugin that is installed beside the agents, by its entry point.
+        """
+        return self.get_string_attribute("interface")
 
     @property
     def name(self) -> str:
@@ -807,6 +819,7 @@ class ExclaveHelmChartComponent(Resource):
         *,
         app_id: str,
         name: str,
+        closure: str | None = None,
         helm_repo: ExclaveHelmChartComponentHelmRepo | cdk.IResolvable | None = None,
         namespace: str | None = None,
         release_name: str | None = None,
@@ -823,6 +836,9 @@ class ExclaveHelmChartComponent(Resource):
         Args:
             app_id: The app's id or name.
             name: The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it.
+            closure: Whether every image that is named travels with the artifact. `strict`: each is found at the build and
+                mirrored, and one that can't be fails the build. `off`: an install may pull from elsewhere. One of strict,
+                off.
             helm_repo: A chart of a repository, instead of a folder.
             namespace: The namespace to install into.
             release_name: The Helm release's name; left out, the component's.
@@ -835,6 +851,7 @@ class ExclaveHelmChartComponent(Resource):
         attributes = {
             "app_id": app_id,
             "name": name,
+            "closure": closure,
             "helm_repo": helm_repo,
             "namespace": namespace,
             "release_name": release_name,
@@ -849,6 +866,13 @@ class ExclaveHelmChartComponent(Resource):
     def app_id(self) -> str:
         """The app's id or name."""
         return self.get_string_attribute("app_id")
+
+    @property
+    def closure(self) -> str:
+        """Whether every image that is named travels with the artifact. `strict`: each is found at the build and mirrored,
+        and one that can't be fails the build. `off`: an install may pull from elsewhere.
+        """
+        return self.get_string_attribute("closure")
 
     @property
     def helm_repo(self) -> cdk.IResolvable:
@@ -1080,6 +1104,7 @@ class ExclaveKubernetesManifestComponent(Resource):
         *,
         app_id: str,
         name: str,
+        closure: str | None = None,
         kustomize: bool | cdk.IResolvable | None = None,
         manifest: str | None = None,
         namespace: str | None = None,
@@ -1094,6 +1119,9 @@ class ExclaveKubernetesManifestComponent(Resource):
         Args:
             app_id: The app's id or name.
             name: The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it.
+            closure: Whether every image that is named travels with the artifact. `strict`: each is found at the build and
+                mirrored, and one that can't be fails the build. `off`: an install may pull from elsewhere. One of strict,
+                off.
             kustomize: Whether the folder is a kustomization rather than plain manifests.
             manifest: The manifests as YAML, instead of files. They may hold references, such as `{{ inputs.domain }}`.
             namespace: The namespace of what names none.
@@ -1103,6 +1131,7 @@ class ExclaveKubernetesManifestComponent(Resource):
         attributes = {
             "app_id": app_id,
             "name": name,
+            "closure": closure,
             "kustomize": kustomize,
             "manifest": manifest,
             "namespace": namespace,
@@ -1115,6 +1144,13 @@ class ExclaveKubernetesManifestComponent(Resource):
     def app_id(self) -> str:
         """The app's id or name."""
         return self.get_string_attribute("app_id")
+
+    @property
+    def closure(self) -> str:
+        """Whether every image that is named travels with the artifact. `strict`: each is found at the build and mirrored,
+        and one that can't be fails the build. `off`: an install may pull from elsewhere.
+        """
+        return self.get_string_attribute("closure")
 
     @property
     def id(self) -> str:
@@ -2240,6 +2276,13 @@ class DataExclaveCustomComponent(DataSource):
         return self.get_string_attribute("id")
 
     @property
+    def interface(self) -> str:
+        """How it is spoken to. `command`: it is run as it is. `json`: it is a plugin, which takes and gives JSON. `python`:
+        `command` names a plugin that is installed beside the agents, by its entry point.
+        """
+        return self.get_string_attribute("interface")
+
+    @property
     def name(self) -> str:
         """The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it."""
         return self.get_string_attribute("name")
@@ -2527,6 +2570,13 @@ class DataExclaveHelmChartComponent(DataSource):
         return self.get_string_attribute("app_id")
 
     @property
+    def closure(self) -> str:
+        """Whether every image that is named travels with the artifact. `strict`: each is found at the build and mirrored,
+        and one that can't be fails the build. `off`: an install may pull from elsewhere.
+        """
+        return self.get_string_attribute("closure")
+
+    @property
     def git(self) -> cdk.IResolvable:
         """The chart's folder. It is in a git repository."""
         return self.interpolation_for_attribute("git")
@@ -2752,6 +2802,13 @@ class DataExclaveKubernetesManifestComponent(DataSource):
     def app_id(self) -> str:
         """The app's id or name."""
         return self.get_string_attribute("app_id")
+
+    @property
+    def closure(self) -> str:
+        """Whether every image that is named travels with the artifact. `strict`: each is found at the build and mirrored,
+        and one that can't be fails the build. `off`: an install may pull from elsewhere.
+        """
+        return self.get_string_attribute("closure")
 
     @property
     def git(self) -> cdk.IResolvable:

@@ -1,56 +1,115 @@
-"""One build job, of any kind."""
+"""One build job, of any kind: build and push, sign what was pushed, and verify what was signed."""
 
 import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import httpx
 
-from agent.build.terraform_module import build_terraform_module
+from agent.build.builder import BuildContext, BuiltArtifact
+from agent.build.container_image.build import build_container_image
+from agent.build.custom.build import build_custom
+from agent.build.docker_build.build import build_docker_build
+from agent.build.helm_chart.build import build_helm_chart
+from agent.build.kubernetes_manifest.build import build_kubernetes_manifest
+from agent.build.terraform_module.build import build_terraform_module
 from agent.bundle.zip_store import ZipStore
 from agent.engine.find import Engine
-from agent.failure import CodedError
+from agent.oci.client import RegistryClient
+from agent.oci.signature import sign, verify
+from agent.oci.token import Credential
 from agent.oci.vendor_key import VendorKey
 from api.contract.agents import BuildJob, BuildResult
-from api.contract.components import TerraformModuleConfig
-
-
-class NotBuiltYetError(CodedError):
-    """Components of the kind can be stored, but not built by this version."""
-
-    code = "not_built_yet"
-    remedy = "Remove the component from the app, or wait for a version that builds it."
+from api.contract.components import (
+    ComponentConfig,
+    ContainerImageConfig,
+    CustomConfig,
+    DockerBuildConfig,
+    HelmChartConfig,
+    KubernetesManifestConfig,
+    TerraformModuleConfig,
+)
+from api.contract.resources import Artifact
 
 
 async def run_build(
     job: BuildJob,
     *,
     work: Path,
-    engine: Engine,
+    engine: Callable[[], Awaitable[Engine]],
     key: VendorKey,
     http: httpx.AsyncClient,
     log: Callable[[str], None],
     env: Mapping[str, str] = os.environ,
+    secrets: Mapping[str, str] | None = None,
 ) -> BuildResult:
     """Build the job's component. Raises JobFailedError.
 
     `work` belongs to this agent's builds: `cache/` stays in it, and the job's own folder goes at the end of the job, or, after
     a `kill -9`, at the beginning of its next attempt. Cancelling this coroutine stops all programs that it runs.
     """
-    if not isinstance(job.config, TerraformModuleConfig):
-        raise NotBuiltYetError(
-            f"components of kind {job.config.kind} are not built yet; this version builds terraform_module",
-            field="config.kind",
-        )
     own = work / f"build-{hashlib.sha256(job.build_id.encode()).hexdigest()[:16]}"
     await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
     own.mkdir(parents=True)
+    access = job.registry
+    context = BuildContext(
+        work=own,
+        store=ZipStore(work / "cache"),
+        target=RegistryClient(access.url, Credential(access.username, access.password), http),
+        repository=access.repository,
+        tag=job.build_id,
+        http=http,
+        env=env,
+        log=log,
+        engine=engine,
+        secrets=secrets or {},
+    )
+    context.target.will_push(access.repository)
     try:
-        return await build_terraform_module(
-            job, job.config, work=own, store=ZipStore(work / "cache"), engine=engine, key=key, http=http, env=env, log=log
-        )
+        built = await _build(job.config, context)
     finally:
         await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
+    log(f"pushed {access.repository}@{built.digest}, {built.size} bytes")
+    await _sign(built, key, context)
+    return _result(built, access.repository)
+
+
+async def _build(config: ComponentConfig, context: BuildContext) -> BuiltArtifact:
+    match config:
+        case TerraformModuleConfig():
+            return await build_terraform_module(config, context)
+        case ContainerImageConfig():
+            return await build_container_image(config, context)
+        case DockerBuildConfig():
+            return await build_docker_build(config, context)
+        case HelmChartConfig():
+            return await build_helm_chart(config, context)
+        case KubernetesManifestConfig():
+            return await build_kubernetes_manifest(config, context)
+        case CustomConfig():
+            return await build_custom(config, context)
+
+
+async def _sign(built: BuiltArtifact, key: VendorKey, context: BuildContext) -> None:
+    named = f"{context.target.url.netloc.decode()}/{context.repository}"
+    await sign(context.target, context.repository, built.digest, key, named)
+    await verify(context.target, context.repository, built.digest, (key.public_pem,))
+    context.log("signed it with the vendor's key")
+
+
+def _result(built: BuiltArtifact, repository: str) -> BuildResult:
+    return BuildResult(
+        source_revision=built.revision,
+        artifact=Artifact(
+            repository=repository,
+            digest=built.digest,
+            media_type=built.media_type,
+            artifact_type=built.artifact_type,
+            size=built.size,
+        ),
+        variables=list(built.variables),
+        outputs=list(built.outputs),
+    )

@@ -82,7 +82,7 @@ def _modules(folder: Path) -> Iterator[list[Block]]:
 
 def _called(call: Block, place: PurePosixPath, root: Path) -> PurePosixPath:
     source = text(call.body.get("source", ""))
-    name = f'module "{call.labels[0]}"' + (f" in {place}" if place.parts else "")
+    name = f'{_line_of(source, place, root)}module "{call.labels[0]}"'
     if not source.startswith(("./", "../")) and source not in (".", ".."):
         raise ModuleLeaksError(f"{name} calls {source!r}, which lies outside of the component's folder")
     parts: list[str] = []
@@ -97,6 +97,16 @@ def _called(call: Block, place: PurePosixPath, root: Path) -> PurePosixPath:
     if not (root / called).is_dir():
         raise ModuleLeaksError(f"{name} calls {source!r}, which isn't there", remedy="Correct the path, and apply again.")
     return called
+
+
+def _line_of(source: str, place: PurePosixPath, root: Path) -> str:
+    """Where a module writes this source, as `file:line: `; the parser doesn't keep it."""
+    for file in sorted((root / place).glob("*.tf*")):
+        lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+        for number, line in enumerate(lines, start=1):
+            if "source" in line and f'"{source}"' in line:
+                return f"{place / file.name}:{number}: "
+    return f"in {place}: " if place.parts else ""
 
 
 def _sources(blocks: Iterable[Block]) -> Iterator[str]:

@@ -39,17 +39,21 @@ class Resolver:
 
         `learn` gets everything that was read before this returns: also the whole document of which only a part is taken.
         """
-        reference = SecretReference.parse(text)
         try:
-            value = await asyncio.to_thread(self._read, reference)
-            learn(value)
-            if reference.key is not None:
-                value = pick(value, reference.key)
-                learn(value)
+            return await self.read(text, learn)
         except UnresolvedError as error:
             raise SecretUnresolvedError(
                 f"input {name!r}: {text} can't be resolved: {error}", remedy=error.remedy, field=f"sensitive_inputs.{name}"
             ) from None
+
+    async def read(self, text: str, learn: Callable[[Json], None]) -> str:
+        """The value of the reference `text`. `learn` is as above. Raises UnresolvedError."""
+        reference = SecretReference.parse(text)
+        value = await asyncio.to_thread(self._read, reference)
+        learn(value)
+        if reference.key is not None:
+            value = pick(value, reference.key)
+            learn(value)
         return value
 
     def _read(self, reference: SecretReference) -> str:

@@ -10,7 +10,7 @@ from api.components.models import ComponentConfigRow, ComponentRow
 from api.components.service import same_source
 from api.contract.agents import BuildResult
 from api.contract.base import Failure, Page
-from api.contract.components import ComponentConfig, GitSource, PathSource
+from api.contract.components import ComponentConfig, ContainerImageConfig, GitSource, PathSource
 from api.contract.problems import NotFoundError
 from api.contract.resources import Build, BuildStatus
 from api.db.pages import page
@@ -107,6 +107,10 @@ def list_builds(
 
 def repeatable(config: ComponentConfig) -> bool:
     """Whether the config alone says what the source is, so that a build of it never needs to be made twice."""
+    if isinstance(config, ContainerImageConfig):
+        # A tag may stand for another image tomorrow; copying what is there already costs a few requests.
+        image = next(image for name in config.exactly_one_of if (image := getattr(config, name)) is not None)
+        return str(image.tag).startswith("sha256:")
     source = getattr(config, "source", None)
     if source is None:
         return True

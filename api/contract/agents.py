@@ -142,6 +142,11 @@ class BuildJob(Model):
     component: str
     config: ComponentConfig
     registry: RegistryAccess
+    sealed: str | None = Field(
+        default=None,
+        description="A sealed box with `secrets`, the named secrets that the config asks for; its context is the job, the "
+        "attempt and the build's id. None if it asks for none.",
+    )
 
 
 class SyncJob(Model):

@@ -1,8 +1,4 @@
-"""The configs of a component, one model for each kind, and the sources that they are built from.
-
-The union is whole from the start: the IMS stores every kind. A kind that the build agent can't build yet fails its build with
-the code `not_built_yet`.
-"""
+"""The configs of a component, one model for each kind, and the sources that they are built from."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -190,6 +186,15 @@ class DockerBuildConfig(Model):
     )
 
 
+Closure = Annotated[
+    Literal["strict", "off"],
+    Field(
+        description="Whether every image that is named travels with the artifact. `strict`: each is found at the build and "
+        "mirrored, and one that can't be fails the build. `off`: an install may pull from elsewhere.",
+    ),
+]
+
+
 class HelmRepository(Model):
     """A chart in a chart repository."""
 
@@ -218,6 +223,7 @@ class HelmChartConfig(OneOf):
     values_files: list[str] = Field(
         default_factory=list, description="Values files in the source's folder; a later one wins over an earlier one."
     )
+    closure: Closure = "strict"
 
 
 class KubernetesManifestConfig(OneOf):
@@ -233,6 +239,7 @@ class KubernetesManifestConfig(OneOf):
     source: Source | None = Field(default=None, description="The folder with the manifests.")
     kustomize: bool = Field(default=False, description="Whether the folder is a kustomization rather than plain manifests.")
     namespace: str = Field(default="default", min_length=1, description="The namespace of what names none.")
+    closure: Closure = "strict"
 
     @model_validator(mode="after")
     def _files_to_kustomize(self) -> "KubernetesManifestConfig":
@@ -248,6 +255,11 @@ class CustomConfig(Model):
     source: Source = Field(description="The folder with the command and its files.")
     command: list[str] = Field(
         min_length=1, description="The program and its arguments, run in the folder. A path begins with `./`."
+    )
+    interface: Literal["command", "json", "python"] = Field(
+        default="command",
+        description="How it is spoken to. `command`: it is run as it is. `json`: it is a plugin, which takes and gives JSON. "
+        "`python`: `command` names a plugin that is installed beside the agents, by its entry point.",
     )
     environment: dict[str, str] = Field(
         default_factory=dict,

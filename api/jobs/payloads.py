@@ -9,6 +9,7 @@ from api.builds import service as builds
 from api.builds.models import BuildRow
 from api.contract import sealed_box
 from api.contract.agents import BuildJob, JobPayload, SyncJob, TerraformJob
+from api.contract.components import ComponentConfig, secret_texts
 from api.db.transaction import Read, Write
 from api.deploys import inputs
 from api.deploys.models import DeployRow, StepRow
@@ -16,6 +17,7 @@ from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs.models import JobRow
 from api.releases import service as releases
 from api.releases.models import ReleaseRow
+from api.secrets import values as named_secrets
 from api.secrets.vault import Vault
 from api.tickets import service as tickets
 
@@ -65,7 +67,24 @@ def _build(tx: Write, job: JobRow, sources: Sources) -> BuildJob:
         digests=None,
         seconds=sources.ticket_seconds,
     )
-    return BuildJob(build_id=build.id, app=app, component=component, config=config.config, registry=access)
+    return BuildJob(
+        build_id=build.id,
+        app=app,
+        component=component,
+        config=config.config,
+        registry=access,
+        sealed=_sealed_for_build(tx, job, build, config.config, sources.vault),
+    )
+
+
+def _sealed_for_build(tx: Read, job: JobRow, build: BuildRow, config: ComponentConfig, vault: Vault) -> str | None:
+    """The secrets that a build asks for, for its agent's eyes alone: they never leave unsealed."""
+    values = named_secrets.values_for_build(tx, vault, build.app_id, set(secret_texts(config).values()))
+    agent = tx.get(AgentRow, job.agent_id)
+    if not values or agent is None or not agent.sealing_key:
+        return None
+    context = sealed_box.job_context(job.id, job.attempt, build.id)
+    return sealed_box.seal(sealed_box.public_key(agent.sealing_key), {"secrets": values}, context)
 
 
 def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: Vault) -> TerraformJob:

@@ -35,6 +35,17 @@ def values_for(tx: Read, vault: Vault, install: InstallRow) -> dict[str, Json]:
     return {row.name: vault.open_sealed(row.sealed, owner=row.id)["value"] for row in _usable(tx, install)}
 
 
+def values_for_build(tx: Read, vault: Vault, app_id: str, names: set[str]) -> dict[str, Json]:
+    """The values of those of the named secrets that a build of an app may use: the app's own, and those for all."""
+    if not names:
+        return {}
+    query = select(SecretRow).where(
+        col(SecretRow.deleted_at).is_(None), col(SecretRow.scope).in_((ALL, app_id)), col(SecretRow.name).in_(names)
+    )
+    nearest_last = sorted(tx.all(query), key=lambda row: row.scope != ALL)
+    return {row.name: vault.open_sealed(row.sealed, owner=row.id)["value"] for row in nearest_last}
+
+
 def load(tx: Read, installs: Sequence[InstallRow]) -> None:
     """Look up at once the secrets that many installs may use."""
     scopes = {ALL, *(install.app_id for install in installs), *(install.id for install in installs)}

@@ -52,6 +52,7 @@ RUN = {
     "import-existing": Example(says=("3 imported, 0 added, 0 changed, 0 destroyed",), before=make_existing),
     "secrets": Example(variables={"license": "LICENSE-1234", "admin_password": "correct-horse"}, after=no_license_in_the_state),
     "every-kind": Example(says=tuple(f'"{name}" = "{kind}"' for name, kind in KINDS.items())),
+    "custom-component": Example(says=('status = "ready"',)),
 }
 ELSEWHERE = {"cdktf-quickstart", "private-images"}
 """What other tests run."""

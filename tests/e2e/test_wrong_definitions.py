@@ -35,15 +35,14 @@ def test_a_component_kind_that_does_not_exist(vendor: Stage) -> None:
     assert vendor.get("/v1/apps")["items"] == []
 
 
-def test_a_kind_that_is_not_built_yet(vendor: Stage) -> None:
+def test_an_image_that_does_not_exist(vendor: Stage) -> None:
     vendor.post("/v1/apps", {"name": "images"})
-    image = {"kind": "container_image", "public": {"image_url": "registry.example/web", "tag": "1"}}
+    image = {"kind": "container_image", "public": {"image_url": "not/an Image", "tag": "1"}}
     vendor.post("/v1/apps/images/components", {"name": "web", "config": image})
     made = vendor.post("/v1/releases", {"app_id": "images"})
     release = vendor.get(f"/v1/releases/{made['id']}?wait=30")
     assert release["status"] == "failed"
-    assert release["failure"]["code"] == "not_built_yet"
-    assert "components of kind container_image are not built yet" in release["failure"]["message"]
+    assert (release["failure"]["code"], release["failure"]["field"]) == ("image_name_wrong", "components.web.public.image_url")
 
 
 def test_a_reference_to_a_component_that_does_not_exist(vendor: Stage) -> None:

@@ -1,32 +1,20 @@
 import os
 import stat
 import zipfile
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import httpx
 import pytest
+from build_job import Build, MakeBuild
 from registry_server import RegistryServer
 
-from agent.build.build import NotBuiltYetError, run_build
 from agent.bundle.platform import current_platform
 from agent.bundle.unpack import UnpackedBundle, fetch_bundle
 from agent.engine.find import Engine, EngineNotFoundError, find_engine
 from agent.failure import JobFailedError
 from agent.oci.signature import SignatureError, verify
 from agent.oci.vendor_key import VendorKey
-from api.contract.agents import BuildJob, BuildResult, RegistryAccess
-from api.contract.components import (
-    ComponentConfig,
-    ContainerImageConfig,
-    EngineLayer,
-    PathSource,
-    PublicImage,
-    Source,
-    TerraformModuleConfig,
-)
-
-Build = Callable[..., Awaitable[BuildResult]]
+from api.contract.agents import BuildResult
+from api.contract.components import EngineLayer, PathSource, Source, TerraformModuleConfig
 
 pytestmark = pytest.mark.anyio
 
@@ -46,11 +34,6 @@ def engine() -> Engine:
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> VendorKey:
-    return VendorKey.load_or_create(tmp_path / "key.pem")
-
-
-@pytest.fixture
 def module(tmp_path: Path) -> Path:
     folder = tmp_path / "module"
     folder.mkdir()
@@ -59,15 +42,8 @@ def module(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def build(tmp_path: Path, vendor: RegistryServer, engine: Engine, key: VendorKey, http: httpx.AsyncClient) -> Build:
-    async def run(config: ComponentConfig, env: dict[str, str] | None = None) -> BuildResult:
-        access = RegistryAccess(url=vendor.url, repository="acme/net", username="writer", password="secret")
-        job = BuildJob(build_id="bld_1", app="acme", component="net", config=config, registry=access)
-        settings = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | (env or {})
-        work = tmp_path / "work"
-        return await run_build(job, work=work, engine=engine, key=key, http=http, log=lambda line: None, env=settings)
-
-    return run
+def build(make_build: MakeBuild, engine: Engine) -> Build:
+    return make_build("acme/net", engine)
 
 
 def terraform_module(folder: Path, bundle_engine: EngineLayer = "auto") -> TerraformModuleConfig:
@@ -177,8 +153,3 @@ async def test_a_folder_that_cannot_be_built_is_named(build: Build, module: Path
         await build(terraform_module(module))
     assert (failed.value.failure.code, failed.value.failure.field) == (code, "config.source.path")
     assert failed.value.failure.remedy
-
-
-async def test_other_kinds_are_not_built_yet(build: Build) -> None:
-    with pytest.raises(NotBuiltYetError, match="components of kind container_image are not built yet"):
-        await build(ContainerImageConfig(public=PublicImage(image_url="nginx", tag="1")))

@@ -88,3 +88,9 @@ def test_a_module_that_is_not_there_is_named(tmp_path: Path) -> None:
     folder = module(tmp_path, 'module "a" { source = "./modules/a" }')
     with pytest.raises(ModuleLeaksError, match="isn't there"):
         needed_providers(folder)
+
+
+def test_a_leaking_module_is_named_with_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "main.tf").write_text('# first\nmodule "vpc" {\n  source = "terraform-aws-modules/vpc/aws"\n}\n')
+    with pytest.raises(ModuleLeaksError, match=r'main\.tf:3: module "vpc" calls .terraform-aws-modules/vpc/aws'):
+        needed_providers(tmp_path)

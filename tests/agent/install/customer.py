@@ -8,7 +8,7 @@ from registry_server import RegistryServer
 
 from agent.build.build import run_build
 from agent.cancellation import Cancellation
-from agent.engine.find import find_engine
+from agent.engine.find import Engine, find_engine
 from agent.install.executor import InstallExecutor
 from agent.install.site import Site
 from agent.job import JobContext
@@ -47,7 +47,7 @@ class Customer:
         result = await run_build(
             job,
             work=self.folder / "builds",
-            engine=find_engine(None, os.environ),
+            engine=_engine,
             key=key or self.key,
             http=self.registry.http,
             log=self.log.append,
@@ -102,3 +102,7 @@ class Customer:
 
     def home(self, component: str) -> Path:
         return self.site.components.of(component).root
+
+
+async def _engine() -> Engine:
+    return find_engine(None, os.environ)

@@ -1,0 +1,1 @@
+"""Images built from a Dockerfile, in a sandbox without a network."""

@@ -1,0 +1,89 @@
+"""Render a chart as a deploy would, with stand-ins for what only the deploy knows, to see which images it names."""
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from agent.build.builder import BuildContext
+from agent.build.closure.placeholders import stand_in
+from agent.build.program import OutputTooLongError, find_program, run_program
+from agent.failure import CodedError
+from api.contract.base import Json
+
+_SECONDS = 120.0
+_RENDERED_BYTES = 64 * 1024 * 1024
+_INTEGER = re.compile(r"-?(0|[1-9]\d*)")
+
+
+class RenderError(CodedError):
+    """Helm can't render the chart. The message has its words."""
+
+    code = "chart_not_rendered"
+    remedy = "Give the chart the values that it needs; `helm template` with the same values shows the same error."
+
+
+class HelmMissingError(CodedError):
+    """The build agent's machine has no helm."""
+
+    code = "helm_not_found"
+    remedy = "Install helm on the build agent's machine, or name it in EXCLAVE_HELM; or set `closure` to off."
+
+
+def chart_value(text: str) -> Json:
+    """What a value of the config means: as Helm's `--set` has it, and JSON for lists and objects.
+
+    `true`, `false`, `null` and integers are those; anything else is a string, so that the tag `1.10` stays one.
+    """
+    if text in ("true", "false", "null") or (_INTEGER.fullmatch(text) and len(text) < 19):
+        return json.loads(text)
+    if text.startswith(("[", "{")):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+async def render(
+    package: bytes,
+    release: str,
+    namespace: str,
+    values_files: Sequence[Path],
+    values: Mapping[str, str],
+    context: BuildContext,
+) -> dict[str, str]:
+    """What each template makes, by its path in the chart: hooks, tests and CRDs too. Raises RenderError, HelmMissingError.
+
+    Helm gets a home of its own and none of the agent's environment: no plugin, no credential, no cluster.
+    """
+    helm = find_program("helm", "EXCLAVE_HELM", context.env)
+    if helm is None:
+        raise HelmMissingError("the images of a chart can't be found without helm", field="config.closure")
+    home, out = context.work / "helm-home", context.work / "rendered"
+    home.mkdir()
+    chart = context.work / "chart.tgz"
+    await asyncio.to_thread(chart.write_bytes, package)
+    argv = [str(helm), "template", release, str(chart), "--namespace", namespace, "--include-crds", "--output-dir", str(out)]
+    argv += [f"--values={path}" for path in values_files]
+    argv += [
+        f"--set-json={path}={json.dumps(chart_value(stand_in(text, f'config.values.{path}')))}" for path, text in values.items()
+    ]
+    env = {"PATH": context.env.get("PATH", ""), "HOME": str(home), "TMPDIR": str(home), "GOMEMLIMIT": "1GiB"}
+    try:
+        completed = await run_program(argv, folder=home, env=env, timeout=_SECONDS, most_output=_RENDERED_BYTES)
+    except (TimeoutError, OutputTooLongError):
+        raise RenderError(f"helm takes longer than {_SECONDS:g} s, or writes too much", field="config.values") from None
+    if completed.exit_code != 0:
+        said = completed.last_lines().replace(f"{context.work}/", "")
+        raise RenderError(f"helm can't render the chart: {said}", field="config.values")
+    return await asyncio.to_thread(_read, out)
+
+
+def _read(folder: Path) -> dict[str, str]:
+    """Rendered files by their path, without the chart's own folder, in which they all lie."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if sum(path.stat().st_size for path in files) > _RENDERED_BYTES:
+        raise RenderError(f"the chart renders to more than {_RENDERED_BYTES} bytes", field="config.values")
+    return {path.relative_to(folder).as_posix().partition("/")[2]: path.read_text(errors="replace") for path in files}

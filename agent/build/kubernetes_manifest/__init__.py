@@ -1,0 +1,1 @@
+"""Kubernetes manifests, plain or kustomized, with the images that they run."""

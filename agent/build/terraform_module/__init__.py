@@ -1,0 +1,1 @@
+"""Terraform modules: bundles with their providers."""

@@ -1,0 +1,79 @@
+"""Build a component of the kind `terraform_module`: a signed bundle in the vendor's registry."""
+
+import asyncio
+from pathlib import Path
+
+from agent.build.builder import BuildContext, BuiltArtifact
+from agent.build.source import FetchedSource, field_of
+from agent.build.terraform_module.provider_packages import fetch_providers
+from agent.bundle.hcl import has_configuration, read_blocks
+from agent.bundle.manifest import ARTIFACT_TYPE
+from agent.bundle.module import ModuleInterface, interface_of
+from agent.bundle.pack import UNDATED, Bundle, Contents, pack
+from agent.bundle.platform import current_platform
+from agent.failure import CodedError, JobFailedError
+from agent.oci.manifest import IMAGE_MANIFEST
+from agent.oci.push import push_bytes, push_file
+from api.contract.components import TerraformModuleConfig
+
+
+class NotAModuleError(CodedError):
+    """The folder has no Terraform files."""
+
+    code = "not_a_module"
+    remedy = "Name the folder that has the module's .tf files itself, not one above or below it."
+
+
+async def build_terraform_module(config: TerraformModuleConfig, context: BuildContext) -> BuiltArtifact:
+    """Fetch the source, pack it with what it needs, and push it. Raises JobFailedError."""
+    source = await context.fetch(config.source)
+    bundle = await _pack(config, source, context)
+    await _push(context, bundle)
+    return BuiltArtifact(
+        digest=bundle.digest,
+        media_type=IMAGE_MANIFEST,
+        artifact_type=ARTIFACT_TYPE,
+        size=bundle.size,
+        revision=source.revision,
+        variables=bundle.config.variables,
+        outputs=bundle.config.outputs,
+    )
+
+
+async def _pack(config: TerraformModuleConfig, source: FetchedSource, context: BuildContext) -> Bundle:
+    platform = current_platform()
+    engine = await context.engine()
+    try:
+        interface = await asyncio.to_thread(_interface, source.folder)
+        data = context.work / "data"
+        providers = await fetch_providers(source.folder, data, engine, platform, context.env, context.log)
+    except JobFailedError as error:
+        if error.failure.field is not None:
+            raise
+        raise JobFailedError(error.failure.model_copy(update={"field": field_of(config.source)})) from error
+    contents = Contents(
+        source=source.folder,
+        interface=interface,
+        providers=providers,
+        engine=engine,
+        bundle_engine=config.bundle_engine,
+        platform=platform,
+        revision=source.revision,
+        created=source.created or UNDATED,
+    )
+    return await asyncio.to_thread(pack, contents, context.work, context.store)
+
+
+def _interface(folder: Path) -> ModuleInterface:
+    if not has_configuration(folder):
+        raise NotAModuleError("the source has no .tf or .tf.json files")
+    return interface_of(read_blocks(folder))
+
+
+async def _push(context: BuildContext, bundle: Bundle) -> None:
+    """Blobs first. The tag keeps the manifest from being cleaned up; everything else goes by digest."""
+    client, repository = context.target, context.repository
+    await push_bytes(client, repository, bundle.config.blob())
+    for layer in bundle.layers:
+        await push_file(client, repository, layer.path, layer.entry.digest, layer.entry.size)
+    await client.put_manifest(repository, context.tag, bundle.manifest, IMAGE_MANIFEST)
