@@ -16,8 +16,8 @@ class RegistryUnavailableError(RegistryError):
     retryable = True
     remedy = "Check that the registry runs and that this machine can reach it; then try again."
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, retry_after: float | None = None, field: str | None = None) -> None:
+        super().__init__(message, field=field)
         self.retry_after = retry_after
 
 
