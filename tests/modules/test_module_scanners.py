@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import ecr_matrix
+import gar_matrix
 import pytest
 from emulators import python_of
 from module_copies import MODULES, Mutation, copy, initialise, terraform
 from standin import NEWEST
 from standin_aws import Aws
+from standin_google import Google
 
 pytestmark = pytest.mark.e2e
 
@@ -21,8 +23,18 @@ HERE = Path(__file__).parent
 def planned(folder: Path, endpoint: str, *mutations: Mutation) -> dict[str, Any]:
     """The plan of the configuration of the matrix, as `terraform show -json` gives it."""
     copy(MODULES["aws"], folder, *mutations)
-    with terraform(Aws(NEWEST["aws"], endpoint), folder) as workspace:
-        workspace.write("main.tf", ecr_matrix.CONFIG.replace("ROLE", "scanned"))
+    return _plan(folder, Aws(NEWEST["aws"], endpoint), ecr_matrix.CONFIG.replace("ROLE", "scanned"))
+
+
+def planned_at_google(folder: Path, clouds: gar_matrix.Clouds, *mutations: Mutation) -> dict[str, Any]:
+    """The same for Google's module."""
+    copy(MODULES["google"], folder, *mutations)
+    return _plan(folder, Google(NEWEST["google"]), clouds.config("scanned"))
+
+
+def _plan(folder: Path, provider: Aws | Google, config: str) -> dict[str, Any]:
+    with terraform(provider, folder) as workspace:
+        workspace.write("main.tf", config)
         initialise(workspace)
         run = workspace.command("plan", "-out=plan", "-no-color")
         assert run.code == 0, run.text
@@ -86,3 +98,13 @@ def test_checkov_finds_no_open_trust_and_sees_one_that_is(aws_endpoint: str, tmp
     text = 'Principal = { AWS = [for account in local.vendor_accounts : "${account}:root"] }'
     everybody = Mutation("everybody", "policy/main.tf", text, 'Principal = { AWS = "*" }', [])
     assert "CKV_AWS_60" in checkov(planned(tmp_path / "open", aws_endpoint, everybody), tmp_path)
+
+
+def test_checkov_finds_nothing_public_at_google_and_sees_what_is(
+    google_endpoint: str, aws_endpoint: str, tmp_path: Path
+) -> None:
+    clouds = gar_matrix.Clouds(google_endpoint, aws_endpoint)
+    assert checkov(planned_at_google(tmp_path / "sound", clouds), tmp_path) == set()
+    member = 'member     = "serviceAccount:${google_service_account.reader.email}"'
+    everybody = Mutation("everybody", "main.tf", member, 'member     = "allUsers"', [])
+    assert "CKV_GCP_101" in checkov(planned_at_google(tmp_path / "open", clouds, everybody), tmp_path)
