@@ -1,5 +1,6 @@
 """Marks the tests that run real programs, which `scripts/test unit` leaves out; and chooses the database to test with."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         others = {item for item in items if not _ON_THE_CHOSEN_DATABASE & set(getattr(item, "fixturenames", ()))}
         config.hook.pytest_deselected(items=list(others))
         items[:] = [item for item in items if item not in others]
+
+
+def pytest_configure() -> None:
+    """A shell that runs the tests in the background has them ignore SIGINT, and with them every program that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
