@@ -1,4 +1,4 @@
-"""The emulated clouds, for all tests of the modules in one process."""
+"""The emulated clouds, afresh for each file of tests."""
 
 from collections.abc import Iterator
 
@@ -11,13 +11,13 @@ def google_keys() -> GoogleKeys:
     return GoogleKeys()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def aws_endpoint(google_keys: GoogleKeys, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with aws(tmp_path_factory.mktemp("aws"), google_keys) as endpoint:
         yield endpoint
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def google_endpoint(aws_endpoint: str) -> Iterator[str]:
     with google(aws_endpoint) as endpoint:
         yield endpoint

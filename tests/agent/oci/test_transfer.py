@@ -11,8 +11,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import anyio
 import httpx
 import pytest
+from anyio.abc import SocketAttribute, SocketStream
+from anyio.streams.buffered import BufferedByteReceiveStream
 from registry_server import sha256
 
 from agent.oci.client import RegistryClient
@@ -47,37 +50,44 @@ class Host:
     seen: list[Wanted] = field(default_factory=list)
     url: str = ""
 
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(self, connection: SocketStream) -> None:
+        """Answer one connection's requests."""
         try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                first, *lines = head.decode().split("\r\n")
-                method, path, _ = first.split(" ")
-                pairs = (line.partition(":") for line in lines if line)
-                wanted = Wanted(method, path, {name.lower(): value.strip() for name, _, value in pairs})
-                self.seen.append(wanted)
-                length = int(wanted.headers.get("content-length", "0"))
-                most = self.most(wanted)
-                wanted.body = await reader.readexactly(length if most is None else min(most, length))
-                if most is not None and most < length:
-                    break
-                status, headers, body, stop = self.answer(wanted)
-                headers = {"Content-Length": str(len(body))} | headers
-                text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-                writer.write(f"HTTP/1.1 {status} X\r\n{text}\r\n".encode() + (b"" if method == "HEAD" else body[:stop]))
-                await writer.drain()
-                if stop is not None:
-                    break
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+            async with connection:
+                await self._serve(connection)
+        except (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError):
+            pass  # the client has hung up
+
+    async def _serve(self, connection: SocketStream) -> None:
+        incoming = BufferedByteReceiveStream(connection)
+        while True:
+            head = await incoming.receive_until(b"\r\n\r\n", 64 * 1024)
+            first, *lines = head.decode().split("\r\n")
+            method, path, _ = first.split(" ")
+            pairs = (line.partition(":") for line in lines if line)
+            wanted = Wanted(method, path, {name.lower(): value.strip() for name, _, value in pairs})
+            self.seen.append(wanted)
+            length = int(wanted.headers.get("content-length", "0"))
+            most = self.most(wanted)
+            wanted.body = await incoming.receive_exactly(length if most is None else min(most, length))
+            if most is not None and most < length:
+                return
+            status, headers, body, stop = self.answer(wanted)
+            headers = {"Content-Length": str(len(body))} | headers
+            text = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            await connection.send(f"HTTP/1.1 {status} X\r\n{text}\r\n".encode() + (b"" if method == "HEAD" else body[:stop]))
+            if stop is not None:
+                return
 
 
 @asynccontextmanager
 async def serve(host: Host) -> AsyncIterator[Host]:
-    async with await asyncio.start_server(host, "127.0.0.1", 0, limit=4 * 1024 * 1024) as server:
-        host.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    """Serve. At the end all connections are closed, also one that a client gave up before it was accepted."""
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, host.handle)
+        host.url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
         yield host
+        tasks.cancel_scope.cancel()
 
 
 def blob_of(content: bytes, *, stop: Callable[[int], int | None] = lambda begin: None, ranges: bool = True) -> Host:
