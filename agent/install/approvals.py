@@ -13,7 +13,7 @@ from typing import Literal
 from agent.durable import write_durably
 from agent.failure import CodedError
 from agent.install.workspace import PlanRecord
-from api.contract.agents import TerraformJob
+from api.contract.agents import DeployJob
 from api.contract.base import Digest, Model
 
 Mode = Literal["customer", "ims"]
@@ -73,7 +73,7 @@ class Approvals:
         except FileNotFoundError:
             return None
 
-    def check(self, job: TerraformJob, record: PlanRecord, digest: Digest) -> None:
+    def check(self, job: DeployJob, record: PlanRecord, digest: Digest) -> None:
         """Raises ApprovalMissingError unless the plan may be applied: it is harmless, approved here, or needs no approval."""
         if job.approval != "customer" and self.mode != "customer":
             return

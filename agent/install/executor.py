@@ -2,12 +2,12 @@
 
 from agent.cancellation import unless_cancelled
 from agent.failure import CodedError
+from agent.install.deploy import apply, plan
 from agent.install.sealed import opened
 from agent.install.site import Site
 from agent.install.sync import sync
-from agent.install.terraform import apply, plan
 from agent.job import JobContext
-from api.contract.agents import BuildJob, JobPayload, JobResult, SyncJob, TerraformJob
+from api.contract.agents import BuildJob, DeployJob, JobPayload, JobResult, SyncJob
 
 
 class WrongAgentError(CodedError):
@@ -24,16 +24,16 @@ class InstallExecutor:
 
     async def run(self, payload: JobPayload, context: JobContext) -> JobResult:
         """Sync, plan, apply or destroy."""
-        if isinstance(payload, TerraformJob):
+        if isinstance(payload, DeployJob):
             payload = opened(payload, context, self._site)
         match payload:
             case SyncJob():
                 return await unless_cancelled(sync(payload, context, self._site), context.cancellation)
             case BuildJob():
                 raise WrongAgentError("an install agent doesn't build")
-            case TerraformJob() if payload.install_id != self._site.install_id:
+            case DeployJob() if payload.install_id != self._site.install_id:
                 raise WrongAgentError(f"the job is for install {payload.install_id}, the agent for {self._site.install_id}")
-            case TerraformJob(kind="plan" | "plan_destroy"):
+            case DeployJob(kind="plan" | "plan_destroy"):
                 return await plan(payload, context, self._site)
-            case TerraformJob():
+            case DeployJob():
                 return await apply(payload, context, self._site)

@@ -3,20 +3,20 @@
 from agent.install.site import Site
 from agent.job import JobContext
 from agent.secrets.resolve import SecretUnresolvedError
-from api.contract.agents import TerraformJob
+from api.contract.agents import DeployJob
 from api.contract.base import Json
-from api.contract.components import TerraformModuleConfig
+from api.contract.components import ComponentConfig, template_texts
 from api.contract.references import InvalidReferenceError, find_all
 from api.contract.secret_references import scheme_of
 
 
-async def resolve_inputs(job: TerraformJob, config: TerraformModuleConfig, context: JobContext, site: Site) -> dict[str, Json]:
+async def resolve_inputs(job: DeployJob, context: JobContext, site: Site) -> dict[str, Json]:
     """The values of the references that this component uses, by input; the redactor knows each before anything runs.
 
     Values are texts: the engine converts them to the variable's type, as it does every text. Raises SecretUnresolvedError.
     """
     resolved: dict[str, Json] = {}
-    for name in sorted(_used(config)):
+    for name in sorted(_used(job.config)):
         reference = job.sensitive_inputs.get(name)
         if scheme_of(reference) is None:
             continue
@@ -27,8 +27,8 @@ async def resolve_inputs(job: TerraformJob, config: TerraformModuleConfig, conte
     return resolved
 
 
-def _used(config: TerraformModuleConfig) -> set[str]:
+def _used(config: ComponentConfig) -> set[str]:
     try:
-        return {reference.input for _, reference in find_all(config.variables) if reference.input}
+        return {reference.input for _, reference in find_all(template_texts(config)) if reference.input}
     except InvalidReferenceError:
         return set()  # the rendering says so, with the field

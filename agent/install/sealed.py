@@ -3,7 +3,7 @@
 from agent.failure import CodedError
 from agent.install.site import Site
 from agent.job import JobContext
-from api.contract.agents import TerraformJob
+from api.contract.agents import DeployJob
 from api.contract.base import Json
 from api.contract.sealed_box import SealedBoxError, job_context, open_box
 from api.contract.secret_references import scheme_of
@@ -17,7 +17,7 @@ class SealedForAnotherError(CodedError):
     remedy = "Start the agent again: it then tells the IMS its key anew. If that doesn't help, enrol it anew."
 
 
-def opened(job: TerraformJob, context: JobContext, site: Site) -> TerraformJob:
+def opened(job: DeployJob, context: JobContext, site: Site) -> DeployJob:
     """The job with its secrets in place, all of which the redactor knows from here on. Raises SealedForAnotherError."""
     if job.sealed is None:
         return job

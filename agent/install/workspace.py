@@ -5,7 +5,7 @@ components/<name>/
   bundles/<digest>/          the bundle of the last plan, as it came
   work/                      its source, where the engine runs; made anew by each plan
   state/terraform.tfstate    Terraform's state: never leaves this machine
-  plans/<job id>/            a saved plan, its variables, and what the engine said (`saved-plan`)
+  plans/<job id>/            a saved plan, what it was made with, and what the engine said (`saved-plan`)
   outputs.json               all outputs, sensitive ones included
 """
 

@@ -159,7 +159,7 @@ class SyncJob(Model):
     registry: RegistryAccess
 
 
-class TerraformJob(Model):
+class DeployJob(Model):
     """Plan, apply, plan the destruction of, or destroy one component.
 
     `apply` and `destroy` run the plan that the job `plan_job_id` saved, and only that (`saved-plan`).
@@ -194,7 +194,7 @@ class TerraformJob(Model):
     approval: Approval = Field(default="auto", description="Who had to approve. `customer`: the agent checks its own record.")
 
 
-JobPayload = Annotated[BuildJob | SyncJob | TerraformJob, Field(discriminator="kind")]
+JobPayload = Annotated[BuildJob | SyncJob | DeployJob, Field(discriminator="kind")]
 
 
 class LeaseRequest(Model):

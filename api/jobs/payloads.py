@@ -8,7 +8,7 @@ from api.agents.models import AgentRow
 from api.builds import service as builds
 from api.builds.models import BuildRow
 from api.contract import sealed_box
-from api.contract.agents import BuildJob, JobPayload, SyncJob, TerraformJob
+from api.contract.agents import BuildJob, DeployJob, JobPayload, SyncJob
 from api.contract.components import ComponentConfig, secret_texts
 from api.db.transaction import Read, Write
 from api.deploys import inputs
@@ -87,7 +87,7 @@ def _sealed_for_build(tx: Read, job: JobRow, build: BuildRow, config: ComponentC
     return sealed_box.seal(sealed_box.public_key(agent.sealing_key), {"secrets": values}, context)
 
 
-def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: Vault) -> TerraformJob:
+def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: Vault) -> DeployJob:
     install = tx.get(InstallRow, deploy.install_id)
     if install is None or step.kind in ("sync", "approve"):
         raise LookupError(f"step {step.id} is no job of an install's engine")
@@ -104,7 +104,7 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
         box = sealed_box.seal(sealed_box.public_key(agent.sealing_key), content, context)
         sensitive, secrets = {}, {}
     plan = _plan(tx, step)
-    return TerraformJob(
+    return DeployJob(
         kind=step.kind,
         deploy_id=deploy.id,
         component=step.component,

@@ -20,7 +20,7 @@ from agent.report import Office
 from agent.session import Session
 from agent.worker import Limits, RevokedError, Worker
 from api.client import ImsClient
-from api.contract.agents import ApplyResult, Finish, JobPayload, JobResult, RegistryAccess, SyncJob, SyncResult, TerraformJob
+from api.contract.agents import ApplyResult, DeployJob, Finish, JobPayload, JobResult, RegistryAccess, SyncJob, SyncResult
 from api.contract.base import Failure
 from api.contract.components import PathSource, Source, TerraformModuleConfig
 
@@ -33,7 +33,7 @@ SYNC = SyncJob(
     digest=ZERO,
     registry=RegistryAccess(url="http://unused", repository="r", username="u", password="p"),
 )
-APPLY = TerraformJob(
+APPLY = DeployJob(
     kind="apply",
     deploy_id="dep_1",
     component="network",

@@ -14,7 +14,7 @@ from agent.install.site import Site
 from agent.job import JobContext
 from agent.oci.vendor_key import VendorKey
 from agent.redaction import Redactor
-from api.contract.agents import BuildJob, JobResult, RegistryAccess, SyncJob, TerraformJob
+from api.contract.agents import BuildJob, DeployJob, JobResult, RegistryAccess, SyncJob
 from api.contract.base import Json
 from api.contract.components import PathSource, Source, TerraformModuleConfig
 
@@ -76,8 +76,8 @@ class Customer:
         inputs: dict[str, Json] | None = None,
         sensitive: dict[str, Json] | None = None,
         install: str = "ins_1",
-    ) -> TerraformJob:
-        return TerraformJob(
+    ) -> DeployJob:
+        return DeployJob(
             kind=kind,  # type: ignore[arg-type]
             deploy_id="dep_1",
             component=component,
@@ -91,7 +91,7 @@ class Customer:
             plan_job_id=plan,
         )
 
-    async def run(self, job: TerraformJob, job_id: str = "job_1", cancellation: Cancellation | None = None) -> JobResult:
+    async def run(self, job: DeployJob, job_id: str = "job_1", cancellation: Cancellation | None = None) -> JobResult:
         return await InstallExecutor(self.site).run(job, self.context(job_id, cancellation))
 
     async def deploy(self, component: str, variables: dict[str, str] | None = None, **inputs: dict[str, Json]) -> JobResult:

@@ -16,7 +16,7 @@ from agent.failure import JobFailedError
 from agent.install.approvals import LocalApproval
 from agent.oci.vendor_key import VendorKey
 from agent.redaction import Redactor
-from api.contract.agents import ApplyResult, JobResult, PlanResult, SyncResult, TerraformJob
+from api.contract.agents import ApplyResult, DeployJob, JobResult, PlanResult, SyncResult
 from api.contract.base import Failure
 from api.contract.resources import PlanSummary
 
@@ -338,7 +338,7 @@ async def test_the_bundle_needs_only_the_customers_registry(account: Customer, t
     assert planned.summary.add == 1
 
 
-async def approvable(account: Customer) -> tuple[TerraformJob, PlanResult]:
+async def approvable(account: Customer) -> tuple[DeployJob, PlanResult]:
     """A job that would apply a plan which the customer has to approve."""
     await account.build("network", NETWORK)
     await account.sync("network")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.install.errored_state import FILE_NAME, StateConflictError, has_resources, recover
+from agent.install.terraform_module.errored_state import FILE_NAME, StateConflictError, has_resources, recover
 
 
 def state(lineage: str, serial: int, resources: list[object] | None = None) -> str:

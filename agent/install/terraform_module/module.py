@@ -14,12 +14,12 @@ from agent.engine.failures import failure_of
 from agent.engine.find import Engine, EngineNotFoundError
 from agent.engine.run import Command, run
 from agent.failure import CodedError, JobFailedError
-from agent.install import errored_state
 from agent.install.site import Site
+from agent.install.terraform_module import errored_state
 from agent.install.workspace import Workspace
 from agent.job import JobContext
 from agent.oci.signature import verify
-from api.contract.agents import TerraformJob
+from api.contract.agents import DeployJob
 from api.contract.base import Digest, Model
 
 _INIT_SECONDS = 900
@@ -57,7 +57,7 @@ class Module:
         return Command(self.engine, arguments, self.folder, self.environment, lock)
 
 
-async def prepare(job: TerraformJob, context: JobContext, site: Site, workspace: Workspace, lock: int) -> Module:
+async def prepare(job: DeployJob, context: JobContext, site: Site, workspace: Workspace, lock: int) -> Module:
     """Make the bundle of the job ready from nothing. Raises JobFailedError: the signature, the bundle, or `init_failed`."""
     bundle = await unless_cancelled(_fetch(job, site, workspace), context.cancellation)
     await asyncio.to_thread(_lay_out, workspace, bundle)
@@ -69,14 +69,14 @@ async def prepare(job: TerraformJob, context: JobContext, site: Site, workspace:
     return module
 
 
-async def _fetch(job: TerraformJob, site: Site, workspace: Workspace) -> UnpackedBundle:
+async def _fetch(job: DeployJob, site: Site, workspace: Workspace) -> UnpackedBundle:
     registry = await site.registry.client()
     repository = site.registry.repository(job.repository)
     await verify(registry, repository, job.digest, site.vendor_keys)
     return await fetch_bundle(registry, repository, job.digest, workspace.bundles)
 
 
-async def prepared(job: TerraformJob, context: JobContext, site: Site, workspace: Workspace, lock: int) -> Module:
+async def prepared(job: DeployJob, context: JobContext, site: Site, workspace: Workspace, lock: int) -> Module:
     """The bundle of the job as the last plan left it, or, if another one was unpacked since, made ready again."""
     try:
         ready = _Ready.model_validate_json((workspace.work / _READY).read_bytes())

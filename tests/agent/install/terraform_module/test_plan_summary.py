@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from agent.install.plan_summary import secrets, summarize
+from agent.install.terraform_module.plan_summary import secrets, summarize
 from api.contract.resources import PlannedChange
 
 

@@ -1,0 +1,158 @@
+"""Plan, apply and destroy one component in the customer's account: what is the same for all kinds.
+
+`saved-plan`: an apply runs the plan that an earlier job saved, byte for byte, and nothing else. `sole-writer`: each function
+holds the workspace's lock as long as any program that it started lives.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from agent.cancellation import unless_cancelled
+from agent.engine.lock import WorkspaceBusyError, workspace_lock
+from agent.failure import CodedError
+from agent.install.container_image.deployer import ImageDeployer
+from agent.install.deployer import Deployer, Task
+from agent.install.failures import PlanChangedError, PlanMissingError
+from agent.install.inputs import resolve_inputs
+from agent.install.sealed import learn_secrets
+from agent.install.site import Site
+from agent.install.terraform_module.deployer import TerraformDeployer
+from agent.install.workspace import PlanRecord, SavedPlan, StoredOutputs, Workspace
+from agent.job import JobContext
+from api.contract.agents import ApplyResult, DeployJob, PlanResult
+from api.contract.components import ComponentKind
+from api.contract.resources import PlanSummary
+
+_LOCK_SECONDS = 600
+_NO_PLAN_DIGEST = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+"""The digest of an empty file: there was nothing to plan."""
+
+_IMAGES = ImageDeployer()
+_DEPLOYERS: dict[ComponentKind, Deployer] = {
+    "container_image": _IMAGES,
+    "docker_build": _IMAGES,
+    "terraform_module": TerraformDeployer(),
+}
+
+
+class BusyError(CodedError):
+    """A program of an earlier run is still at work on the component."""
+
+    code = "workspace_busy"
+    retryable = True
+    remedy = "Wait until it ends, or end it on the agent's machine; then try again."
+
+
+class KindNotSupportedError(CodedError):
+    """A component of a kind that this agent doesn't run."""
+
+    code = "not_supported"
+
+
+async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
+    """Save a plan under the job's id, and say what it would do. Raises JobFailedError or JobCancelledError."""
+    deployer, workspace = _begin(job, context, site)
+    async with _locked(workspace, context) as lock:
+        task = Task(job, context, site, workspace, workspace.plan(context.job_id), lock)
+        deployer.recover(task)
+        saved = workspace.begin_plan(context.job_id)
+        if task.destroys and not deployer.deployed(task):
+            saved.save(PlanRecord(bundle=job.digest, destroy=True, plan_digest=None, summary=PlanSummary()))
+            return PlanResult(summary=PlanSummary(), plan_digest=_NO_PLAN_DIGEST)
+        resolved = await unless_cancelled(resolve_inputs(job, context, site), context.cancellation)
+        planned = await deployer.plan(Task(job, context, site, workspace, saved, lock, resolved))
+        # Also what only this plan was given: its apply runs without it, and must not show it either.
+        found = [*planned.secrets, *resolved.values()]
+        context.redactor.learn(found)
+        saved.secrets.write_text(json.dumps(found))
+        result = PlanResult(summary=planned.summary, plan_digest=saved.digest())
+        said = context.redactor.result(result)
+        kept = said.summary if isinstance(said, PlanResult) else planned.summary
+        saved.save(PlanRecord(bundle=job.digest, destroy=task.destroys, plan_digest=result.plan_digest, summary=kept))
+        return result
+
+
+async def apply(job: DeployJob, context: JobContext, site: Site) -> ApplyResult:
+    """Apply the plan that `plan_job_id` saved, and read the outputs; or destroy by it, and remove what was kept.
+
+    May be called again after a crash at any point. Raises JobFailedError or JobCancelledError.
+    """
+    deployer, workspace = _begin(job, context, site)
+    if job.kind == "destroy" and not workspace.root.exists():
+        return ApplyResult(outputs_changed=False)
+    async with _locked(workspace, context) as lock:
+        task = Task(job, context, site, workspace, workspace.plan(job.plan_job_id or "none"), lock)
+        deployer.recover(task)
+        record = _approved(job, task.saved)
+        site.approvals.check(job, record, record.plan_digest or _NO_PLAN_DIGEST)
+        if record.plan_digest is not None:
+            context.redactor.learn(json.loads(task.saved.secrets.read_bytes()))
+        if job.kind == "apply":
+            return _applied(workspace, context, await deployer.apply(task))
+        if record.plan_digest is not None:
+            await deployer.destroy(task)
+        had_outputs = bool(workspace.outputs())
+        workspace.remove()
+        return ApplyResult(outputs_changed=had_outputs)
+
+
+def _applied(workspace: Workspace, context: JobContext, outputs: StoredOutputs) -> ApplyResult:
+    """Keep the outputs, and say those that may be said."""
+    before = workspace.outputs()
+    workspace.store_outputs(outputs)
+    for output in outputs.outputs.values():
+        if output.sensitive:
+            context.redactor.learn(output.value)
+    return ApplyResult(
+        outputs={name: output.value for name, output in outputs.outputs.items() if not output.sensitive},
+        sensitive_outputs=sorted(name for name, output in outputs.outputs.items() if output.sensitive),
+        outputs_changed=before != outputs,
+    )
+
+
+@asynccontextmanager
+async def _locked(workspace: Workspace, context: JobContext) -> AsyncIterator[int]:
+    """Hold the workspace's lock (`sole-writer`). Raises BusyError, or JobCancelledError while it waits."""
+    told = False
+
+    def waiting() -> None:
+        nonlocal told
+        context.cancellation.check()
+        if not told:
+            context.log("an engine of an earlier run is still at work here; waiting until it ends")
+            told = True
+
+    async with AsyncExitStack() as stack:
+        try:
+            lock = await stack.enter_async_context(workspace_lock(workspace.lock, limit=_LOCK_SECONDS, waiting=waiting))
+        except WorkspaceBusyError as error:
+            raise BusyError(str(error)) from None
+        yield lock
+
+
+def _approved(job: DeployJob, saved: SavedPlan) -> PlanRecord:
+    """What the saved plan of the job was made of, if it is what was approved (`saved-plan`)."""
+    if job.plan_job_id is None:
+        raise PlanMissingError(f"the job names no plan for {job.component}")
+    record = saved.record()
+    if record is None or (record.plan_digest is not None and not saved.file.is_file()):
+        raise PlanMissingError(f"the plan of job {job.plan_job_id} for {job.component} isn't on this machine")
+    if record.destroy != (job.kind == "destroy") or record.bundle != job.digest:
+        raise PlanChangedError(f"the plan of job {job.plan_job_id} is not for this {job.kind} of {job.component}")
+    if record.plan_digest is not None and saved.digest() != record.plan_digest:
+        raise PlanChangedError(f"the plan file of job {job.plan_job_id} for {job.component} was changed after it was saved")
+    if job.plan_digest is not None and job.plan_digest != (record.plan_digest or _NO_PLAN_DIGEST):
+        raise PlanChangedError(f"the plan of job {job.plan_job_id} for {job.component} is not the one that the IMS knows")
+    return record
+
+
+def _begin(job: DeployJob, context: JobContext, site: Site) -> tuple[Deployer, Workspace]:
+    """Learn the install's secrets before anything is said, and find who deploys this kind, and where."""
+    learn_secrets(job.sensitive_inputs, job.secrets, context)
+    for value in site.components.secrets():
+        context.redactor.learn(value)
+    deployer = _DEPLOYERS.get(job.config.kind)
+    if deployer is None:
+        raise KindNotSupportedError(f"this agent can't run components of kind {job.config.kind}")
+    return deployer, site.components.of(job.component)

@@ -1,0 +1,120 @@
+"""Plan, apply and destroy one Terraform module: the engine's own saved plan is what is applied."""
+
+import json
+
+from agent.engine.events import ChangeSummary, EngineEvent, parse
+from agent.engine.failures import failure_of, plan_is_stale
+from agent.engine.run import Ended, capture, run
+from agent.failure import JobFailedError
+from agent.install.deployer import Planned, Task
+from agent.install.failures import ApplyInterruptedError, DestroyIncompleteError, PlanStaleError
+from agent.install.terraform_module import errored_state
+from agent.install.terraform_module.module import Module, prepare, prepared
+from agent.install.terraform_module.plan_summary import secrets, summarize
+from agent.install.variables import render_variables
+from agent.install.workspace import StoredOutput, StoredOutputs
+from api.contract.components import TerraformModuleConfig
+
+_READ_SECONDS = 300
+_PLAN_SECONDS = 3600
+_APPLY_SECONDS = 6 * 3600
+
+
+class TerraformDeployer:
+    """Deploys Terraform modules. See `agent.install.deployer.Deployer`."""
+
+    def recover(self, task: Task) -> None:
+        """Put state in place that an engine could not write, before anything else looks at it or wipes the folder."""
+        done = errored_state.recover(task.workspace.work, task.workspace.state)
+        if done:
+            task.context.log(done)
+
+    def deployed(self, task: Task) -> bool:
+        """Whether the state knows of any object."""
+        return errored_state.has_resources(task.workspace.state)
+
+    async def plan(self, task: Task) -> Planned:
+        """Save the engine's plan."""
+        job, context, saved = task.job, task.context, task.saved
+        if not isinstance(job.config, TerraformModuleConfig):
+            raise TypeError(f"{job.config.kind} is no Terraform module")
+        module = await prepare(job, context, task.site, task.workspace, task.lock)
+        saved.variables.write_text(json.dumps(render_variables(job.config.variables, module.config.variables, task.scope)))
+        arguments = ["plan", "-json", "-input=false", "-no-color", f"-out={saved.file}", f"-var-file={saved.variables}"]
+        ended = await run(
+            module.command(task.lock, *arguments, *(["-destroy"] if task.destroys else [])),
+            saved.said("plan"),
+            lambda event: context.log(event.text),
+            context.cancellation,
+            timeout=_PLAN_SECONDS,
+        )
+        context.cancellation.check()
+        if not ended.succeeded:
+            raise JobFailedError(failure_of("plan", ended))
+        shown, printed = await capture(module.command(task.lock, "show", "-json", str(saved.file)), timeout=_READ_SECONDS)
+        if not shown.succeeded:
+            raise JobFailedError(failure_of("plan", shown))
+        document = json.loads(printed)
+        known = task.site.components.outputs(job.component)
+        return Planned(summarize(document, outputs_known=known), [*secrets(document)])
+
+    async def apply(self, task: Task) -> StoredOutputs:
+        """Run the saved plan, unless it came to its end before, and read the outputs.
+
+        One that was cut off is tried again with the same plan, which the engine refuses if anything was changed
+        (`apply_interrupted`).
+        """
+        return await _outputs(task, await _apply(task))
+
+    async def destroy(self, task: Task) -> None:
+        """Run the saved plan of the destruction."""
+        await _apply(task)
+        if self.deployed(task):
+            raise DestroyIncompleteError(f"objects of {task.job.component} are left in the state after the destroy")
+
+
+async def _apply(task: Task) -> Module:
+    job, context, saved = task.job, task.context, task.saved
+    module = await prepared(job, context, task.site, task.workspace, task.lock)
+    said = saved.said("apply")
+    begun_before = said.exists()
+    if begun_before and any(_is_end_of_apply(parse(line)) for line in said.read_text(errors="replace").splitlines()):
+        context.log(f"{job.component}: the plan was applied before the agent was stopped")
+        return module
+    ended = await run(
+        module.command(task.lock, "apply", "-json", "-input=false", "-no-color", str(saved.file)),
+        said,
+        lambda event: context.log(event.text),
+        context.cancellation,
+        timeout=_APPLY_SECONDS,
+    )
+    TerraformDeployer().recover(task)
+    if not ended.succeeded:
+        context.cancellation.check()
+        raise _failure(task, ended, begun_before)
+    return module
+
+
+def _is_end_of_apply(event: EngineEvent) -> bool:
+    return isinstance(event, ChangeSummary) and event.operation in ("apply", "destroy")
+
+
+def _failure(task: Task, ended: Ended, begun_before: bool) -> JobFailedError:
+    job = task.job
+    if not plan_is_stale(ended):
+        return JobFailedError(failure_of("destroy" if job.kind == "destroy" else "apply", ended))
+    if begun_before:
+        return ApplyInterruptedError(f"the {job.kind} of {job.component} was cut off after it had changed something")
+    return PlanStaleError(f"the state of {job.component} has moved since the plan was made")
+
+
+async def _outputs(task: Task, module: Module) -> StoredOutputs:
+    ended, printed = await capture(module.command(task.lock, "output", "-json", "-no-color"), timeout=_READ_SECONDS)
+    if not ended.succeeded:
+        raise JobFailedError(failure_of("apply", ended))
+    return StoredOutputs(
+        outputs={
+            name: StoredOutput(value=output["value"], sensitive=output["sensitive"])
+            for name, output in json.loads(printed).items()
+        }
+    )
