@@ -12,6 +12,7 @@ import click
 
 from agent.engine.find import EngineNotFoundError, find_engine
 from agent.options import AgentOptions
+from agent.policy.cli import pause_command, policy_command, resume_command
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -155,6 +156,10 @@ def rotate_key_command(url: str, home: Path) -> None:
     from agent.start import rotate_agent_key
 
     rotate_agent_key(url, home)
+
+
+for command in (policy_command, pause_command, resume_command):
+    agent_command.add_command(command)
 
 
 @click.command("terraform", context_settings={"ignore_unknown_options": True})
