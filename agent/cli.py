@@ -11,6 +11,7 @@ from typing import Literal, TypeVar, Unpack
 import click
 
 from agent.engine.find import EngineNotFoundError, find_engine
+from agent.ledger.cli import ledger_command
 from agent.options import AgentOptions
 from agent.policy.cli import pause_command, policy_command, resume_command
 
@@ -158,7 +159,7 @@ def rotate_key_command(url: str, home: Path) -> None:
     rotate_agent_key(url, home)
 
 
-for command in (policy_command, pause_command, resume_command):
+for command in (policy_command, pause_command, resume_command, ledger_command):
     agent_command.add_command(command)
 
 
