@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from agent.ledger.entry import Event
     from agent.policy.document import PolicyDocument, Rule, Window
     from agent.policy.pause import Paused
 
@@ -81,7 +82,9 @@ def pause_command(home: Path, reason: str) -> None:
     """Let the agent begin nothing new. What runs goes on to its end."""
     from agent.policy.pause import KillSwitch, Paused
 
-    KillSwitch(home.absolute()).pause(Paused(by=getpass.getuser(), since=datetime.now(UTC), reason=reason))
+    paused = Paused(by=getpass.getuser(), since=datetime.now(UTC), reason=reason)
+    KillSwitch(home.absolute()).pause(paused)
+    _note(home, "agent.paused", by=paused.by, reason=reason)
     click.echo("Paused. What runs goes on to its end; nothing else begins until `exclave agent resume`.")
 
 
@@ -91,7 +94,21 @@ def resume_command(home: Path) -> None:
     """Let a paused agent begin jobs again. What was refused in between isn't done by itself."""
     from agent.policy.pause import KillSwitch
 
-    click.echo("Resumed." if KillSwitch(home.absolute()).resume() else "The agent wasn't paused.")
+    if not KillSwitch(home.absolute()).resume():
+        click.echo("The agent wasn't paused.")
+        return
+    _note(home, "agent.resumed", by=getpass.getuser())
+    click.echo("Resumed.")
+
+
+def _note(home: Path, event: "Event", **data: str) -> None:
+    """Write it down. A full disk must not keep anybody from pausing an agent."""
+    from agent.ledger.ledger import Ledger, LedgerUnwritableError
+
+    try:
+        Ledger(home.absolute()).append(event, **data)
+    except LedgerUnwritableError as error:
+        click.echo(f"Warning: {error}", err=True)
 
 
 def _told(policy: "PolicyDocument", paused: "Paused | None") -> list[str]:

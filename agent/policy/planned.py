@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 from agent.failure import CodedError
 from api.contract.base import Json, Model
+from api.contract.components import ComponentKind
 
 Action = Literal["create", "update", "replace", "delete", "forget", "import", "move", "invoke"]
 """`forget`: taken out of the state, but left as it is. `invoke`: an action of a provider (Terraform 1.14) is run."""
@@ -62,6 +63,19 @@ def from_terraform(document: Mapping[str, Any]) -> PlannedObjects:
         for each in document.get("action_invocations") or []
     ]
     return PlannedObjects(objects=(*found, *invoked))
+
+
+def whole(component: str, kind: ComponentKind, action: Action) -> PlannedObjects:
+    """The one object of a component that is changed as a whole. Its type is the component's kind."""
+    return PlannedObjects(objects=(PlannedObject(address=component, type=kind, action=action),))
+
+
+def kubernetes_object(
+    kind: str, namespace: str, name: str, action: Action, *, before: Json = None, after: Json = None
+) -> PlannedObject:
+    """An object of a cluster; `before` and `after` are its whole manifests, or None."""
+    address = f"{kind}/{namespace}/{name}" if namespace else f"{kind}/{name}"
+    return PlannedObject(address=address, type=kind, action=action, namespace=namespace, before=before, after=after)
 
 
 def _planned(resource: Mapping[str, Any]) -> PlannedObject | None:

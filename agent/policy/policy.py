@@ -17,7 +17,7 @@ from agent.policy.pause import KillSwitch, Paused
 from agent.policy.planned import PlannedObject
 from agent.policy.read import PolicyFileError, read_policy
 from agent.policy.refusal import PolicyRefusedError, WindowClosedError, refused
-from agent.policy.rules import Finding, Subject, any_like, find
+from agent.policy.rules import Finding, Subject, any_like, concerns, find
 from agent.policy.windows import is_open, opens_next
 from api.contract.agents import JobKind
 from api.contract.base import Digest
@@ -79,6 +79,10 @@ class Policy:
                 f"the next opens at {opens.isoformat(timespec='minutes')}",
                 remedy=f"Deploy again from {opens:%Y-%m-%d %H:%M %Z} on.",
             )
+
+    def concerns(self, subject: Subject) -> bool:
+        """Whether any rule may hold of a plan of this subject."""
+        return self.document.rego is not None or any(concerns(rule, subject) for rule in self.document.rules)
 
     def judge(self, subject: Subject, objects: Sequence[PlannedObject]) -> list[Finding]:
         """The rules that ask for the customer's own yes to a plan. May block: Rego is a program's business.

@@ -34,7 +34,7 @@ def find(rules: Sequence[Rule], subject: Subject, objects: Sequence[PlannedObjec
     """The rules that hold of the plan, in their order."""
     found: list[Finding] = []
     for rule in rules:
-        if not _concerns(rule, subject):
+        if not concerns(rule, subject):
             continue
         parts = RULE_SETS[rule.use] if rule.use else (rule,)
         addresses = tuple(each.address for each in objects if any(_matches(part, each) for part in parts))
@@ -48,7 +48,8 @@ def any_like(text: str, globs: Sequence[str]) -> bool:
     return any(fnmatchcase(text, glob) for glob in globs)
 
 
-def _concerns(rule: Rule, subject: Subject) -> bool:
+def concerns(rule: Rule, subject: Subject) -> bool:
+    """Whether the rule is about plans of this subject."""
     return (
         subject.operation in rule.operations
         and any_like(subject.component, rule.components)
