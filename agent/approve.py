@@ -14,6 +14,7 @@ import httpx
 from agent.identity import Home, IdentityError
 from agent.install.approvals import Approvals, LocalApproval
 from agent.install.workspace import Components, UnsafeNameError
+from agent.ledger.ledger import Ledger, LedgerUnwritableError
 from agent.session import Session
 from api.client import ApiError, UnreachableError
 from api.contract.agent_approvals import AgentDecision, PendingApproval
@@ -40,6 +41,8 @@ def approve(url: str, home: Path, *, deploy: str | None, component: str | None, 
         asyncio.run(work())
     except (IdentityError, UnsafeNameError) as error:
         raise click.ClickException(str(error)) from None
+    except LedgerUnwritableError as error:
+        raise click.ClickException(f"{error}. {error.failure.remedy}") from None
     except ApiError as error:
         raise click.ClickException(f"{error}. {error.problem.remedy}".strip()) from None
     except UnreachableError as error:
@@ -56,17 +59,17 @@ async def _answer(session: Session, home: Path, one: PendingApproval, *, reject:
         return
     if not reject:
         # Written first: if the answer gets lost, giving it again is harmless.
-        Approvals(home.absolute()).add(
-            LocalApproval(
-                plan_job_id=one.plan_job_id,
-                plan_digest=one.plan_digest,
-                component=one.component,
-                deploy_id=one.deploy_id,
-                approved_by=getpass.getuser(),
-                approved_at=datetime.now(UTC),
-                note=note,
-            )
+        given = LocalApproval(
+            plan_job_id=one.plan_job_id,
+            plan_digest=one.plan_digest,
+            component=one.component,
+            deploy_id=one.deploy_id,
+            approved_by=getpass.getuser(),
+            approved_at=datetime.now(UTC),
+            note=note,
         )
+        Approvals(home.absolute()).add(given)
+        Ledger(home.absolute()).append("plan.approved", **given.model_dump(mode="json", exclude={"approved_at"}))
     decision = AgentDecision(decision="rejected" if reject else "approved", plan_digest=one.plan_digest, note=note)
     await session.decide(one.deploy_id, one.step_id, decision)
     click.echo(f"{decision.decision.capitalize()}.")

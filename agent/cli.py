@@ -11,7 +11,9 @@ from typing import Literal, TypeVar, Unpack
 import click
 
 from agent.engine.find import EngineNotFoundError, find_engine
+from agent.ledger.cli import ledger_command
 from agent.options import AgentOptions
+from agent.policy.cli import pause_command, policy_command, resume_command
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -104,17 +106,25 @@ def build_command(signing_key: str | None, **options: Unpack[AgentOptions]) -> N
     help="`customer`: apply nothing that wasn't approved on this machine, whatever the IMS says; `ims`: ask only where the "
     "install's own setting does. Kept in the home folder for later starts.  [default: as before, at first ims]",
 )
+@click.option(
+    "--policy",
+    envvar="EXCLAVE_POLICY",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The customer's rules, read anew for each job; better a file that the agent can't write.  "
+    "[default: policy.yaml in --home, if it is there]",
+)
 def install_command(
     registry_credentials: Path,
     secrets_dir: Path | None,
     secrets_env_prefix: str,
     approval: Literal["customer", "ims"] | None,
+    policy: Path | None,
     **options: Unpack[AgentOptions],
 ) -> None:
     """Bring deploys into the customer's account, from inside."""
     from agent.start import start_install_agent
 
-    start_install_agent(options, registry_credentials, approval, secrets_dir, secrets_env_prefix)
+    start_install_agent(options, registry_credentials, approval, secrets_dir, secrets_env_prefix, policy)
 
 
 @agent_command.command("approve")
@@ -155,6 +165,10 @@ def rotate_key_command(url: str, home: Path) -> None:
     from agent.start import rotate_agent_key
 
     rotate_agent_key(url, home)
+
+
+for command in (policy_command, pause_command, resume_command, ledger_command):
+    agent_command.add_command(command)
 
 
 @click.command("terraform", context_settings={"ignore_unknown_options": True})

@@ -18,7 +18,7 @@ from agent.build_executor import BuildExecutor
 from agent.bundle.hcl import warm_up
 from agent.engine.find import EngineNotFoundError, find_engine
 from agent.failure import CodedError
-from agent.identity import Home, HomeInUseError, IdentityError
+from agent.identity import VERSION, Home, HomeInUseError, IdentityError
 from agent.install.approvals import Approvals, Mode
 from agent.install.executor import InstallExecutor
 from agent.install.registries import CustomerRegistry, cloud_of, read_writer
@@ -29,6 +29,7 @@ from agent.oci.kms_key import open_key
 from agent.oci.vendor_key import VendorKey
 from agent.options import AgentOptions
 from agent.own_log import log_to_stderr
+from agent.policy.read import PolicyFileError
 from agent.secrets.resolve import ENV_PREFIX, Resolver
 from agent.serve import Machine, Start, StartError, rotate_key, serve
 from agent.worker import Limits
@@ -67,9 +68,11 @@ def start_install_agent(
     approval: Mode | None,
     secrets_dir: Path | None = None,
     secrets_env_prefix: str = ENV_PREFIX,
+    policy: Path | None = None,
 ) -> None:
     """Run an install agent until it is told to stop. `approval` None keeps what an earlier start said.
 
+    A policy that can't be used doesn't keep the agent from starting: each job fails and says why, until it can.
     Raises click.ClickException.
     """
     try:
@@ -86,20 +89,22 @@ def start_install_agent(
         approvals = Approvals(machine.home.folder)
         if approval:
             approvals.choose(approval)
-        return InstallExecutor(
-            Site(
-                install_id=enrolled.install_id or "",
-                components=Components(machine.home.folder),
-                registry=CustomerRegistry(writer, machine.registries, cloud_of(writer)),
-                vendor_keys=tuple(enrolled.vendor_keys),
-                engine=options["engine"],
-                env=os.environ,
-                http=machine.registries,
-                approvals=approvals,
-                sealing_key=machine.identity.sealing_key,
-                resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
-            )
+        site = Site(
+            install_id=enrolled.install_id or "",
+            components=Components(machine.home.folder),
+            registry=CustomerRegistry(writer, machine.registries, cloud_of(writer)),
+            vendor_keys=tuple(enrolled.vendor_keys),
+            engine=options["engine"],
+            env=os.environ,
+            http=machine.registries,
+            approvals=approvals,
+            sealing_key=machine.identity.sealing_key,
+            resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
+            policy_file=policy.absolute() if policy else None,
         )
+        _say_rules(site)
+        site.ledger.append("agent.started", agent=enrolled.agent_id, install=enrolled.install_id, version=VERSION)
+        return InstallExecutor(site)
 
     _run("install", options, lambda _: None, executor)
 
@@ -193,6 +198,19 @@ def _say_engine(configured: str | None) -> None:
         if configured:
             raise click.ClickException(f"--engine {configured}: {error}. {error.remedy}") from None
         click.echo(f"Engine: {error}. Only bundles that carry their own can be run. {error.remedy}")
+
+
+def _say_rules(site: Site) -> None:
+    try:
+        policy = site.rules.load()
+    except PolicyFileError as error:
+        click.echo(f"Policy: {error}\nNothing runs until it is right. {error.failure.remedy}", err=True)
+        return
+    click.echo(
+        f"Policy: {site.rules.path} is {policy.digest}" if policy.digest else "Policy: none; all that is signed may run."
+    )
+    if policy.paused:
+        click.echo(f"The agent is {policy.paused}. Nothing begins until `exclave agent resume`.")
 
 
 def _machine_name(kind: AgentKind) -> str:

@@ -2,6 +2,7 @@ import base64
 import itertools
 import json
 import random
+import re
 from urllib.parse import quote
 
 import pytest
@@ -105,3 +106,14 @@ def test_the_agents_own_log_is_redacted_with_stack_traces() -> None:
     except ValueError as error:
         record = logging.LogRecord("x", logging.ERROR, "f", 1, "it is %s", ("hunter22",), (ValueError, error, None))
     assert "hunter22" not in formatter.format(record)
+
+
+def test_a_pattern_of_the_customers_is_taken_out_of_every_line() -> None:
+    redactor = Redactor(["hunter22"])
+    redactor.hide(re.compile(r"AKIA[A-Z]{4}\b"))
+    redactor.hide(re.compile("x*"))
+    assert redactor.text("key AKIAABCD,\nAKIAEFGH hunter22 AKIAEFGHI") == "key (sensitive),\n(sensitive) (sensitive) AKIAEFGHI"
+
+    stream = redactor.stream()
+    said = "".join(stream.feed(piece) for piece in ("a AK", "IAABCD", "\nb AKIA", "EFGH")) + stream.finish()
+    assert said == "a (sensitive)\nb (sensitive)"
