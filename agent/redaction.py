@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus
 
 from api.contract.agents import ApplyResult, JobResult, PlanResult
 from api.contract.base import Failure, Json
+from api.contract.component_health import MAX_REASON, ComponentHealth, checked, cut
 from api.contract.resources import PlannedChange
 
 PLACEHOLDER = "(sensitive)"
@@ -73,7 +74,7 @@ class Redactor:
         """A job's result with its free texts redacted."""
         match result:
             case ApplyResult():
-                return result.model_copy(update={"outputs": self.json(result.outputs)})
+                return result.model_copy(update={"outputs": self.json(result.outputs), "health": self._health(result.health)})
             case PlanResult(summary=summary):
                 resources = [
                     PlannedChange(
@@ -83,8 +84,15 @@ class Redactor:
                     )
                     for change in summary.resources
                 ]
-                return result.model_copy(update={"summary": summary.model_copy(update={"resources": resources})})
+                redacted = summary.model_copy(update={"resources": resources})
+                return result.model_copy(update={"summary": redacted, "health": self._health(result.health)})
         return result
+
+    def _health(self, health: ComponentHealth | None) -> ComponentHealth | None:
+        if health is None:
+            return None
+        checks = [checked(self.text(each.name), each.kind, each.status, self.text(each.reason)) for each in health.checks]
+        return health.model_copy(update={"reason": cut(self.text(health.reason), MAX_REASON), "checks": checks})
 
     def stream(self) -> "RedactingStream":
         """A redaction of one text that comes in pieces."""

@@ -11,6 +11,7 @@ from agent.own_log import OwnLogFormatter
 from agent.redaction import Redactor
 from api.contract.agents import ApplyResult, PlanResult, SyncResult
 from api.contract.base import Failure
+from api.contract.component_health import checked, health_of
 from api.contract.resources import PlannedChange, PlanSummary
 
 SECRET = 'p&ss/w"rd <1>'
@@ -89,6 +90,11 @@ def test_results_and_failures_are_redacted_and_stay_valid() -> None:
     redacted = redactor.result(planned)
     assert isinstance(redacted, PlanResult)
     assert redacted.summary.resources[0].address == 'x.y["(sensitive)"]'
+    health = health_of([checked("hunter22.example", "tcp", "degraded", "hunter22 isn't reached")])
+    for result in (applied.model_copy(update={"health": health}), planned.model_copy(update={"health": health})):
+        said = redactor.result(result).model_dump_json()
+        assert "hunter22" not in said
+        assert "(sensitive).example: (sensitive) isn't reached" in said
     synced = SyncResult(copied_bytes=4711, skipped_bytes=0)
     assert redactor.result(synced) == synced
     failure = redactor.failure(Failure(code="x", message="hunter22", remedy="not hunter22", field="f"))
