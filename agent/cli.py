@@ -15,6 +15,13 @@ from agent.options import AgentOptions
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
+_ca_file = click.option(
+    "--ca-file",
+    envvar="EXCLAVE_CA_FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Authorities (PEM) to trust besides the usual ones, such as your proxy's.",
+)
+
 
 def _agent_options(command: Command) -> Command:
     for option in reversed(
@@ -53,6 +60,7 @@ def _agent_options(command: Command) -> Command:
                 is_flag=True,
                 help="Stop when standard input closes: for a parent that wants to leave no agent behind, however it ends.",
             ),
+            _ca_file,
         ]
     ):
         command = option(command)
@@ -130,8 +138,16 @@ def install_command(
 @click.option("--reject", is_flag=True, help="Say no instead.")
 @click.option("--note", default="", help="Why; the vendor sees it.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
+@_ca_file
 def approve_command(
-    deploy: str | None, url: str, home: Path, component: str | None, reject: bool, note: str, yes: bool
+    deploy: str | None,
+    url: str,
+    home: Path,
+    component: str | None,
+    reject: bool,
+    note: str,
+    yes: bool,
+    ca_file: Path | None,
 ) -> None:
     """Approve the plans that wait for the customer.
 
@@ -139,7 +155,7 @@ def approve_command(
     """
     from agent.approve import approve
 
-    approve(url, home, deploy=deploy, component=component, reject=reject, note=note, yes=yes)
+    approve(url, home, deploy=deploy, component=component, reject=reject, note=note, yes=yes, ca_file=ca_file)
 
 
 @agent_command.command("rotate-key")
@@ -147,14 +163,15 @@ def approve_command(
 @click.option(
     "--home", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder of the agent, which is stopped."
 )
-def rotate_key_command(url: str, home: Path) -> None:
+@_ca_file
+def rotate_key_command(url: str, home: Path, ca_file: Path | None) -> None:
     """Replace the key of an agent that is stopped, now.
 
     For when somebody may have seen it; a running agent does it by itself in time.
     """
     from agent.start import rotate_agent_key
 
-    rotate_agent_key(url, home)
+    rotate_agent_key(url, home, ca_file)
 
 
 @click.command("terraform", context_settings={"ignore_unknown_options": True})

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -302,9 +303,9 @@ def _json(model) -> Response:  # type: ignore[no-untyped-def]
 
 
 @asynccontextmanager
-async def agent_protocol_server(**settings: object) -> AsyncIterator[AgentProtocolServer]:
-    """The server on a port of its own."""
+async def agent_protocol_server(certificates: Path | None = None, **settings: object) -> AsyncIterator[AgentProtocolServer]:
+    """The server on a port of its own; `certificates` as in `serve`."""
     state = AgentProtocolServer(**settings)  # type: ignore[arg-type]
-    async with serve(state.app()) as url:
+    async with serve(state.app(), certificates) as url:
         state.url = url
         yield state
