@@ -174,6 +174,40 @@ def rotate_key_command(url: str, home: Path, ca_file: Path | None) -> None:
     rotate_agent_key(url, home, ca_file)
 
 
+@agent_command.command("doctor")
+@click.option("--url", envvar="EXCLAVE_URL", help="The IMS's address.")
+@click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="The agent's folder, there already or not yet.")
+@click.option(
+    "--registry-credentials",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="An install agent's file for the customer's registry: a small blob is pushed, pulled and removed.",
+)
+@click.option("--engine", envvar="EXCLAVE_ENGINE", help="The Terraform or OpenTofu program; else found by itself.")
+@click.option(
+    "--timeout", type=click.FloatRange(0.1, 600), default=15, show_default=True, help="Seconds for all checks together."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_ca_file
+def doctor_command(
+    url: str | None,
+    home: Path | None,
+    registry_credentials: Path | None,
+    engine: str | None,
+    timeout: float,
+    as_json: bool,
+    ca_file: Path | None,
+) -> None:
+    """Check whether this machine has all that an agent needs.
+
+    With a remedy for each thing that FAILED. What isn't given is SKIPPED. Give the options, and the environment, that the agent
+    has or will have. Exit codes: 0 nothing failed, 1 something failed, 2 wrong options.
+    """
+    from agent.doctor.command import doctor
+    from agent.doctor.doctor import Patient
+
+    doctor(Patient(url, home, registry_credentials, engine), timeout, ca_file, as_json=as_json)
+
+
 @click.command("terraform", context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def terraform_command(arguments: tuple[str, ...]) -> None:

@@ -101,6 +101,7 @@ async def serve(app: Any, certificates: Path | None = None) -> AsyncIterator[str
     # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; without it, each answer waits 40 ms for an ACK.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()  # whoever connects before the server runs waits, and isn't refused
         tls = {"ssl_certfile": certificates / "server.pem", "ssl_keyfile": certificates / "server.key"} if certificates else {}
         config = uvicorn.Config(app, lifespan="off", log_level="error", ws="none", access_log=False, **tls)  # type: ignore[arg-type]
         server = uvicorn.Server(config)

@@ -40,6 +40,7 @@ def _environment() -> Iterator[None]:
     for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.endswith(("_CA_BUNDLE", "_CAINFO"))]:
         del os.environ[name]
     os.environ.pop("SSL_CERT_FILE", None)
+    os.environ.pop("SSL_CERT_DIR", None)
     yield
     os.environ.clear()
     os.environ.update(before)
@@ -193,18 +194,24 @@ async def test_the_threads_of_a_copy_trust_the_authority_without_a_proxy(
     assert report.copied_bytes > 0
 
 
+def make_repository(folder: Path, tree: Path) -> str:
+    """A repository as any web server has it, without git on its side; gives its commit."""
+    env = {**os.environ, "GIT_DIR": str(folder), "GIT_WORK_TREE": str(tree)}
+    commit = ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x", "--allow-empty"]
+    for command in (["init", "-q"], commit, ["update-server-info"]):
+        subprocess.run(["git", *command], env=env, check=True)
+    return subprocess.check_output(["git", "rev-parse", "HEAD"], env=env, text=True).strip()
+
+
 async def test_git_goes_through_the_proxy(certificates: Path, tmp_path: Path) -> None:
     origin = tmp_path / "origin"
-    commands = [["init", "-q"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x", "--allow-empty"]]
-    for command in [*commands, ["update-server-info"], ["rev-parse", "HEAD"]]:
-        done = subprocess.run(["git", "-C", str(tmp_path), "-c", "init.defaultBranch=main", *command], check=True, text=True,
-            capture_output=True, env={**os.environ, "GIT_DIR": str(origin), "GIT_WORK_TREE": str(tmp_path)})  # fmt: skip
+    commit_hash = make_repository(origin, tmp_path)
     app = Starlette(routes=[Mount("/repo.git", StaticFiles(directory=origin))])
     async with serve(app, certificates) as url, forward_proxy(git=port(url)) as proxy:
         behind(proxy, certificates, tmp_path)
-        source = GitSource(url="https://git.test/repo.git", ref=done.stdout.strip())
+        source = GitSource(url="https://git.test/repo.git", ref=commit_hash)
         commit = await check_out(source, tmp_path / "checkout", os.environ)
-    assert commit.hash == done.stdout.strip()
+    assert commit.hash == commit_hash
     assert set(proxy.asked) == {"CONNECT git.test"}
 
 
@@ -255,7 +262,7 @@ async def test_an_agents_process_works_through_the_proxy(ims: AgentProtocolServe
 async def test_a_file_of_authorities_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     for file in (tmp_path / "ca.pem", tmp_path / "none.pem"):
-        with pytest.raises(OutboundError, match="--ca-file .*; give a PEM file"):
+        with pytest.raises(OutboundError, match=r"--ca-file .*; give a PEM file"):
             settle_environment(os.environ, file, tmp_path / "home")
     os.environ["SSL_CERT_FILE"] = str(tmp_path / "none.pem")
     with pytest.raises(OutboundError, match="SSL_CERT_FILE="):
