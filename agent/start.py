@@ -28,6 +28,7 @@ from agent.job import Executor
 from agent.oci.kms_key import open_key
 from agent.oci.vendor_key import VendorKey
 from agent.options import AgentOptions
+from agent.outbound import OutboundError, settle_environment
 from agent.own_log import log_to_stderr
 from agent.policy.read import PolicyFileError
 from agent.secrets.resolve import ENV_PREFIX, Resolver
@@ -122,14 +123,16 @@ def _run(
     own_log = log_to_stderr()
     _say_engine(options["engine"])
     with _plain_errors():
+        settle_environment(os.environ, options["ca_file"], options["home"].absolute())
         asyncio.run(serve(start, own_log, vendor_key, executor))
 
 
-def rotate_agent_key(url: str, home: Path) -> None:
+def rotate_agent_key(url: str, home: Path, ca_file: Path | None = None) -> None:
     """Give a stopped agent a new key."""
     os.umask(0o077)
     _check_url(url)
     with _plain_errors():
+        settle_environment(os.environ, ca_file, home.absolute())
         click.echo(f"Agent {asyncio.run(rotate_key(url, home))} has a new key.")
 
 
@@ -137,7 +140,7 @@ def rotate_agent_key(url: str, home: Path) -> None:
 def _plain_errors() -> Iterator[None]:
     try:
         yield
-    except (StartError, HomeInUseError, IdentityError) as error:
+    except (StartError, HomeInUseError, IdentityError, OutboundError) as error:
         raise click.ClickException(str(error)) from None
     except ApiError as error:
         raise click.ClickException(f"{error}. {error.problem.remedy}".strip()) from None
