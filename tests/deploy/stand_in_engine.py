@@ -1,8 +1,8 @@
 """A stand-in for podman and docker, and for their `compose`: where no engine and no base image can be had.
 
 It knows the options that the start scripts use, as the engines' manuals describe them, and refuses others. A container is the
-real `start-agent` as a process of this machine; its volume is a folder below STAND_IN_STATE. Every call is a line of `calls` there.
-What only an engine does (users, capabilities, the read-only file system) isn't shown here.
+real `start-agent` as a process of this machine, and its volume a folder below STAND_IN_STATE. Every call is a line of `calls`
+there. What only an engine does (users, capabilities, the read-only file system) is not shown here.
 """
 
 import json
