@@ -101,6 +101,7 @@ def start_install_agent(
             approvals=approvals,
             sealing_key=machine.identity.sealing_key,
             resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
+            app_name=enrolled.app_name or "",  # an install has one; no name at all fits no signature
             policy_file=policy.absolute() if policy else None,
         )
         _say_rules(site)
