@@ -82,11 +82,19 @@ def agent_command() -> None:
     help="The vendor's key: a file, awskms:KEY (ARN, id or alias), or gcpkms:projects/…/cryptoKeyVersions/N.  "
     "[default: vendor.key in --home, made at the first start]",
 )
-def build_command(signing_key: str | None, **options: Unpack[AgentOptions]) -> None:
+@click.option(
+    "--allow-source",
+    "allowed_sources",
+    multiple=True,
+    envvar="EXCLAVE_ALLOW_SOURCES",
+    help="Build only from here: globs of git URLs, folders, REPOSITORY/CHART and images, and `manifest` for inline ones. In "
+    "the variable, separated by spaces.  [default: from anywhere]",
+)
+def build_command(signing_key: str | None, allowed_sources: tuple[str, ...], **options: Unpack[AgentOptions]) -> None:
     """Build components, sign and push them to the registry."""
     from agent.start import start_build_agent
 
-    start_build_agent(options, signing_key)
+    start_build_agent(options, signing_key, allowed_sources)
 
 
 @agent_command.command("install")

@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,8 +38,11 @@ from api.client import ApiError, UnreachableError
 from api.contract.base import AgentKind
 
 
-def start_build_agent(options: AgentOptions, signing_key: str | None = None) -> None:
-    """Run a build agent until it is told to stop. `signing_key` as in `open_key`. Raises click.ClickException."""
+def start_build_agent(options: AgentOptions, signing_key: str | None = None, allowed_sources: Sequence[str] = ()) -> None:
+    """Run a build agent until it is told to stop. `signing_key` as in `open_key`, `allowed_sources` as in `check_origins`.
+
+    Raises click.ClickException.
+    """
     opened: list[VendorKey] = []
 
     def key(home: Home) -> VendorKey:
@@ -57,6 +60,7 @@ def start_build_agent(options: AgentOptions, signing_key: str | None = None) -> 
             os.environ,
             sealing_key=machine.identity.sealing_key,
             resolver=Resolver(os.environ, ENV_PREFIX, machine.home.folder / "secrets"),
+            allowed_sources=allowed_sources,
         )
 
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()  # or the first build waits a second for it
@@ -101,6 +105,7 @@ def start_install_agent(
             approvals=approvals,
             sealing_key=machine.identity.sealing_key,
             resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
+            app_name=enrolled.app_name or "",  # an install has one; no name at all fits no signature
             policy_file=policy.absolute() if policy else None,
         )
         _say_rules(site)

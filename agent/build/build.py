@@ -22,6 +22,7 @@ from agent.oci.client import RegistryClient
 from agent.oci.signature import sign, verify
 from agent.oci.token import Credential
 from agent.oci.vendor_key import VendorKey
+from agent.trust.claims import claims_of
 from api.contract.agents import BuildJob, BuildResult
 from api.contract.components import (
     ComponentConfig,
@@ -73,7 +74,7 @@ async def run_build(
     finally:
         await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
     log(f"pushed {access.repository}@{built.digest}, {built.size} bytes")
-    await _sign(built, key, context)
+    await _sign(built, key, context, claims_of(job.app, job.component, job.config))
     return _result(built, access.repository)
 
 
@@ -93,10 +94,11 @@ async def _build(config: ComponentConfig, context: BuildContext) -> BuiltArtifac
             return await build_custom(config, context)
 
 
-async def _sign(built: BuiltArtifact, key: VendorKey, context: BuildContext) -> None:
+async def _sign(built: BuiltArtifact, key: VendorKey, context: BuildContext, claims: Mapping[str, str]) -> None:
+    """Sign what was built, and for what: the install agent runs it with no other config (`config-signed`)."""
     named = f"{context.target.url.netloc.decode()}/{context.repository}"
-    await sign(context.target, context.repository, built.digest, key, named)
-    await verify(context.target, context.repository, built.digest, (key.public_pem,))
+    await sign(context.target, context.repository, built.digest, key, named, claims)
+    await verify(context.target, context.repository, built.digest, (key.public_pem,), claims)
     context.log("signed it with the vendor's key")
 
 

@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from agent.cancellation import unless_cancelled
 from agent.engine.lock import WorkspaceBusyError, workspace_lock
@@ -19,6 +20,7 @@ from agent.install.inputs import resolve_inputs
 from agent.install.sealed import learn_secrets
 from agent.install.site import Site
 from agent.install.terraform_module.deployer import TerraformDeployer
+from agent.install.trusted import check_signed
 from agent.install.workspace import PlanRecord, SavedPlan, StoredOutputs, Workspace
 from agent.job import JobContext
 from agent.ledger.entry import Event
@@ -65,6 +67,7 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
         if task.destroys and not deployer.deployed(task):
             saved.save(PlanRecord(bundle=job.digest, destroy=True, plan_digest=None, summary=PlanSummary()))
             return PlanResult(summary=PlanSummary(), plan_digest=_NO_PLAN_DIGEST)
+        await unless_cancelled(check_signed(job, context, site), context.cancellation)
         resolved = await unless_cancelled(resolve_inputs(job, context, site), context.cancellation)
         planned = await deployer.plan(Task(job, context, site, workspace, saved, lock, resolved))
         # Also what only this plan was given: its apply runs without it, and must not show it either.
@@ -88,7 +91,16 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
             destroy=kept.destroy,
             asking=[each.rule for each in asking],
         )
-        saved.save(PlanRecord(bundle=job.digest, destroy=task.destroys, plan_digest=result.plan_digest, summary=kept))
+        saved.save(
+            PlanRecord(
+                bundle=job.digest,
+                destroy=task.destroys,
+                plan_digest=result.plan_digest,
+                summary=kept,
+                config=job.config,
+                repository=job.repository,
+            )
+        )
         return result
 
 
@@ -104,6 +116,7 @@ async def apply(job: DeployJob, context: JobContext, site: Site) -> ApplyResult:
         task = Task(job, context, site, workspace, workspace.plan(job.plan_job_id or "none"), lock)
         deployer.recover(task)
         record = _approved(job, task.saved)
+        task = replace(task, job=_as_planned(job, record))
         asking = await asyncio.to_thread(_judged, task, _objects(task.saved)) if record.plan_digest else []
         approved_by = site.approvals.check(job, record, record.plan_digest or _NO_PLAN_DIGEST, asking)
         await _write_down(task, "plan.begun", plan_job=job.plan_job_id, plan_digest=record.plan_digest, approved_by=approved_by)
@@ -194,6 +207,13 @@ def _approved(job: DeployJob, saved: SavedPlan) -> PlanRecord:
     if job.plan_digest is not None and job.plan_digest != (record.plan_digest or _NO_PLAN_DIGEST):
         raise PlanChangedError(f"the plan of job {job.plan_job_id} for {job.component} is not the one that the IMS knows")
     return record
+
+
+def _as_planned(job: DeployJob, record: PlanRecord) -> DeployJob:
+    """The job with the config and the repository that its plan was made with and that were checked then (`config-signed`)."""
+    if record.config is None or record.repository is None:
+        return job
+    return job.model_copy(update={"config": record.config, "repository": record.repository})
 
 
 def _begin(job: DeployJob, context: JobContext, site: Site) -> tuple[Deployer, Workspace]:

@@ -27,7 +27,7 @@ class Site:
     """One install in the customer's account. `engine` is the configured program, or None to look for one.
 
     `policy` is the customer's as it was when the job at hand began (`under`). `policy_file` is where it is, if it isn't in the
-    agent's home.
+    agent's home. `app_name` is the app of the install, as pinned at enrolment (see `agent.install.trusted`).
     """
 
     install_id: str
@@ -40,6 +40,7 @@ class Site:
     approvals: Approvals
     sealing_key: X25519PrivateKey | None = None
     resolver: Resolver | None = None
+    app_name: str | None = None
     policy_file: Path | None = None
     policy: Policy = field(default_factory=Policy)
     clock: Callable[[], datetime] = _now

@@ -31,5 +31,6 @@ def account(tmp_path: Path, vendor: RegistryServer, customer: RegistryServer, ht
         env=os.environ,
         http=http,
         approvals=Approvals(tmp_path / "home"),
+        app_name="shop",
     )
     return Customer(vendor, customer, site, key, tmp_path / "vendor-side")
