@@ -13,6 +13,7 @@ from dataclasses import replace
 from agent.cancellation import unless_cancelled
 from agent.engine.lock import WorkspaceBusyError, workspace_lock
 from agent.failure import CodedError
+from agent.install.component_health import look
 from agent.install.container_image.deployer import ImageDeployer
 from agent.install.deployer import Deployer, Task
 from agent.install.failures import PlanChangedError, PlanMissingError
@@ -69,9 +70,10 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
             return PlanResult(summary=PlanSummary(), plan_digest=_NO_PLAN_DIGEST)
         await unless_cancelled(check_signed(job, context, site), context.cancellation)
         resolved = await unless_cancelled(resolve_inputs(job, context, site), context.cancellation)
-        planned = await deployer.plan(Task(job, context, site, workspace, saved, lock, resolved))
+        planning = Task(job, context, site, workspace, saved, lock, resolved)
+        planned = await deployer.plan(planning)
         # Also what only this plan was given: its apply runs without it, and must not show it either.
-        found = [*planned.secrets, *resolved.values()]
+        found = [*planned.secrets, *resolved.values(), *planning.derived]
         context.redactor.learn(found)
         saved.secrets.write_text(json.dumps(found))
         asking = await asyncio.to_thread(_judged, task, planned.objects)
@@ -79,7 +81,8 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
             context.log(f"the customer's policy asks for their own yes to this plan: rule {each.rule!r}")
         if planned.objects is not None:
             saved.objects.write_text(planned.objects.model_dump_json())
-        result = PlanResult(summary=planned.summary, plan_digest=saved.digest())
+        health = await look(planning) if _to_look_at(planning, planned.summary) else None
+        result = PlanResult(summary=planned.summary, plan_digest=saved.digest(), health=health)
         said = context.redactor.result(result)
         kept = said.summary if isinstance(said, PlanResult) else planned.summary
         await _write_down(
@@ -123,12 +126,19 @@ async def apply(job: DeployJob, context: JobContext, site: Site) -> ApplyResult:
         if record.plan_digest is not None:
             context.redactor.learn(json.loads(task.saved.secrets.read_bytes()))
         if job.kind == "apply":
-            return _applied(workspace, context, await deployer.apply(task))
+            result = _applied(workspace, context, await deployer.apply(task))
+            return result.model_copy(update={"health": await look(task)})
         if record.plan_digest is not None:
             await deployer.destroy(task)
         had_outputs = bool(workspace.outputs())
         workspace.remove()
         return ApplyResult(outputs_changed=had_outputs)
+
+
+def _to_look_at(task: Task, summary: PlanSummary) -> bool:
+    """Whether what is there now, of which a plan was made, is what its health shall be told of."""
+    stays = summary.empty or task.job.look_at_health
+    return stays and not task.destroys and task.workspace.outputs() is not None
 
 
 def _judged(task: Task, objects: PlannedObjects | None) -> list[Finding]:

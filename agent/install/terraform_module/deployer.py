@@ -9,6 +9,7 @@ from agent.failure import JobFailedError
 from agent.install.deployer import Planned, Task
 from agent.install.failures import ApplyInterruptedError, DestroyIncompleteError, PlanStaleError
 from agent.install.terraform_module import errored_state
+from agent.install.terraform_module.checks import checks_of_plan, checks_of_state
 from agent.install.terraform_module.module import Module, prepare, prepared
 from agent.install.terraform_module.plan_summary import secrets, summarize
 from agent.install.variables import render_variables
@@ -56,6 +57,7 @@ class TerraformDeployer:
         if not shown.succeeded:
             raise JobFailedError(failure_of("plan", shown))
         document = json.loads(printed)
+        task.checks.extend(checks_of_plan(document, context.redactor.text))
         known = task.site.components.outputs(job.component)
         return Planned(summarize(document, outputs_known=known), [*secrets(document)], from_terraform(document))
 
@@ -65,7 +67,9 @@ class TerraformDeployer:
         One that was cut off is tried again with the same plan, which the engine refuses if anything was changed
         (`apply_interrupted`).
         """
-        return await _outputs(task, await _apply(task))
+        outputs = await _outputs(task, await _apply(task))
+        task.checks.extend(checks_of_state(task.workspace.state, task.context.redactor.text))
+        return outputs
 
     async def destroy(self, task: Task) -> None:
         """Run the saved plan of the destruction."""
