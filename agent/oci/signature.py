@@ -21,9 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.failure import CodedError
 from agent.oci.digest import SIGNATURE_SUFFIX, digest_of, tag_of
+from agent.oci.errors import BadAnswerError
 from agent.oci.manifest import IMAGE_MANIFEST, Descriptor, Manifest, canonical_json, descriptor_json
 from agent.oci.push import push_bytes
-from agent.oci.store import ManifestStore, Writable
+from agent.oci.store import ManifestStore, Signable, Writable
 from agent.oci.vendor_key import VendorKey
 
 PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -78,7 +79,7 @@ class _Payload(_Named):
 
 
 async def sign(
-    client: Writable,
+    client: Signable,
     repository: str,
     digest: str,
     key: VendorKey,
@@ -89,12 +90,26 @@ async def sign(
 
     `docker_reference` names the repository for people and policies (`host/repository`). Other signatures stay.
     """
-    tag = tag_of(digest, SIGNATURE_SUFFIX)
-    present = await client.find_manifest(repository, tag)
+    present = await client.find_manifest(repository, tag_of(digest, SIGNATURE_SUFFIX))
     if present is not None:
         async for signed in _judge(client, repository, digest, present, {key.public_pem: key.public_key}):
             if signed.makes(claims or {}):
                 return False
+    await put_signature(client, repository, digest, key, docker_reference, claims, beside=present)
+    return True
+
+
+async def put_signature(
+    client: Writable,
+    repository: str,
+    digest: str,
+    key: VendorKey,
+    docker_reference: str,
+    claims: Mapping[str, str] | None = None,
+    *,
+    beside: Manifest | None = None,
+) -> None:
+    """Sign `digest`, as `sign` does, and store the signature `beside` those that are there."""
     payload = _payload(digest, docker_reference, claims or {})
     signature = base64.b64encode(await asyncio.to_thread(key.sign, payload)).decode()
     layer = Descriptor(
@@ -103,18 +118,41 @@ async def sign(
         size=len(payload),
         annotations={SIGNATURE_ANNOTATION: signature},
     )
-    layers = [*(present.body().layers if present else []), layer]
+    manifest, config = _manifest([*(beside.body().layers if beside else []), layer])
+    await push_bytes(client, repository, payload)
+    await push_bytes(client, repository, config)
+    await client.put_manifest(repository, tag_of(digest, SIGNATURE_SUFFIX), manifest.data, manifest.media_type)
+
+
+def united(present: Manifest, coming: Manifest) -> tuple[Manifest, bytes | None]:
+    """The signatures of both: either manifest as it is, where it has all of them; else a new one, and its config to push."""
+    try:
+        there, new = present.body().layers, coming.body().layers
+    except BadAnswerError:
+        return coming, None
+    known = {_identity(layer) for layer in there}
+    missing = [layer for layer in new if _identity(layer) not in known]
+    if not missing:
+        return present, None
+    if known <= {_identity(layer) for layer in new}:
+        return coming, None
+    return _manifest([*there, *missing])
+
+
+def _identity(layer: Descriptor) -> tuple[str, str]:
+    return layer.digest, layer.annotations.get(SIGNATURE_ANNOTATION, "")
+
+
+def _manifest(layers: list[Descriptor]) -> tuple[Manifest, bytes]:
     config = _config(layers)
-    manifest = {
+    document = {
         "schemaVersion": 2,
         "mediaType": IMAGE_MANIFEST,
         "config": {"mediaType": _IMAGE_CONFIG, "digest": digest_of(config), "size": len(config)},
         "layers": [descriptor_json(each) for each in layers],
     }
-    await push_bytes(client, repository, payload)
-    await push_bytes(client, repository, config)
-    await client.put_manifest(repository, tag, canonical_json(manifest), IMAGE_MANIFEST)
-    return True
+    data = canonical_json(document)
+    return Manifest(data, IMAGE_MANIFEST, digest_of(data)), config
 
 
 async def verify(

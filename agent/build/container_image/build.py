@@ -3,6 +3,7 @@
 from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.container_image.access import Access, access_to
 from agent.build.image_reference import ImageNameError, ImageReference
+from agent.build.materials import image_material
 from agent.build.mirror import mirror
 from agent.failure import CodedError
 from agent.oci.client import RegistryClient
@@ -44,6 +45,7 @@ async def build_container_image(config: ContainerImageConfig, context: BuildCont
         artifact_type=mirrored.artifact_type,
         size=mirrored.size,
         revision=mirrored.digest,
+        materials=(image_material(str(image), found.digest),),
     )
 
 
