@@ -6,6 +6,7 @@ from agent.build.mirror import Mirrored
 from agent.oci.digest import digest_of
 from agent.oci.manifest import IMAGE_INDEX, IMAGE_MANIFEST
 from agent.oci.push import push_bytes
+from api.contract.resources import ModuleOutput
 
 
 async def push_manifest(
@@ -28,7 +29,13 @@ async def push_manifest(
 
 
 async def push_index(
-    context: BuildContext, artifact_type: str, parts: list[Mirrored], *, annotations: dict[str, str], revision: str
+    context: BuildContext,
+    artifact_type: str,
+    parts: list[Mirrored],
+    *,
+    annotations: dict[str, str],
+    revision: str,
+    outputs: tuple[ModuleOutput, ...] = (),
 ) -> BuiltArtifact:
     """Push the index, by its digest and under the build's tag. The component's own manifest is the first of `parts`."""
     own, *others = parts
@@ -45,4 +52,5 @@ async def push_index(
         artifact_type=artifact_type,
         size=len(data) + sum(part.size for part in ordered),
         revision=revision,
+        outputs=outputs,
     )

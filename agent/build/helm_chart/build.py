@@ -14,6 +14,7 @@ from agent.artifact.manifest import (
     ChartConfig,
     dated,
 )
+from agent.artifact.outputs import CHART_OUTPUTS, declared
 from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.closure.close import Closed, close
 from agent.build.closure.found_images import FoundImage, images_in
@@ -76,7 +77,9 @@ async def build_helm_chart(config: HelmChartConfig, context: BuildContext) -> Bu
     blob = Blob(HELM_CONFIG, canonical_json(own.model_dump(mode="json")))
     head = await push_manifest(context, blob, layers, artifact_type=HELM_ARTIFACT, annotations=annotations)
     parts = [head, manifest, *closed.parts]
-    return await push_index(context, HELM_ARTIFACT, parts, annotations=annotations, revision=fetched.revision)
+    return await push_index(
+        context, HELM_ARTIFACT, parts, annotations=annotations, revision=fetched.revision, outputs=declared(CHART_OUTPUTS)
+    )
 
 
 async def _fetch(config: HelmChartConfig, context: BuildContext) -> _Fetched:
