@@ -15,6 +15,7 @@ from images import push_image, push_index
 from private_registry import private_registry
 from registry_server import RegistryServer, serve
 
+from agent.artifact.outputs import IMAGE_OUTPUTS
 from agent.build.container_image.gar import GoogleEndpoints
 from agent.failure import JobFailedError
 from agent.oci.signature import verify
@@ -85,9 +86,7 @@ async def test_a_build_declares_what_an_install_says_of_the_image(build: Build, 
         "web": public(debian),
         "service": TerraformModuleConfig(
             source=Source(path=PathSource(path="/src")),
-            variables={
-                name: f"{{{{ components.web.outputs.{name} }}}}" for name in ("digest", "repository", "tag", "uri", "id")
-            },
+            variables={name: f"{{{{ components.web.outputs.{name} }}}}" for name in (*IMAGE_OUTPUTS, "id")},
         ),
     }
     (failure,) = check_modules(configs, {"web": made})
