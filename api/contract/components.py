@@ -223,6 +223,22 @@ class HelmChartConfig(OneOf):
     values_files: list[str] = Field(
         default_factory=list, description="Values files in the source's folder; a later one wins over an earlier one."
     )
+    create_namespace: bool = Field(default=True, description="Whether the namespace is made where there is none.")
+    skip_crds: bool = Field(
+        default=False,
+        description="Whether the first install leaves out what the chart has in `crds/`. Helm never updates these.",
+    )
+    take_ownership: bool = Field(
+        default=False, description="Whether objects that are there already, of nobody or of another release, become this one's."
+    )
+    wait: bool = Field(default=True, description="Whether an apply waits until everything that the chart runs is ready.")
+    atomic: bool = Field(
+        default=False,
+        description="Whether an apply that fails is rolled back: an upgrade to what ran before, an install to nothing.",
+    )
+    timeout: int = Field(
+        default=600, ge=1, le=21_600, description="How long each operation, such as waiting or one hook, may take, in seconds."
+    )
     closure: Closure = "strict"
 
 

@@ -54,7 +54,8 @@ def images_in(file: str, text: str) -> list[FoundImage]:
 def places(document: yaml.Node, file: str) -> Iterator[tuple[FoundImage, yaml.Node]]:
     """The images of a document, each with the node that names it: a text, or a mapping that has it in parts.
 
-    Every node once: an alias, and so a bomb of aliases, is one node."""
+    Every node once: an alias, and so a bomb of aliases, is one node.
+    """
     seen: set[int] = set()
     unread: list[tuple[yaml.Node, bool]] = [(document, False)]
     while unread:
