@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-_FOLDER = Path(__file__).parents[2] / ".build" / "programs"
+_FOLDER = Path(__file__).parents[1] / ".build" / "programs"
 
 
 def helm() -> str:
