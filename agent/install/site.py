@@ -1,7 +1,9 @@
 """Everything of the customer's side that the install agent's jobs share."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -10,12 +12,23 @@ from agent.engine.find import Engine, EngineName, find_engine
 from agent.install.approvals import Approvals
 from agent.install.registries import CustomerRegistry
 from agent.install.workspace import Components
+from agent.ledger.ledger import Ledger
+from agent.policy.policy import Policy, PolicySource
 from agent.secrets.resolve import Resolver
+from api.contract.agents import JobKind
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
 class Site:
-    """One install in the customer's account. `engine` is the configured program, or None to look for one."""
+    """One install in the customer's account. `engine` is the configured program, or None to look for one.
+
+    `policy` is the customer's as it was when the job at hand began (`under`). `policy_file` is where it is, if it isn't in the
+    agent's home.
+    """
 
     install_id: str
     components: Components
@@ -27,7 +40,24 @@ class Site:
     approvals: Approvals
     sealing_key: X25519PrivateKey | None = None
     resolver: Resolver | None = None
-    _engines: dict[EngineName, Engine] = field(default_factory=dict, init=False, repr=False)
+    policy_file: Path | None = None
+    policy: Policy = field(default_factory=Policy)
+    clock: Callable[[], datetime] = _now
+    _engines: dict[EngineName, Engine] = field(default_factory=dict, repr=False)
+
+    @property
+    def rules(self) -> PolicySource:
+        """Where the customer's policy is read from."""
+        return PolicySource(self.approvals.home, self.policy_file)
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the agent has done."""
+        return Ledger(self.approvals.home, self.clock)
+
+    def under(self, policy: Policy, job: JobKind) -> "Site":
+        """The same site for one job, under the policy of its beginning and with the roles that it gives to such a job."""
+        return replace(self, policy=policy, env={**self.env, **policy.environment(job)})
 
     def own_engine(self, made_with: EngineName) -> Engine:
         """The agent's own engine, for bundles that carry none; the one that they were made with, if there is a choice.
