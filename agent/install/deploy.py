@@ -66,9 +66,10 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
             saved.save(PlanRecord(bundle=job.digest, destroy=True, plan_digest=None, summary=PlanSummary()))
             return PlanResult(summary=PlanSummary(), plan_digest=_NO_PLAN_DIGEST)
         resolved = await unless_cancelled(resolve_inputs(job, context, site), context.cancellation)
-        planned = await deployer.plan(Task(job, context, site, workspace, saved, lock, resolved))
+        planning = Task(job, context, site, workspace, saved, lock, resolved)
+        planned = await deployer.plan(planning)
         # Also what only this plan was given: its apply runs without it, and must not show it either.
-        found = [*planned.secrets, *resolved.values()]
+        found = [*planned.secrets, *resolved.values(), *planning.derived]
         context.redactor.learn(found)
         saved.secrets.write_text(json.dumps(found))
         asking = await asyncio.to_thread(_judged, task, planned.objects)

@@ -186,6 +186,11 @@ class Components:
         stored = self.of(component).outputs()
         return None if stored is None else stored.values()
 
+    def sensitive_outputs(self, component: str) -> list[str]:
+        """The names of the sensitive ones among them."""
+        stored = self.of(component).outputs()
+        return [name for name, output in stored.outputs.items() if output.sensitive] if stored else []
+
     def deployed(self) -> list[str]:
         """The names of the components that have outputs, sorted."""
         return sorted(path.parent.name for path in self.folder.glob("*/outputs.json"))

@@ -176,6 +176,11 @@ class DeployJob(Model):
     install_name: str
     install_platform: str | None = None
     install_region: str | None = None
+    install_labels: dict[str, str] = Field(
+        default_factory=dict,
+        description="The install's labels that the config refers to. Left out where there are none, for earlier agents.",
+        exclude_if=lambda labels: not labels,
+    )
     inputs: dict[str, Json]
     sensitive_inputs: dict[str, Json] = Field(
         default_factory=dict, description="Only for an agent without a sealing key; else they are in `sealed`.", repr=False

@@ -10,10 +10,10 @@ from provider_bridge.framework.resource import Call
 from provider_bridge.framework.schema import Schema
 from provider_bridge.problems import Json
 from provider_bridge.protocol.values import UNKNOWN, Object, Value, is_known
-from provider_bridge.resources import references
 from provider_bridge.resources.base import ApiDataSource, ApiResource, split_import_id
 from provider_bridge.resources.connection import Connection
 from provider_bridge.resources.plans import stand_in
+from provider_bridge.resources.reference_grammar import malformed
 from provider_bridge.resources.wire import from_wire, is_text_map, map_from_wire, map_to_wire
 
 if TYPE_CHECKING:
@@ -110,13 +110,9 @@ class ComponentResource(ApiResource):
     def validate(self, config: Object) -> Iterator[Diagnostic]:
         """References must be readable."""
         for path, text in self.form.texts(config):
-            for reference in references.malformed(text):
-                yield error(
-                    "Invalid reference",
-                    f"{reference} is not a reference.",
-                    remedy=f"Write one of {references.ALLOWED}.",
-                    path=path,
-                )
+            wrong = malformed(text)
+            if wrong:
+                yield error("Invalid reference", f"{wrong}.", remedy=wrong.remedy, path=path)
 
     def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:
         """Hash the folder, decide whether this is a new version, and have the IMS check it."""
