@@ -255,6 +255,13 @@ class KubernetesManifestConfig(OneOf):
     source: Source | None = Field(default=None, description="The folder with the manifests.")
     kustomize: bool = Field(default=False, description="Whether the folder is a kustomization rather than plain manifests.")
     namespace: str = Field(default="default", min_length=1, description="The namespace of what names none.")
+    force_conflicts: bool = Field(
+        default=False, description="Whether fields that another field manager owns are taken over, rather than an error."
+    )
+    wait: bool = Field(default=True, description="Whether an apply waits until everything is ready.")
+    timeout: int = Field(
+        default=600, ge=1, le=21_600, description="How long to wait until everything is ready, or gone, in seconds."
+    )
     closure: Closure = "strict"
 
     @model_validator(mode="after")
