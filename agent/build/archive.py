@@ -58,6 +58,15 @@ def read_tgz(data: bytes, *, most_bytes: int, most_entries: int = 20_000) -> dic
         raise UnsafeArchiveError(f"it isn't an archive that can be read: {error}") from None
 
 
+def read_tar(data: bytes, *, most_entries: int = 20_000) -> dict[str, bytes]:
+    """The files of a tar, by name. Raises UnsafeArchiveError, as `read_tgz` does."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            return _files(archive, most_entries)
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise UnsafeArchiveError(f"it isn't an archive that can be read: {error}") from None
+
+
 def _read_at_most(packed: gzip.GzipFile, most: int) -> bytes:
     unpacked = bytearray()
     while block := packed.read(_READ_BYTES):

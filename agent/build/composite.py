@@ -7,6 +7,7 @@ from agent.oci.digest import digest_of
 from agent.oci.manifest import IMAGE_INDEX, IMAGE_MANIFEST
 from agent.oci.provenance import Material
 from agent.oci.push import push_bytes
+from api.contract.resources import ModuleOutput
 
 
 async def push_manifest(
@@ -36,6 +37,7 @@ async def push_index(
     annotations: dict[str, str],
     revision: str,
     materials: tuple[Material, ...] = (),
+    outputs: tuple[ModuleOutput, ...] = (),
 ) -> BuiltArtifact:
     """Push the index, by its digest and under the build's tag. The component's own manifest is the first of `parts`."""
     own, *others = parts
@@ -53,4 +55,5 @@ async def push_index(
         size=len(data) + sum(part.size for part in ordered),
         revision=revision,
         materials=materials,
+        outputs=outputs,
     )

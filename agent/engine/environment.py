@@ -22,15 +22,19 @@ def engine_environment(env: Mapping[str, str], cli_config: Path) -> dict[str, st
     Paths, proxies and the credentials of the customer's cloud pass. No `TF_*` does: a variable, a plugin folder or a log
     setting of the agent's own shell must not change what a customer's deploy does.
     """
-    passed = {name: value for name, value in env.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
     return {
-        **passed,
+        **passed_on(env),
         "TF_IN_AUTOMATION": "1",
         "TF_INPUT": "0",
         "TF_CLI_CONFIG_FILE": str(cli_config),
         "TF_DATA_DIR": ".terraform",
         "CHECKPOINT_DISABLE": "1",
     }
+
+
+def passed_on(env: Mapping[str, str]) -> dict[str, str]:
+    """The part of the agent's environment that every program of a deploy sees."""
+    return {name: value for name, value in env.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
 
 
 def cli_config(mirror: Path) -> str:

@@ -49,7 +49,7 @@ class Engine:
 
         `die_with` is the pid of the process that starts it: the engine gets SIGINT when that process ends.
         """
-        return _argv(self.kind, self.path, die_with)
+        return launched(self.kind, self.path, die_with)
 
     @property
     def release(self) -> tuple[int, int]:
@@ -97,7 +97,7 @@ def examine(path: Path, env: Mapping[str, str]) -> Engine:
     }
     try:
         answer = subprocess.run(
-            [*_argv(kind, path, None), "version", "-json"],
+            [*launched(kind, path, None), "version", "-json"],
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -120,7 +120,8 @@ def examine(path: Path, env: Mapping[str, str]) -> Engine:
     return engine
 
 
-def _argv(kind: Literal["binary", "library"], path: Path, die_with: int | None) -> list[str]:
+def launched(kind: Literal["binary", "library"], path: Path, die_with: int | None) -> list[str]:
+    """The command line of a program, or of a library, that gets SIGINT when the process `die_with` ends."""
     if kind == "binary" and die_with is None:
         return [str(path)]
     guard = [] if die_with is None else ["--die-with", str(die_with)]

@@ -12,11 +12,10 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from agent.cancellation import Cancellation
 from agent.engine.events import ChangeSummary, Diagnostic, EngineEvent, LogLine, boxed_errors, parse
-from agent.engine.find import Engine
 
 _FOLLOW_SECONDS = 0.05
 _KEPT_LINES = 200
@@ -30,11 +29,19 @@ class Grace:
     second: float = 10
 
 
+class Launched(Protocol):
+    """A program that can be started so that it ends when the process `die_with` does."""
+
+    def argv(self, *, die_with: int | None = None) -> list[str]:
+        """The command line that the program's own arguments follow."""
+        ...
+
+
 @dataclass(frozen=True)
 class Command:
     """One command of an engine in a module's folder. `lock` is the workspace lock's descriptor, which the engine inherits."""
 
-    engine: Engine
+    engine: Launched
     arguments: tuple[str, ...]
     folder: Path
     environment: Mapping[str, str]

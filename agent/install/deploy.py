@@ -18,6 +18,7 @@ from agent.install.container_image.deployer import ImageDeployer
 from agent.install.deployer import Deployer, Task
 from agent.install.failures import PlanChangedError, PlanMissingError
 from agent.install.inputs import resolve_inputs
+from agent.install.kubernetes_manifest.deployer import ManifestDeployer
 from agent.install.sealed import learn_secrets
 from agent.install.site import Site
 from agent.install.terraform_module.deployer import TerraformDeployer
@@ -40,6 +41,7 @@ _IMAGES = ImageDeployer()
 _DEPLOYERS: dict[ComponentKind, Deployer] = {
     "container_image": _IMAGES,
     "docker_build": _IMAGES,
+    "kubernetes_manifest": ManifestDeployer(),
     "terraform_module": TerraformDeployer(),
 }
 

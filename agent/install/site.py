@@ -12,6 +12,7 @@ from agent.engine.find import Engine, EngineName, find_engine
 from agent.install.approvals import Approvals
 from agent.install.registries import CustomerRegistry
 from agent.install.workspace import Components
+from agent.kubernetes.access import ClusterSettings
 from agent.ledger.ledger import Ledger
 from agent.policy.policy import Policy, PolicySource
 from agent.secrets.resolve import Resolver
@@ -42,9 +43,16 @@ class Site:
     resolver: Resolver | None = None
     app_name: str | None = None
     policy_file: Path | None = None
+    kubeconfig: Path | None = None
+    kube_context: str | None = None
     policy: Policy = field(default_factory=Policy)
     clock: Callable[[], datetime] = _now
     _engines: dict[EngineName, Engine] = field(default_factory=dict, repr=False)
+
+    @property
+    def cluster(self) -> ClusterSettings:
+        """The cluster that components run in, under the roles of the job at hand."""
+        return ClusterSettings.given(self.kubeconfig, self.kube_context, self.env)
 
     @property
     def rules(self) -> PolicySource:

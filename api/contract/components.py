@@ -212,6 +212,22 @@ class HelmChartConfig(OneOf):
     values_files: list[str] = Field(
         default_factory=list, description="Values files in the source's folder; a later one wins over an earlier one."
     )
+    create_namespace: bool = Field(default=True, description="Whether the namespace is made where there is none.")
+    skip_crds: bool = Field(
+        default=False,
+        description="Whether the first install leaves out what the chart has in `crds/`. Helm never updates these.",
+    )
+    take_ownership: bool = Field(
+        default=False, description="Whether objects that are there already, of nobody or of another release, become this one's."
+    )
+    wait: bool = Field(default=True, description="Whether an apply waits until everything that the chart runs is ready.")
+    atomic: bool = Field(
+        default=False,
+        description="Whether an apply that fails is rolled back: an upgrade to what ran before, an install to nothing.",
+    )
+    timeout: int = Field(
+        default=600, ge=1, le=21_600, description="How long each operation, such as waiting or one hook, may take, in seconds."
+    )
     closure: Closure = "strict"
     probes: Probes = Field(default_factory=dict)
 
@@ -229,6 +245,13 @@ class KubernetesManifestConfig(OneOf):
     source: Source | None = Field(default=None, description="The folder with the manifests.")
     kustomize: bool = Field(default=False, description="Whether the folder is a kustomization rather than plain manifests.")
     namespace: str = Field(default="default", min_length=1, description="The namespace of what names none.")
+    force_conflicts: bool = Field(
+        default=False, description="Whether fields that another field manager owns are taken over, rather than an error."
+    )
+    wait: bool = Field(default=True, description="Whether an apply waits until everything is ready.")
+    timeout: int = Field(
+        default=600, ge=1, le=21_600, description="How long to wait until everything is ready, or gone, in seconds."
+    )
     closure: Closure = "strict"
     probes: Probes = Field(default_factory=dict)
 

@@ -48,11 +48,14 @@ class FoundImage:
 
 def images_in(file: str, text: str) -> list[FoundImage]:
     """The images in all documents of a YAML or JSON file. Raises YamlWrongError."""
-    return [image for document in documents(file, text) for image in _walk(document, file)]
+    return [image for document in documents(file, text) for image, _ in places(document, file)]
 
 
-def _walk(document: yaml.Node, file: str) -> Iterator[FoundImage]:
-    """Every node once: an alias, and so a bomb of aliases, is one node."""
+def places(document: yaml.Node, file: str) -> Iterator[tuple[FoundImage, yaml.Node]]:
+    """The images of a document, each with the node that names it: a text, or a mapping that has it in parts.
+
+    Every node once: an alias, and so a bomb of aliases, is one node.
+    """
     seen: set[int] = set()
     unread: list[tuple[yaml.Node, bool]] = [(document, False)]
     while unread:
@@ -64,12 +67,12 @@ def _walk(document: yaml.Node, file: str) -> Iterator[FoundImage]:
             raise YamlWrongError(f"{file} has more than {_MOST_NODES} values")
         if isinstance(node, yaml.ScalarNode):
             if (name := _name(node, under_image)) is not None:
-                yield FoundImage(name, file, node.start_mark.line + 1, under_image)
+                yield FoundImage(name, file, node.start_mark.line + 1, under_image), node
         elif isinstance(node, yaml.SequenceNode):
             unread += [(child, False) for child in reversed(node.value)]
         elif isinstance(node, yaml.MappingNode):
             if under_image and (name := _composed(node)) is not None:
-                yield FoundImage(name, file, node.start_mark.line + 1, True)
+                yield FoundImage(name, file, node.start_mark.line + 1, True), node
             unread += [(value, _is_image(key)) for key, value in reversed(node.value)]
 
 

@@ -1,5 +1,6 @@
 """Build a component of the kind `container_image`: the image itself, in the vendor's registry under the same digest."""
 
+from agent.artifact.outputs import IMAGE_OUTPUTS, declared
 from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.container_image.access import Access, access_to
 from agent.build.image_reference import ImageNameError, ImageReference
@@ -46,6 +47,7 @@ async def build_container_image(config: ContainerImageConfig, context: BuildCont
         size=mirrored.size,
         revision=mirrored.digest,
         materials=(image_material(str(image), found.digest),),
+        outputs=declared(IMAGE_OUTPUTS),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from agent.artifact.outputs import IMAGE_OUTPUTS, declared
 from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.closure.close import NotClosedError
 from agent.build.docker_build.builders import Order, build_image, builder_folder
@@ -65,6 +66,7 @@ async def build_docker_build(config: DockerBuildConfig, context: BuildContext) -
         size=size,
         revision=source.revision,
         materials=image_materials({name: base.manifest.digest for name, base in resolved.items()}),
+        outputs=declared(IMAGE_OUTPUTS),
     )
 
 

@@ -14,6 +14,7 @@ from agent.artifact.manifest import (
     ChartConfig,
     dated,
 )
+from agent.artifact.outputs import CHART_OUTPUTS, declared
 from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.closure.close import Closed, close
 from agent.build.closure.found_images import FoundImage, images_in
@@ -85,6 +86,7 @@ async def build_helm_chart(config: HelmChartConfig, context: BuildContext) -> Bu
         parts,
         annotations=annotations,
         revision=fetched.revision,
+        outputs=declared(CHART_OUTPUTS),
         materials=(package, *image_materials(closed.images)),
     )
 

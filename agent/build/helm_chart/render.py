@@ -2,19 +2,17 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from agent.artifact.chart_values import chart_value, nested
 from agent.build.builder import BuildContext
 from agent.build.closure.placeholders import stand_in
 from agent.build.program import OutputTooLongError, find_program, run_program
 from agent.failure import CodedError
-from api.contract.base import Json
 
 _SECONDS = 120.0
 _RENDERED_BYTES = 64 * 1024 * 1024
-_INTEGER = re.compile(r"-?(0|[1-9]\d*)")
 
 
 class RenderError(CodedError):
@@ -29,21 +27,6 @@ class HelmMissingError(CodedError):
 
     code = "helm_not_found"
     remedy = "Install helm on the build agent's machine, or name it in EXCLAVE_HELM; or set `closure` to off."
-
-
-def chart_value(text: str) -> Json:
-    """What a value of the config means: as Helm's `--set` has it, and JSON for lists and objects.
-
-    `true`, `false`, `null` and integers are those; anything else is a string, so that the tag `1.10` stays one.
-    """
-    if text in ("true", "false", "null") or (_INTEGER.fullmatch(text) and len(text) < 19):
-        return json.loads(text)
-    if text.startswith(("[", "{")):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
-    return text
 
 
 async def render(
@@ -64,12 +47,13 @@ async def render(
     home, out = context.work / "helm-home", context.work / "rendered"
     home.mkdir()
     chart = context.work / "chart.tgz"
+    own = context.work / "values.json"
+    stood_in = {path: chart_value(stand_in(text, f"config.values.{path}")) for path, text in values.items()}
+    own.write_text(json.dumps(nested(stood_in)))
     await asyncio.to_thread(chart.write_bytes, package)
     argv = [str(helm), "template", release, str(chart), "--namespace", namespace, "--include-crds", "--output-dir", str(out)]
     argv += [f"--values={path}" for path in values_files]
-    argv += [
-        f"--set-json={path}={json.dumps(chart_value(stand_in(text, f'config.values.{path}')))}" for path, text in values.items()
-    ]
+    argv.append(f"--values={own}")
     env = {"PATH": context.env.get("PATH", ""), "HOME": str(home), "TMPDIR": str(home), "GOMEMLIMIT": "1GiB"}
     try:
         completed = await run_program(argv, folder=home, env=env, timeout=_SECONDS, most_output=_RENDERED_BYTES)

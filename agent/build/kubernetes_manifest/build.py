@@ -12,6 +12,7 @@ from agent.artifact.manifest import (
     ManifestsConfig,
     dated,
 )
+from agent.artifact.outputs import MANIFEST_OUTPUTS, declared
 from agent.build.archive import tar
 from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.closure.close import Closed, close
@@ -72,6 +73,7 @@ async def build_kubernetes_manifest(config: KubernetesManifestConfig, context: B
         annotations=annotations,
         revision=manifests.revision,
         materials=image_materials(closed.images),
+        outputs=declared(MANIFEST_OUTPUTS),
     )
 
 

@@ -45,8 +45,10 @@ class ImageDeployer:
         planned: dict[str, Json] = json.loads(task.saved.file.read_bytes())
         place = await unless_cancelled(_verified(task), task.context.cancellation)
         registry = await task.site.registry.client()
-        manifest = await registry.get_manifest(place.path, place.digest)
-        await registry.put_manifest(place.path, str(planned["tag"]), manifest.data, manifest.media_type)
+        if await registry.manifest_digest(place.path, str(planned["tag"])) != place.digest:
+            # Where tags are immutable, one may not be written again, not even as it is.
+            manifest = await registry.get_manifest(place.path, place.digest)
+            await registry.put_manifest(place.path, str(planned["tag"]), manifest.data, manifest.media_type)
         task.context.log(f"{planned['repository']}:{planned['tag']} is {place.digest}")
         return StoredOutputs(outputs={name: StoredOutput(value=value, sensitive=False) for name, value in planned.items()})
 

@@ -15,12 +15,25 @@ from images import push_image, push_index
 from private_registry import private_registry
 from registry_server import RegistryServer, serve
 
+from agent.artifact.outputs import IMAGE_OUTPUTS
 from agent.build.container_image.gar import GoogleEndpoints
 from agent.failure import JobFailedError
 from agent.oci.signature import verify
 from agent.oci.vendor_key import VendorKey
+from api.components.modules import check_modules
 from api.contract.base import Failure
-from api.contract.components import AcrImage, ContainerImageConfig, EcrImage, GarImage, PublicImage, RegistryImage
+from api.contract.components import (
+    AcrImage,
+    ComponentConfig,
+    ContainerImageConfig,
+    EcrImage,
+    GarImage,
+    PathSource,
+    PublicImage,
+    RegistryImage,
+    Source,
+    TerraformModuleConfig,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +76,21 @@ async def test_a_tag_is_resolved_and_copied_by_digest_and_signed(
     for digest in digests.values():
         copied = await vendor.client().get_manifest("acme/web", digest)
         assert copied.data == (await debian.client().get_manifest(WEB, digest)).data
+
+
+async def test_a_build_declares_what_an_install_says_of_the_image(build: Build, debian: RegistryServer) -> None:
+    """Else the IMS refuses a release that refers to it."""
+    await push_image(debian, WEB, "1.0")
+    made = await build(public(debian))
+    configs: dict[str, ComponentConfig] = {
+        "web": public(debian),
+        "service": TerraformModuleConfig(
+            source=Source(path=PathSource(path="/src")),
+            variables={name: f"{{{{ components.web.outputs.{name} }}}}" for name in (*IMAGE_OUTPUTS, "id")},
+        ),
+    }
+    (failure,) = check_modules(configs, {"web": made})
+    assert failure.field == "components.service.variables.id"
 
 
 async def test_a_digest_in_place_of_a_tag(build: Build, debian: RegistryServer) -> None:

@@ -20,8 +20,8 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from agent.artifact.chart_values import chart_value
 from agent.artifact.manifest import CHART_CONFIG_TYPE, CHART_TYPE, HELM_ARTIFACT, ChartConfig
-from agent.build.helm_chart.render import chart_value
 from agent.failure import JobFailedError
 from agent.oci.copy import copy_artifact
 from agent.oci.signature import verify

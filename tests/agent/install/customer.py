@@ -19,7 +19,7 @@ from agent.redaction import Redactor
 from agent.trust.claims import claims_of
 from api.contract.agents import BuildJob, DeployJob, JobResult, RegistryAccess, SyncJob
 from api.contract.base import Json
-from api.contract.components import PathSource, Source, TerraformModuleConfig
+from api.contract.components import ComponentConfig, PathSource, Source, TerraformModuleConfig
 
 
 @dataclass
@@ -34,17 +34,23 @@ class Customer:
     log: list[str] = field(default_factory=list)
     secrets: Redactor = field(default_factory=Redactor)
     digests: dict[str, str] = field(default_factory=dict)
+    configs: dict[str, ComponentConfig] = field(default_factory=dict)
 
     async def build(self, component: str, source: str, key: VendorKey | None = None) -> str:
-        """Build a component of one file; gives the digest."""
+        """Build a Terraform module of one file; gives the digest."""
         folder = self.folder / "source" / component
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "main.tf").write_text(source)
+        return await self.build_of(component, TerraformModuleConfig(source=Source(path=PathSource(path=str(folder)))), key)
+
+    async def build_of(self, component: str, config: ComponentConfig, key: VendorKey | None = None) -> str:
+        """Build a component of any kind; gives the digest."""
+        self.configs[component] = config
         job = BuildJob(
             build_id=f"bld_{component}",
             app="shop",
             component=component,
-            config=TerraformModuleConfig(source=Source(path=PathSource(path=str(folder)))),
+            config=config,
             registry=RegistryAccess(url=self.vendor.url, repository=f"shop/{component}", username="writer", password="secret"),
         )
         result = await run_build(
@@ -54,6 +60,7 @@ class Customer:
             key=key or self.key,
             http=self.registry.http,
             log=self.log.append,
+            env=self.site.env,
         )
         self.digests[component] = result.artifact.digest
         return result.artifact.digest
@@ -86,13 +93,21 @@ class Customer:
             component=component,
             digest=self.digests[component],
             repository=f"shop/{component}",
-            config=TerraformModuleConfig(source=Source(path=PathSource(path="unused")), variables=variables or {}),
+            config=self._config(component, variables or {}),
             install_id=install,
             install_name="acme",
             inputs=inputs or {},
             sensitive_inputs=sensitive or {},
+            digests=self.digests,
             plan_job_id=plan,
         )
+
+    def _config(self, component: str, variables: dict[str, str]) -> ComponentConfig:
+        """The config that was built, or, of a Terraform module, one with other variables."""
+        config = self.configs.get(component)
+        if config is not None and not isinstance(config, TerraformModuleConfig):
+            return config
+        return TerraformModuleConfig(source=Source(path=PathSource(path="unused")), variables=variables)
 
     async def run(self, job: DeployJob, job_id: str = "job_1", cancellation: Cancellation | None = None) -> JobResult:
         """Run a job of an honest IMS: its config is one with which the vendor has built the component."""

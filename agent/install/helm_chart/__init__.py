@@ -1,0 +1,1 @@
+"""Deploys Helm charts: the rendering that was approved is what helm applies."""
