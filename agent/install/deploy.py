@@ -14,6 +14,7 @@ from agent.failure import CodedError
 from agent.install.container_image.deployer import ImageDeployer
 from agent.install.deployer import Deployer, Task
 from agent.install.failures import PlanChangedError, PlanMissingError
+from agent.install.helm_chart.deployer import HelmDeployer
 from agent.install.inputs import resolve_inputs
 from agent.install.sealed import learn_secrets
 from agent.install.site import Site
@@ -32,6 +33,7 @@ _IMAGES = ImageDeployer()
 _DEPLOYERS: dict[ComponentKind, Deployer] = {
     "container_image": _IMAGES,
     "docker_build": _IMAGES,
+    "helm_chart": HelmDeployer(),
     "terraform_module": TerraformDeployer(),
 }
 

@@ -10,6 +10,7 @@ from agent.engine.find import Engine, EngineName, find_engine
 from agent.install.approvals import Approvals
 from agent.install.registries import CustomerRegistry
 from agent.install.workspace import Components
+from agent.kubernetes.access import ClusterSettings
 from agent.secrets.resolve import Resolver
 
 
@@ -25,6 +26,7 @@ class Site:
     env: Mapping[str, str]
     http: httpx.AsyncClient
     approvals: Approvals
+    cluster: ClusterSettings | None = None
     sealing_key: X25519PrivateKey | None = None
     resolver: Resolver | None = None
     _engines: dict[EngineName, Engine] = field(default_factory=dict, init=False, repr=False)

@@ -1,0 +1,33 @@
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from charts import Cluster
+from customer import Customer
+from fake_kubernetes.server import FakeKubernetes
+from helm_program import helm, helm3
+
+from agent.kubernetes.access import ClusterSettings
+
+
+@pytest.fixture
+def kubernetes() -> Iterator[FakeKubernetes]:
+    with FakeKubernetes() as fake:
+        yield fake
+
+
+@pytest.fixture(params=["helm 4", "helm 3"])
+def program(request: pytest.FixtureRequest) -> str:
+    """Each helm in turn."""
+    return helm() if request.param == "helm 4" else helm3()
+
+
+@pytest.fixture
+def cluster(account: Customer, kubernetes: FakeKubernetes, program: str, tmp_path: Path) -> Cluster:
+    """The customer's account with a cluster."""
+    kubeconfig = kubernetes.kubeconfig(tmp_path / "kubeconfig")
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "EXCLAVE_HELM": program}
+    account.site = replace(account.site, cluster=ClusterSettings(str(kubeconfig), None, env), env=env)
+    return Cluster(account, kubernetes, tmp_path / "chart", program, kubeconfig)
