@@ -5,30 +5,44 @@ What is shown and approved is the plan that the agent itself has saved; the IMS'
 
 import asyncio
 import getpass
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import httpx
 
 from agent.identity import Home, IdentityError
 from agent.install.approvals import Approvals, LocalApproval
 from agent.install.workspace import Components, UnsafeNameError
+from agent.ledger.ledger import Ledger, LedgerUnwritableError
+from agent.outbound import OutboundError, outbound_client, settle_environment
 from agent.session import Session
 from api.client import ApiError, UnreachableError
 from api.contract.agent_approvals import AgentDecision, PendingApproval
 from api.contract.resources import PlanSummary
 
 
-def approve(url: str, home: Path, *, deploy: str | None, component: str | None, reject: bool, note: str, yes: bool) -> None:
+def approve(
+    url: str,
+    home: Path,
+    *,
+    deploy: str | None,
+    component: str | None,
+    reject: bool,
+    note: str,
+    yes: bool,
+    ca_file: Path | None = None,
+) -> None:
     """Ask about each plan that waits, and answer. Raises click.ClickException."""
     try:
         identity = Home(home).identity()
         if identity is None or identity.enrolled.kind != "install":
             raise click.ClickException(f"--home {home} is not the folder of an install agent that has enrolled.")
 
+        settle_environment(os.environ, ca_file, home.absolute())
+
         async def work() -> None:
-            async with httpx.AsyncClient() as http:
+            async with outbound_client() as http:
                 session = Session(url, identity, http)
                 found = (await session.pending_approvals()).items
                 chosen = [one for one in found if deploy in (None, one.deploy_id) and component in (None, one.component)]
@@ -38,8 +52,10 @@ def approve(url: str, home: Path, *, deploy: str | None, component: str | None, 
                     await _answer(session, home, one, reject=reject, note=note, yes=yes)
 
         asyncio.run(work())
-    except (IdentityError, UnsafeNameError) as error:
+    except (IdentityError, OutboundError, UnsafeNameError) as error:
         raise click.ClickException(str(error)) from None
+    except LedgerUnwritableError as error:
+        raise click.ClickException(f"{error}. {error.failure.remedy}") from None
     except ApiError as error:
         raise click.ClickException(f"{error}. {error.problem.remedy}".strip()) from None
     except UnreachableError as error:
@@ -56,17 +72,17 @@ async def _answer(session: Session, home: Path, one: PendingApproval, *, reject:
         return
     if not reject:
         # Written first: if the answer gets lost, giving it again is harmless.
-        Approvals(home.absolute()).add(
-            LocalApproval(
-                plan_job_id=one.plan_job_id,
-                plan_digest=one.plan_digest,
-                component=one.component,
-                deploy_id=one.deploy_id,
-                approved_by=getpass.getuser(),
-                approved_at=datetime.now(UTC),
-                note=note,
-            )
+        given = LocalApproval(
+            plan_job_id=one.plan_job_id,
+            plan_digest=one.plan_digest,
+            component=one.component,
+            deploy_id=one.deploy_id,
+            approved_by=getpass.getuser(),
+            approved_at=datetime.now(UTC),
+            note=note,
         )
+        Approvals(home.absolute()).add(given)
+        Ledger(home.absolute()).append("plan.approved", **given.model_dump(mode="json", exclude={"approved_at"}))
     decision = AgentDecision(decision="rejected" if reject else "approved", plan_digest=one.plan_digest, note=note)
     await session.decide(one.deploy_id, one.step_id, decision)
     click.echo(f"{decision.decision.capitalize()}.")

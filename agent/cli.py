@@ -11,9 +11,18 @@ from typing import Literal, TypeVar, Unpack
 import click
 
 from agent.engine.find import EngineNotFoundError, find_engine
+from agent.ledger.cli import ledger_command
 from agent.options import AgentOptions
+from agent.policy.cli import pause_command, policy_command, resume_command
 
 Command = TypeVar("Command", bound=Callable[..., None])
+
+_ca_file = click.option(
+    "--ca-file",
+    envvar="EXCLAVE_CA_FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Authorities (PEM) to trust besides the usual ones, such as your proxy's.",
+)
 
 
 def _agent_options(command: Command) -> Command:
@@ -53,6 +62,7 @@ def _agent_options(command: Command) -> Command:
                 is_flag=True,
                 help="Stop when standard input closes: for a parent that wants to leave no agent behind, however it ends.",
             ),
+            _ca_file,
         ]
     ):
         command = option(command)
@@ -104,17 +114,36 @@ def build_command(signing_key: str | None, **options: Unpack[AgentOptions]) -> N
     help="`customer`: apply nothing that wasn't approved on this machine, whatever the IMS says; `ims`: ask only where the "
     "install's own setting does. Kept in the home folder for later starts.  [default: as before, at first ims]",
 )
+@click.option(
+    "--kubeconfig",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The kubeconfig of the cluster for charts and manifests; else KUBECONFIG, else the pod's own service account. "
+    "~/.kube/config is never looked at.",
+)
+@click.option("--kube-context", help="The kubeconfig's context to use.  [default: its current one]")
+@click.option(
+    "--policy",
+    envvar="EXCLAVE_POLICY",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The customer's rules, read anew for each job; better a file that the agent can't write.  "
+    "[default: policy.yaml in --home, if it is there]",
+)
 def install_command(
     registry_credentials: Path,
     secrets_dir: Path | None,
     secrets_env_prefix: str,
     approval: Literal["customer", "ims"] | None,
+    policy: Path | None,
+    kubeconfig: Path | None,
+    kube_context: str | None,
     **options: Unpack[AgentOptions],
 ) -> None:
     """Bring deploys into the customer's account, from inside."""
     from agent.start import start_install_agent
 
-    start_install_agent(options, registry_credentials, approval, secrets_dir, secrets_env_prefix)
+    start_install_agent(
+        options, registry_credentials, approval, secrets_dir, secrets_env_prefix, policy, kubeconfig, kube_context
+    )
 
 
 @agent_command.command("approve")
@@ -130,8 +159,16 @@ def install_command(
 @click.option("--reject", is_flag=True, help="Say no instead.")
 @click.option("--note", default="", help="Why; the vendor sees it.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
+@_ca_file
 def approve_command(
-    deploy: str | None, url: str, home: Path, component: str | None, reject: bool, note: str, yes: bool
+    deploy: str | None,
+    url: str,
+    home: Path,
+    component: str | None,
+    reject: bool,
+    note: str,
+    yes: bool,
+    ca_file: Path | None,
 ) -> None:
     """Approve the plans that wait for the customer.
 
@@ -139,7 +176,7 @@ def approve_command(
     """
     from agent.approve import approve
 
-    approve(url, home, deploy=deploy, component=component, reject=reject, note=note, yes=yes)
+    approve(url, home, deploy=deploy, component=component, reject=reject, note=note, yes=yes, ca_file=ca_file)
 
 
 @agent_command.command("rotate-key")
@@ -147,14 +184,53 @@ def approve_command(
 @click.option(
     "--home", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder of the agent, which is stopped."
 )
-def rotate_key_command(url: str, home: Path) -> None:
+@_ca_file
+def rotate_key_command(url: str, home: Path, ca_file: Path | None) -> None:
     """Replace the key of an agent that is stopped, now.
 
     For when somebody may have seen it; a running agent does it by itself in time.
     """
     from agent.start import rotate_agent_key
 
-    rotate_agent_key(url, home)
+    rotate_agent_key(url, home, ca_file)
+
+
+@agent_command.command("doctor")
+@click.option("--url", envvar="EXCLAVE_URL", help="The IMS's address.")
+@click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="The agent's folder, there already or not yet.")
+@click.option(
+    "--registry-credentials",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="An install agent's file for the customer's registry: a small blob is pushed, pulled and removed.",
+)
+@click.option("--engine", envvar="EXCLAVE_ENGINE", help="The Terraform or OpenTofu program; else found by itself.")
+@click.option(
+    "--timeout", type=click.FloatRange(0.1, 600), default=15, show_default=True, help="Seconds for all checks together."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_ca_file
+def doctor_command(
+    url: str | None,
+    home: Path | None,
+    registry_credentials: Path | None,
+    engine: str | None,
+    timeout: float,
+    as_json: bool,
+    ca_file: Path | None,
+) -> None:
+    """Check whether this machine has all that an agent needs.
+
+    With a remedy for each thing that FAILED. What isn't given is SKIPPED. Give the options, and the environment, that the agent
+    has or will have. Exit codes: 0 nothing failed, 1 something failed, 2 wrong options.
+    """
+    from agent.doctor.command import doctor
+    from agent.doctor.doctor import Patient
+
+    doctor(Patient(url, home, registry_credentials, engine), timeout, ca_file, as_json=as_json)
+
+
+for command in (policy_command, pause_command, resume_command, ledger_command):
+    agent_command.add_command(command)
 
 
 @click.command("terraform", context_settings={"ignore_unknown_options": True})

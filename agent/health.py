@@ -31,7 +31,7 @@ class HealthReports:
         if now < self._next:
             return None
         self._next = now + _EVERY_SECONDS
-        used, total = _memory(Path("/proc/meminfo"))
+        used, total = memory(Path("/proc/meminfo"))
         return Health(
             version=version("exclave"),
             uptime_seconds=int(now - self._started),
@@ -58,7 +58,7 @@ def _free(folder: Path) -> int | None:
         return None
 
 
-def _memory(file: Path) -> tuple[int | None, int | None]:
+def memory(file: Path) -> tuple[int | None, int | None]:
     """MiB in use and in all, from Linux's own table (proc_meminfo(5)); nothing elsewhere."""
     try:
         fields = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)

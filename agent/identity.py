@@ -85,12 +85,13 @@ def public_half(key: Ed25519PrivateKey) -> str:
 
 
 class Home:
-    """An agent's folder, mode 0700, and where things are in it."""
+    """An agent's folder, mode 0700, and where things are in it. Without `make` it is taken as it is."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, make: bool = True) -> None:
         self.folder = folder.absolute()
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
+        if make:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.chmod(0o700)
 
     @contextmanager
     def occupied(self) -> Iterator[None]:

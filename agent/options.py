@@ -17,3 +17,4 @@ class AgentOptions(TypedDict):
     once: bool
     rotate_key_days: float
     stop_with_stdin: bool
+    ca_file: Path | None

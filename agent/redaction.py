@@ -1,16 +1,19 @@
 """Take known secrets out of every text that leaves the agent: log chunks, failures, plan summaries, outputs.
 
 A secret is found by its value, wherever it turns up: as it is, in base64, URL-encoded, or escaped in JSON. Values shorter than
-4 characters are not taken out: they would match everywhere and hide nothing.
+4 characters are not taken out: they would match everywhere and hide nothing. The customer's own patterns are looked for in
+each line by itself.
 """
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 from api.contract.agents import ApplyResult, JobResult, PlanResult
 from api.contract.base import Failure, Json
+from api.contract.component_health import MAX_REASON, ComponentHealth, checked, cut
 from api.contract.resources import PlannedChange
 
 PLACEHOLDER = "(sensitive)"
@@ -25,6 +28,7 @@ class Redactor:
         self._forms: set[str] = set()
         self._firsts: set[str] = set()
         self._longest = 0
+        self._patterns: list[re.Pattern[str]] = []
         for value in values:
             self.learn(value)
 
@@ -35,6 +39,10 @@ class Redactor:
                 self._forms.add(form)
                 self._firsts.add(form[0])
                 self._longest = max(self._longest, len(form))
+
+    def hide(self, pattern: re.Pattern[str]) -> None:
+        """Take everything for secret that the pattern finds in a line."""
+        self._patterns.append(pattern)
 
     def text(self, text: str) -> str:
         """`text` with `(sensitive)` in place of every secret."""
@@ -66,7 +74,7 @@ class Redactor:
         """A job's result with its free texts redacted."""
         match result:
             case ApplyResult():
-                return result.model_copy(update={"outputs": self.json(result.outputs)})
+                return result.model_copy(update={"outputs": self.json(result.outputs), "health": self._health(result.health)})
             case PlanResult(summary=summary):
                 resources = [
                     PlannedChange(
@@ -76,8 +84,15 @@ class Redactor:
                     )
                     for change in summary.resources
                 ]
-                return result.model_copy(update={"summary": summary.model_copy(update={"resources": resources})})
+                redacted = summary.model_copy(update={"resources": resources})
+                return result.model_copy(update={"summary": redacted, "health": self._health(result.health)})
         return result
+
+    def _health(self, health: ComponentHealth | None) -> ComponentHealth | None:
+        if health is None:
+            return None
+        checks = [checked(self.text(each.name), each.kind, each.status, self.text(each.reason)) for each in health.checks]
+        return health.model_copy(update={"reason": cut(self.text(health.reason), MAX_REASON), "checks": checks})
 
     def stream(self) -> "RedactingStream":
         """A redaction of one text that comes in pieces."""
@@ -91,6 +106,8 @@ class Redactor:
             while at >= 0:
                 found.append((at, at + len(form)))
                 at = text.find(form, at + 1)
+        if self._patterns:
+            found += self._matches(text)
         merged: list[tuple[int, int]] = []
         for start, end in sorted(found):
             if merged and start <= merged[-1][1]:
@@ -98,6 +115,13 @@ class Redactor:
             else:
                 merged.append((start, end))
         return merged
+
+    def _matches(self, text: str) -> Iterator[tuple[int, int]]:
+        begins = 0
+        for line in text.split("\n"):
+            for pattern in self._patterns:
+                yield from ((begins + found.start(), begins + found.end()) for found in pattern.finditer(line) if found[0])
+            begins += len(line) + 1
 
     def settled(self, text: str) -> int:
         """How much of `text` can't be touched by what may still follow it."""
@@ -107,6 +131,8 @@ class Redactor:
                 break
         else:
             cut = len(text)
+        if self._patterns:
+            cut = min(cut, text.rfind("\n") + 1)
         # A secret that ends at the cut, or goes across it, may grow into one span with what follows.
         return min([cut, *(start for start, end in self._spans(text) if end >= cut)])
 

@@ -16,6 +16,7 @@ from agent.identity import Home, Identity
 from agent.job import Executor
 from agent.journal import Journal
 from agent.key_rotation import rotate, rotation_loop, settle
+from agent.outbound import outbound_client
 from agent.own_log import OwnLogFormatter
 from agent.report import Office
 from agent.session import Session
@@ -69,9 +70,11 @@ async def serve(
         home = Home(start.home)
     except OSError as error:
         raise StartError(f"--home {start.home} can't be used: {error.strerror}. Give a folder of the agent's own.") from None
-    limits = httpx.Limits(max_connections=None)
     with home.occupied():
-        async with httpx.AsyncClient(timeout=None, limits=limits) as calls, httpx.AsyncClient(limits=limits) as registries:  # noqa: S113 - ImsClient sets a deadline for each call
+        async with (
+            outbound_client(timeout=None) as calls,
+            outbound_client() as registries,
+        ):  # ImsClient sets deadlines of its own
             identity = home.identity() or await _enroll(start, home, vendor_key(home), calls)
             if identity.enrolled.kind != start.kind:
                 raise StartError(
@@ -109,7 +112,7 @@ async def rotate_key(url: str, folder: Path) -> str:
         raise StartError(f"--home {folder} has no agent; give the folder that it was enrolled with")
     home = Home(folder)
     with home.occupied():
-        async with httpx.AsyncClient(timeout=None) as calls:  # noqa: S113 - ImsClient sets a deadline for each call
+        async with outbound_client(timeout=None) as calls:
             identity = home.identity()
             assert identity
             identity = await settle(home, identity, url, calls)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -19,9 +20,12 @@ from api.contract.agents import Finish, Heartbeat, HeartbeatAnswer, Lease, Lease
 from api.contract.health import Health
 from api.contract.problems import AgentRevokedError
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 _CALL_SECONDS = 30.0
+_SKEW_SECONDS = 60.0
 _EARLY = 0.2
 """A token is renewed when this part of its life is left."""
 
@@ -58,6 +62,8 @@ class Session:
         self._ims = ImsClient(url, self._token, http)
         self._access_token: str | None = None
         self._renew_at = 0.0
+        self._ahead = 0.0
+        """How far the IMS's clock is ahead of this machine's, where that would keep the agent from signing in."""
         self._signing_in = asyncio.Lock()
         self.revoked = asyncio.Event()
         """Set once the IMS has said that it will never take a sign-in of this agent again."""
@@ -95,7 +101,7 @@ class Session:
         """Store a chunk of a job's log. The same chunk again is harmless."""
 
         async def put() -> None:
-            await self._ims.send(
+            response = await self._ims.send(
                 "PUT",
                 f"/v1/agent/jobs/{job_id}/logs/{chunk.seq}",
                 params={"attempt": attempt, "offset": chunk.offset},
@@ -103,6 +109,7 @@ class Session:
                 headers={"Content-Type": "application/gzip"},
                 timeout=_CALL_SECONDS,
             )
+            self._ims.nothing(response)
 
         await self._signed_in(put)
 
@@ -112,7 +119,7 @@ class Session:
 
     async def rotate_key(self, new: Ed25519PrivateKey) -> None:
         """Tell the IMS the agent's next key, and use it from then on."""
-        body = self.identity.rotation(new, int(self._wall()), secrets.token_urlsafe(24))
+        body = self.identity.rotation(new, int(self._wall() + self._ahead), secrets.token_urlsafe(24))
         await self._signed_in(lambda: self._ims.call("POST", "/v1/agent/rotate-key", body=body))
         self.use(replace(self.identity, key=new))
 
@@ -152,13 +159,32 @@ class Session:
     async def _token(self) -> str:
         async with self._signing_in:
             if self._access_token is None or self._clock() >= self._renew_at:
-                body = self.identity.sign_in(int(self._wall()), secrets.token_urlsafe(24))
                 try:
-                    answer = await self._anonymous.call("POST", "/v1/agent/session", body=body, answer=SignInResponse)
+                    answer = await self._ask_in()
                 except ApiError as error:
                     if error.code == AgentRevokedError.code:
                         self.revoked.set()
-                    raise
+                    if error.status != 401 or not self._set_by(error):
+                        raise
+                    answer = await self._ask_in()
                 self._access_token = answer.access_token
                 self._renew_at = self._clock() + answer.expires_in * (1 - _EARLY)
             return self._access_token
+
+    async def _ask_in(self) -> SignInResponse:
+        body = self.identity.sign_in(int(self._wall() + self._ahead), secrets.token_urlsafe(24))
+        return await self._anonymous.call("POST", "/v1/agent/session", body=body, answer=SignInResponse)
+
+    def _set_by(self, refusal: ApiError) -> bool:
+        """Take over the IMS's time if this machine's is far from it. Nothing but sign-ins goes by it.
+
+        The IMS takes a signature for 5 minutes; which of its moments that is, it may decide itself.
+        """
+        if refusal.date is None or abs(self._wall() + self._ahead - refusal.date) <= _SKEW_SECONDS:
+            return False
+        self._ahead = refusal.date - self._wall()
+        behind = "behind" if self._ahead > 0 else "ahead of"
+        log.warning(
+            "this machine's clock is %.0f s %s the IMS's: set it. The agent signs in by the IMS's", abs(self._ahead), behind
+        )
+        return True

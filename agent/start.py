@@ -18,7 +18,7 @@ from agent.build_executor import BuildExecutor
 from agent.bundle.hcl import warm_up
 from agent.engine.find import EngineNotFoundError, find_engine
 from agent.failure import CodedError
-from agent.identity import Home, HomeInUseError, IdentityError
+from agent.identity import VERSION, Home, HomeInUseError, IdentityError
 from agent.install.approvals import Approvals, Mode
 from agent.install.executor import InstallExecutor
 from agent.install.registries import CustomerRegistry, cloud_of, read_writer
@@ -28,7 +28,9 @@ from agent.job import Executor
 from agent.oci.kms_key import open_key
 from agent.oci.vendor_key import VendorKey
 from agent.options import AgentOptions
+from agent.outbound import OutboundError, settle_environment
 from agent.own_log import log_to_stderr
+from agent.policy.read import PolicyFileError
 from agent.secrets.resolve import ENV_PREFIX, Resolver
 from agent.serve import Machine, Start, StartError, rotate_key, serve
 from agent.worker import Limits
@@ -67,9 +69,13 @@ def start_install_agent(
     approval: Mode | None,
     secrets_dir: Path | None = None,
     secrets_env_prefix: str = ENV_PREFIX,
+    policy: Path | None = None,
+    kubeconfig: Path | None = None,
+    kube_context: str | None = None,
 ) -> None:
     """Run an install agent until it is told to stop. `approval` None keeps what an earlier start said.
 
+    A policy that can't be used doesn't keep the agent from starting: each job fails and says why, until it can.
     Raises click.ClickException.
     """
     try:
@@ -86,20 +92,24 @@ def start_install_agent(
         approvals = Approvals(machine.home.folder)
         if approval:
             approvals.choose(approval)
-        return InstallExecutor(
-            Site(
-                install_id=enrolled.install_id or "",
-                components=Components(machine.home.folder),
-                registry=CustomerRegistry(writer, machine.registries, cloud_of(writer)),
-                vendor_keys=tuple(enrolled.vendor_keys),
-                engine=options["engine"],
-                env=os.environ,
-                http=machine.registries,
-                approvals=approvals,
-                sealing_key=machine.identity.sealing_key,
-                resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
-            )
+        site = Site(
+            install_id=enrolled.install_id or "",
+            components=Components(machine.home.folder),
+            registry=CustomerRegistry(writer, machine.registries, cloud_of(writer)),
+            vendor_keys=tuple(enrolled.vendor_keys),
+            engine=options["engine"],
+            env=os.environ,
+            http=machine.registries,
+            approvals=approvals,
+            sealing_key=machine.identity.sealing_key,
+            resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
+            policy_file=policy.absolute() if policy else None,
+            kubeconfig=kubeconfig.absolute() if kubeconfig else None,
+            kube_context=kube_context,
         )
+        _say_rules(site)
+        site.ledger.append("agent.started", agent=enrolled.agent_id, install=enrolled.install_id, version=VERSION)
+        return InstallExecutor(site)
 
     _run("install", options, lambda _: None, executor)
 
@@ -117,14 +127,16 @@ def _run(
     own_log = log_to_stderr()
     _say_engine(options["engine"])
     with _plain_errors():
+        settle_environment(os.environ, options["ca_file"], options["home"].absolute())
         asyncio.run(serve(start, own_log, vendor_key, executor))
 
 
-def rotate_agent_key(url: str, home: Path) -> None:
+def rotate_agent_key(url: str, home: Path, ca_file: Path | None = None) -> None:
     """Give a stopped agent a new key."""
     os.umask(0o077)
     _check_url(url)
     with _plain_errors():
+        settle_environment(os.environ, ca_file, home.absolute())
         click.echo(f"Agent {asyncio.run(rotate_key(url, home))} has a new key.")
 
 
@@ -132,7 +144,7 @@ def rotate_agent_key(url: str, home: Path) -> None:
 def _plain_errors() -> Iterator[None]:
     try:
         yield
-    except (StartError, HomeInUseError, IdentityError) as error:
+    except (StartError, HomeInUseError, IdentityError, OutboundError) as error:
         raise click.ClickException(str(error)) from None
     except ApiError as error:
         raise click.ClickException(f"{error}. {error.problem.remedy}".strip()) from None
@@ -193,6 +205,19 @@ def _say_engine(configured: str | None) -> None:
         if configured:
             raise click.ClickException(f"--engine {configured}: {error}. {error.remedy}") from None
         click.echo(f"Engine: {error}. Only bundles that carry their own can be run. {error.remedy}")
+
+
+def _say_rules(site: Site) -> None:
+    try:
+        policy = site.rules.load()
+    except PolicyFileError as error:
+        click.echo(f"Policy: {error}\nNothing runs until it is right. {error.failure.remedy}", err=True)
+        return
+    click.echo(
+        f"Policy: {site.rules.path} is {policy.digest}" if policy.digest else "Policy: none; all that is signed may run."
+    )
+    if policy.paused:
+        click.echo(f"The agent is {policy.paused}. Nothing begins until `exclave agent resume`.")
 
 
 def _machine_name(kind: AgentKind) -> str:

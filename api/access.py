@@ -7,7 +7,7 @@ Each route takes one of the names at the end of this file. It is the route's dec
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -30,6 +30,7 @@ from api.tokens.secrets import hash_secret
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 
 _bearer = HTTPBearer(auto_error=False, description="A token of this IMS, or an agent's access token.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
@@ -67,6 +68,17 @@ class Caller:
     async def write(self, change: Callable[Concatenate[Write, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """See `Database.write`."""
         return await self.db.write(self.name, self._bound(change), *args, **kwargs)
+
+    async def write_together(
+        self, load: Callable[[Write, list[tuple[*Ts]]], None], change: Callable[[Write, *Ts], R], *args: *Ts
+    ) -> R:
+        """See `Database.write_together`. What is loaded is loaded for all callers: `change` sees to the scope."""
+
+        def within(tx: Write, *given: *Ts) -> R:
+            tx.scope = self.identity.scope
+            return change(tx, *given)
+
+        return await self.db.write_together(load, self.name, within, *args)
 
     async def rehearse(self, change: Callable[Concatenate[Write, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """See `Database.rehearse`."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self, TypeVar, overload
 
@@ -17,17 +18,29 @@ Authorization = Callable[[], Awaitable[str | None]]
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds for one call, from connecting to the last byte of the answer."""
+_UNEXPECTED = "unexpected_answer"
+_NO_PROBLEM = "http_"
+"""The code of an answer that is no problem document begins so."""
 STREAM_SILENCE = 45.0
 """A stream that lives sends at least a heartbeat each 15 seconds."""
 
 
 class ApiError(Exception):
-    """The IMS refused or failed. `problem` is what it said; `retry_after` is in seconds, where it named a time."""
+    """The IMS refused or failed. `problem` is what it said; `retry_after` is in seconds, where it named a time.
 
-    def __init__(self, problem: Problem, retry_after: float | None = None) -> None:
+    `date` is when it said so by its own clock, in Unix seconds; None if the answer has no date.
+    """
+
+    def __init__(self, problem: Problem, retry_after: float | None = None, date: float | None = None) -> None:
         super().__init__(": ".join(part for part in (problem.title, problem.detail) if part))
         self.problem = problem
         self.retry_after = retry_after
+        self.date = date
+
+    @property
+    def of_ims(self) -> bool:
+        """Whether an IMS said this: not a proxy in between, or whatever else answers at its address for now."""
+        return self.code != _UNEXPECTED and not self.code.startswith(_NO_PROBLEM)
 
     @property
     def code(self) -> str:
@@ -125,7 +138,10 @@ class ImsClient:
         content = None if body is None else body.model_dump_json().encode()
         sent = {"Content-Type": "application/json", **(headers or {})} if content is not None else headers
         response = await self.send(method, path, content=content, params=params, headers=sent, timeout=timeout)
-        return None if answer is None else self.read(response, answer)
+        if answer is not None:
+            return self.read(response, answer)
+        self.nothing(response)
+        return None
 
     async def send(
         self,
@@ -137,7 +153,7 @@ class ImsClient:
         headers: Mapping[str, str] | None = None,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> httpx.Response:
-        """One request, and its answer if the status is below 400. Raises ApiError or UnreachableError.
+        """One request, and its answer if the status is below 300. Raises ApiError or UnreachableError.
 
         `timeout` is the deadline of the whole call, in seconds. Nothing is tried again here: the caller knows what is safe.
         """
@@ -153,10 +169,10 @@ class ImsClient:
                 )
         except TimeoutError:
             raise UnreachableError(self.base_url, f"nothing came within {timeout:g} s") from None
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             raise UnreachableError(self.base_url, str(error) or type(error).__name__) from error
-        if response.status_code >= 400:
-            raise ApiError(_problem(response), retry_after(response))
+        if response.status_code >= 300:
+            raise ApiError(_problem(response), retry_after(response), date_of(response))
         return response
 
     @contextlib.asynccontextmanager
@@ -203,6 +219,14 @@ class ImsClient:
         async with self.stream(path, params=params, headers=headers, accept="text/event-stream", silence=silence) as response:
             yield _split(response.aiter_text())
 
+    def nothing(self, response: httpx.Response) -> None:
+        """Check that a response says "done", and nothing else: 204. Raises ApiError (`unexpected_answer`).
+
+        A captive portal or a proxy's error page comes with 200: taken for the IMS's word, a report would be lost.
+        """
+        if response.status_code != 204:
+            raise ApiError(self._unexpected(response, "answered something else than that it is done"))
+
     def read(self, response: httpx.Response, answer: type[T]) -> T:
         """The body of a response as a model. Raises ApiError (`unexpected_answer`) if it isn't one."""
         try:
@@ -211,16 +235,17 @@ class ImsClient:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             at = ".".join(map(str, first["loc"]))
-            raise ApiError(
-                Problem(
-                    type=PROBLEM_TYPE_PREFIX + "unexpected_answer",
-                    title="Unexpected answer",
-                    status=response.status_code,
-                    detail=f"{self.base_url} answered something else than {answer.__name__}"
-                    + (f" ({at}: {first['msg']})" if at else ""),
-                    remedy="Check that the URL is that of an IMS, and that both sides have the same version of Exclave.",
-                )
-            ) from None
+            said = f"answered something else than {answer.__name__}" + (f" ({at}: {first['msg']})" if at else "")
+            raise ApiError(self._unexpected(response, said)) from None
+
+    def _unexpected(self, response: httpx.Response, said: str) -> Problem:
+        return Problem(
+            type=PROBLEM_TYPE_PREFIX + _UNEXPECTED,
+            title="Unexpected answer",
+            status=response.status_code,
+            detail=f"{self.base_url} {said}",
+            remedy="Check that the URL is that of an IMS, and that both sides have the same version of Exclave.",
+        )
 
 
 async def _split(texts: AsyncIterator[str]) -> AsyncIterator[str]:
@@ -238,12 +263,20 @@ def _problem(response: httpx.Response) -> Problem:
     except ValidationError:
         # A proxy in between, or something that is not an IMS.
         return Problem(
-            type=f"{PROBLEM_TYPE_PREFIX}http_{response.status_code}",
+            type=f"{PROBLEM_TYPE_PREFIX}{_NO_PROBLEM}{response.status_code}",
             title=response.reason_phrase or f"HTTP {response.status_code}",
             status=response.status_code,
             detail=response.text[:200].strip(),
             retryable=response.status_code in (429, 502, 503, 504),
         )
+
+
+def date_of(response: httpx.Response) -> float | None:
+    """`Date` (RFC 9110, section 6.6.1) in Unix seconds, or None if it is missing or isn't one. It has whole seconds."""
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).timestamp()
+    except (KeyError, ValueError):
+        return None
 
 
 def retry_after(response: httpx.Response) -> float | None:

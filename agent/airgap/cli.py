@@ -8,7 +8,6 @@ from typing import TypeVar
 from urllib.parse import quote
 
 import click
-import httpx
 
 from agent.airgap.bundle import BundledArtifact, BundledRelease, check, create, push
 from agent.airgap.layout import LayoutReader
@@ -17,6 +16,7 @@ from agent.install.registries import CustomerRegistry, RegistryWriter, cloud_of,
 from agent.oci.client import RegistryClient
 from agent.oci.kms_key import open_key
 from agent.oci.token import Credential
+from agent.outbound import OutboundError, outbound_client
 from api.client import ApiError, ImsClient, UnreachableError
 from api.contract.resources import App, Build, Release
 
@@ -74,7 +74,7 @@ def create_command(
         raise click.UsageError("--registry-credentials needs a file with url, username and password here")
 
     async def work() -> str:
-        async with ImsClient(url, token) as ims, httpx.AsyncClient() as http:
+        async with ImsClient(url, token) as ims, outbound_client() as http:
             described = await _described(ims, release)
             login = Credential(writer.username, writer.password) if writer else Credential(TOKEN_USER, token)
             source = RegistryClient(writer.url if writer else url, login, http)
@@ -120,7 +120,7 @@ def push_command(file: Path, vendor_keys: tuple[Path, ...], registry_credentials
 
     async def work(layout: LayoutReader) -> None:
         checked = await check(layout, _keys(vendor_keys))
-        async with httpx.AsyncClient() as http:
+        async with outbound_client() as http:
             registry = CustomerRegistry(writer, http, cloud_of(writer))
             for one in checked.release.artifacts:
                 await registry.make_ready(one.repository)
@@ -186,5 +186,7 @@ def _run(work: Callable[[], Awaitable[T]]) -> T:
         raise click.ClickException(f"{error}. {error.problem.remedy}".strip()) from None
     except UnreachableError as error:
         raise click.ClickException(f"{error}. {error.remedy}") from None
+    except OutboundError as error:
+        raise click.ClickException(str(error)) from None
     except ValueError as error:
         raise click.ClickException(f"a key can't be read: {error}") from None

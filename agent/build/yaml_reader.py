@@ -22,13 +22,13 @@ class YamlWrongError(CodedError):
     remedy = "Correct the file."
 
 
-def documents(file: str, text: str | bytes) -> list[yaml.Node]:
+def documents(file: str, text: str | bytes, *, aliases: bool = True) -> list[yaml.Node]:
     """The documents of a file as nodes, which know their lines, without empty ones. Blocks. Raises YamlWrongError.
 
     Aliases are nodes that stand in several places: whoever walks must not walk them twice.
     """
     try:
-        _check(file, text, aliases=True)
+        _check(file, text, aliases=aliases)
         return [document for document in yaml.compose_all(text, Loader=_Loader) if document is not None]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise _wrong(file, error) from None

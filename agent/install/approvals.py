@@ -5,6 +5,7 @@
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Literal
 from agent.durable import write_durably
 from agent.failure import CodedError
 from agent.install.workspace import PlanRecord
+from agent.policy.rules import Finding
 from api.contract.agents import DeployJob
 from api.contract.base import Digest, Model
 
@@ -73,21 +75,27 @@ class Approvals:
         except FileNotFoundError:
             return None
 
-    def check(self, job: DeployJob, record: PlanRecord, digest: Digest) -> None:
-        """Raises ApprovalMissingError unless the plan may be applied: it is harmless, approved here, or needs no approval."""
-        if job.approval != "customer" and self.mode != "customer":
-            return
+    def check(self, job: DeployJob, record: PlanRecord, digest: Digest, asking: Sequence[Finding] = ()) -> str | None:
+        """Raises ApprovalMissingError unless the plan may be applied: it is harmless, approved here, or needs no approval.
+
+        `asking` are the rules of the customer's policy that want their yes to this plan. Gives who approved it here, if it was
+        asked for.
+        """
+        if job.approval != "customer" and self.mode != "customer" and not asking:
+            return None
         if record.plan_digest is None or (record.summary is not None and record.summary.empty):
-            return
+            return None
         found = self.find(job.plan_job_id or "none")
         if found is not None and found.plan_digest == digest:
-            return
+            return found.approved_by
         remedy = "Run `exclave agent approve` on this machine while the deploy waits, then retry the deploy."
         if job.approval != "customer":
             remedy = (
                 "The agent asks for local approval, but the install doesn't: have the vendor set its `approval` to `customer`."
             )
-        raise ApprovalMissingError(f"the plan of {job.component} was not approved on this machine", remedy=remedy)
+        rules = ", ".join(repr(each.rule) for each in asking)
+        because = f", which the customer's policy asks for (rule {rules})" if rules else ""
+        raise ApprovalMissingError(f"the plan of {job.component} was not approved on this machine{because}", remedy=remedy)
 
     def _file(self, plan_job_id: str) -> Path:
         if not _SAFE.fullmatch(plan_job_id):

@@ -4,6 +4,7 @@
 holds the workspace's lock as long as any program that it started lives.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,7 +22,11 @@ from agent.install.site import Site
 from agent.install.terraform_module.deployer import TerraformDeployer
 from agent.install.workspace import PlanRecord, SavedPlan, StoredOutputs, Workspace
 from agent.job import JobContext
+from agent.ledger.entry import Event
+from agent.policy.planned import PlannedObjects, PlanUnreadableError
+from agent.policy.rules import Finding, Subject
 from api.contract.agents import ApplyResult, DeployJob, PlanResult
+from api.contract.base import Json
 from api.contract.components import ComponentKind
 from api.contract.resources import PlanSummary
 
@@ -68,9 +73,23 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
         found = [*planned.secrets, *resolved.values()]
         context.redactor.learn(found)
         saved.secrets.write_text(json.dumps(found))
+        asking = await asyncio.to_thread(_judged, task, planned.objects)
+        for each in asking:
+            context.log(f"the customer's policy asks for their own yes to this plan: rule {each.rule!r}")
+        if planned.objects is not None:
+            saved.objects.write_text(planned.objects.model_dump_json())
         result = PlanResult(summary=planned.summary, plan_digest=saved.digest())
         said = context.redactor.result(result)
         kept = said.summary if isinstance(said, PlanResult) else planned.summary
+        await _write_down(
+            task,
+            "plan.saved",
+            plan_digest=result.plan_digest,
+            add=kept.add,
+            change=kept.change,
+            destroy=kept.destroy,
+            asking=[each.rule for each in asking],
+        )
         saved.save(PlanRecord(bundle=job.digest, destroy=task.destroys, plan_digest=result.plan_digest, summary=kept))
         return result
 
@@ -87,7 +106,9 @@ async def apply(job: DeployJob, context: JobContext, site: Site) -> ApplyResult:
         task = Task(job, context, site, workspace, workspace.plan(job.plan_job_id or "none"), lock)
         deployer.recover(task)
         record = _approved(job, task.saved)
-        site.approvals.check(job, record, record.plan_digest or _NO_PLAN_DIGEST)
+        asking = await asyncio.to_thread(_judged, task, _objects(task.saved)) if record.plan_digest else []
+        approved_by = site.approvals.check(job, record, record.plan_digest or _NO_PLAN_DIGEST, asking)
+        await _write_down(task, "plan.begun", plan_job=job.plan_job_id, plan_digest=record.plan_digest, approved_by=approved_by)
         if record.plan_digest is not None:
             context.redactor.learn(json.loads(task.saved.secrets.read_bytes()))
         if job.kind == "apply":
@@ -97,6 +118,34 @@ async def apply(job: DeployJob, context: JobContext, site: Site) -> ApplyResult:
         had_outputs = bool(workspace.outputs())
         workspace.remove()
         return ApplyResult(outputs_changed=had_outputs)
+
+
+def _judged(task: Task, objects: PlannedObjects | None) -> list[Finding]:
+    """The rules of the customer's that ask for their yes to the plan. Blocks. Raises JobFailedError if one refuses it."""
+    job, policy = task.job, task.site.policy
+    subject = Subject("destroy" if task.destroys else "apply", job.component, job.config.kind)
+    if objects is not None:
+        return policy.judge(subject, objects.objects)
+    if policy.concerns(subject):
+        raise PlanUnreadableError(
+            f"the customer's policy has rules about {job.component}, but the agent can't say what its plan does to what",
+            remedy="Ask the customer to leave the component out of the rules' `components`, or out of what the agent runs.",
+        )
+    return []
+
+
+def _objects(saved: SavedPlan) -> PlannedObjects | None:
+    try:
+        return PlannedObjects.model_validate_json(saved.objects.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+async def _write_down(task: Task, event: Event, **data: Json) -> None:
+    """Add to the ledger what the job is about to make true. Raises LedgerUnwritableError: then it isn't done."""
+    job = task.job
+    said = {"job": task.context.job_id, "component": job.component, "digest": job.digest, **data}
+    await asyncio.to_thread(task.site.ledger.append, event, **said)
 
 
 def _applied(workspace: Workspace, context: JobContext, outputs: StoredOutputs) -> ApplyResult:

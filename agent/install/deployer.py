@@ -8,6 +8,7 @@ from agent.install.site import Site
 from agent.install.variables import Scope
 from agent.install.workspace import SavedPlan, StoredOutputs, Workspace
 from agent.job import JobContext
+from agent.policy.planned import PlannedObjects
 from api.contract.agents import DeployJob
 from api.contract.base import Json
 from api.contract.resources import PlanSummary
@@ -53,10 +54,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Planned:
-    """What a plan would do, and every value in it that no log may show."""
+    """What a plan would do, and every value in it that no log may show.
+
+    `objects` is what the customer's rules judge. A plan without them is refused where a rule is about it.
+    """
 
     summary: PlanSummary
     secrets: list[Json] = field(default_factory=list)
+    objects: PlannedObjects | None = None
 
 
 class Deployer(Protocol):

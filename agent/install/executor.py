@@ -1,13 +1,23 @@
-"""What the install agent can do, by kind of job."""
+"""What the install agent can do, by kind of job: under the customer's rules, and written down in their ledger."""
 
-from agent.cancellation import unless_cancelled
-from agent.failure import CodedError
+import asyncio
+import logging
+
+from agent.cancellation import JobCancelledError, unless_cancelled
+from agent.failure import CodedError, JobFailedError
 from agent.install.deploy import apply, plan
 from agent.install.sealed import opened
 from agent.install.site import Site
 from agent.install.sync import sync
 from agent.job import JobContext
+from agent.ledger.ledger import LedgerUnwritableError
 from api.contract.agents import BuildJob, DeployJob, JobPayload, JobResult, SyncJob
+from api.contract.base import Json
+
+log = logging.getLogger(__name__)
+
+_BRINGS = ("plan", "apply")
+"""Jobs that may use the artifacts of other components, too: a destroy uses its own alone."""
 
 
 class WrongAgentError(CodedError):
@@ -23,17 +33,56 @@ class InstallExecutor:
         self._site = site
 
     async def run(self, payload: JobPayload, context: JobContext) -> JobResult:
-        """Sync, plan, apply or destroy."""
-        if isinstance(payload, DeployJob):
-            payload = opened(payload, context, self._site)
+        """Sync, plan, apply or destroy, if the customer's policy lets it begin. What can't be written down isn't begun."""
+        if isinstance(payload, BuildJob):
+            raise WrongAgentError("an install agent doesn't build")
+        await asyncio.to_thread(
+            self._site.ledger.append,
+            "job.taken",
+            job=context.job_id,
+            attempt=context.attempt,
+            kind=payload.kind,
+            component=payload.component,
+            deploy=payload.deploy_id,
+            digest=payload.digest,
+        )
+        try:
+            result = await self._run(payload, context)
+        except JobFailedError as error:
+            failure = context.redactor.failure(error.failure)
+            await self._ended(context, outcome="failed", code=failure.code, message=failure.message)
+            raise
+        except JobCancelledError:
+            await self._ended(context, outcome="cancelled")
+            raise
+        await self._ended(context, outcome="succeeded")
+        return result
+
+    async def _run(self, payload: SyncJob | DeployJob, context: JobContext) -> JobResult:
+        site = await asyncio.to_thread(self._admitted, payload, context)
         match payload:
             case SyncJob():
-                return await unless_cancelled(sync(payload, context, self._site), context.cancellation)
-            case BuildJob():
-                raise WrongAgentError("an install agent doesn't build")
-            case DeployJob() if payload.install_id != self._site.install_id:
-                raise WrongAgentError(f"the job is for install {payload.install_id}, the agent for {self._site.install_id}")
+                return await unless_cancelled(sync(payload, context, site), context.cancellation)
+            case DeployJob() if payload.install_id != site.install_id:
+                raise WrongAgentError(f"the job is for install {payload.install_id}, the agent for {site.install_id}")
             case DeployJob(kind="plan" | "plan_destroy"):
-                return await plan(payload, context, self._site)
+                return await plan(opened(payload, context, site), context, site)
             case DeployJob():
-                return await apply(payload, context, self._site)
+                return await apply(opened(payload, context, site), context, site)
+
+    def _admitted(self, job: SyncJob | DeployJob, context: JobContext) -> Site:
+        """The site under the policy of this moment. Raises JobFailedError if the policy doesn't let the job begin. Blocks."""
+        policy = self._site.rules.load()
+        for pattern in policy.patterns():
+            context.redactor.hide(pattern)
+        artifacts = {job.digest, *(job.digests.values() if isinstance(job, DeployJob) and job.kind in _BRINGS else ())}
+        kind = job.config.kind if isinstance(job, DeployJob) else None
+        policy.check_job(job.kind, job.component, kind, self._site.clock(), sorted(artifacts))
+        return self._site.under(policy, job.kind)
+
+    async def _ended(self, context: JobContext, **data: Json) -> None:
+        """What is done is done, and is reported, also where it can't be written down any more."""
+        try:
+            await asyncio.to_thread(self._site.ledger.append, "job.ended", job=context.job_id, attempt=context.attempt, **data)
+        except LedgerUnwritableError as error:
+            log.error("%s: the ledger lacks its end: %s", context.job_id, error)

@@ -17,7 +17,8 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from agent.failure import CodedError
-from agent.oci.client import RegistryClient
+from agent.oci.client import DEFAULT_RETRY, RegistryClient
+from agent.oci.retry import RetryPolicy
 from agent.oci.token import Credential
 
 _ECR_HOST = re.compile(r"\d+\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com|on\.aws|amazonaws\.com\.cn)")
@@ -228,9 +229,9 @@ class CustomerRegistry:
         """Where a repository of the vendor's is here."""
         return self.writer.repository(name)
 
-    async def client(self) -> RegistryClient:
+    async def client(self, retry: RetryPolicy = DEFAULT_RETRY) -> RegistryClient:
         """A client for one job. Raises CloudRegistryError."""
-        return RegistryClient(self.writer.url, await self._credential(), self.http)
+        return RegistryClient(self.writer.url, await self._credential(), self.http, retry=retry)
 
     async def make_ready(self, name: str) -> None:
         """See to it that `repository(name)` can be pushed to. Raises CloudRegistryError."""

@@ -1,7 +1,9 @@
 """Everything of the customer's side that the install agent's jobs share."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -11,12 +13,23 @@ from agent.install.approvals import Approvals
 from agent.install.registries import CustomerRegistry
 from agent.install.workspace import Components
 from agent.kubernetes.access import ClusterSettings
+from agent.ledger.ledger import Ledger
+from agent.policy.policy import Policy, PolicySource
 from agent.secrets.resolve import Resolver
+from api.contract.agents import JobKind
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
 class Site:
-    """One install in the customer's account. `engine` is the configured program, or None to look for one."""
+    """One install in the customer's account. `engine` is the configured program, or None to look for one.
+
+    `policy` is the customer's as it was when the job at hand began (`under`). `policy_file` is where it is, if it isn't in the
+    agent's home.
+    """
 
     install_id: str
     components: Components
@@ -26,10 +39,33 @@ class Site:
     env: Mapping[str, str]
     http: httpx.AsyncClient
     approvals: Approvals
-    cluster: ClusterSettings | None = None
     sealing_key: X25519PrivateKey | None = None
     resolver: Resolver | None = None
-    _engines: dict[EngineName, Engine] = field(default_factory=dict, init=False, repr=False)
+    policy_file: Path | None = None
+    kubeconfig: Path | None = None
+    kube_context: str | None = None
+    policy: Policy = field(default_factory=Policy)
+    clock: Callable[[], datetime] = _now
+    _engines: dict[EngineName, Engine] = field(default_factory=dict, repr=False)
+
+    @property
+    def cluster(self) -> ClusterSettings:
+        """The cluster that components run in, under the roles of the job at hand."""
+        return ClusterSettings.given(self.kubeconfig, self.kube_context, self.env)
+
+    @property
+    def rules(self) -> PolicySource:
+        """Where the customer's policy is read from."""
+        return PolicySource(self.approvals.home, self.policy_file)
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the agent has done."""
+        return Ledger(self.approvals.home, self.clock)
+
+    def under(self, policy: Policy, job: JobKind) -> "Site":
+        """The same site for one job, under the policy of its beginning and with the roles that it gives to such a job."""
+        return replace(self, policy=policy, env={**self.env, **policy.environment(job)})
 
     def own_engine(self, made_with: EngineName) -> Engine:
         """The agent's own engine, for bundles that carry none; the one that they were made with, if there is a choice.

@@ -79,6 +79,11 @@ class SavedPlan:
         """What the plan marks as sensitive, so that no log of its apply shows it: a JSON list."""
         return self.folder / "secrets.json"
 
+    @property
+    def objects(self) -> Path:
+        """What the plan would do, for the customer's rules, which are looked at once more when it is applied."""
+        return self.folder / "objects.json"
+
     def said(self, command: str) -> Path:
         """What the engine printed during `command`. For `apply`, it exists from the moment the apply begins."""
         return self.folder / f"{command}.jsonl"

@@ -144,6 +144,14 @@ class RegistryClient:
 
         await self.retrying(attempt)
 
+    async def delete_blob(self, repository: str, digest: str) -> bool:
+        """Take a blob away; False if the registry doesn't let this client do that."""
+        scopes = (Scope(repository, "pull,push,delete"),)
+        try:
+            return (await self._send("DELETE", self._url(repository, f"blobs/{digest}"), scopes)).status == 202
+        except (AccessRefusedError, TicketRefusedError):
+            return False
+
     async def blob_route(self, repository: str, digest: str) -> "BlobRoute":
         """The way to a blob, as far as it is known without asking for it."""
         return BlobRoute(self, repository, digest, await self._address(repository, self._url(repository, f"blobs/{digest}")))

@@ -7,11 +7,11 @@ could name one inside the customer's network, or that of the cloud's metadata, a
 import asyncio
 import ipaddress
 import socket
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from agent.oci.errors import AccessRefusedError, RegistryUnavailableError
+from agent.outbound import uses_proxy
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -21,11 +21,6 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
     """Scheme, host and port: what decides whether a credential may go along."""
     return url.scheme, url.host, url.port or _DEFAULT_PORTS.get(url.scheme)
-
-
-def uses_proxy(url: httpx.URL) -> bool:
-    """Whether the environment has a proxy for `url`. Its addresses are then the proxy's affair."""
-    return url.scheme in getproxies() and not proxy_bypass(url.netloc.decode())
 
 
 async def check_reach(registry: httpx.URL, to: httpx.URL, what: str) -> None:

@@ -20,7 +20,7 @@ from agent.oci.errors import BadAnswerError, TicketRefusedError
 from agent.oci.reach import check_reach
 from agent.oci.transport import Answer, Transport
 
-Actions = Literal["pull", "pull,push"]
+Actions = Literal["pull", "pull,push", "pull,push,delete"]
 
 _DEFAULT_EXPIRES_IN = 60
 _EARLY_SECONDS = 10.0

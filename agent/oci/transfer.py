@@ -12,9 +12,9 @@ from agent.oci.answers import refusal
 from agent.oci.client import RegistryClient
 from agent.oci.errors import RegistryUnavailableError
 from agent.oci.pump import Pump, SourceAnswerError, Wires
-from agent.oci.reach import uses_proxy
 from agent.oci.retry import RETRY_STATUSES
 from agent.oci.transport import Address, Answer, busy
+from agent.outbound import uses_proxy
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,14 @@ everything else. A `Wire` belongs to one thread at a time; only `stop` is for ot
 
 import select
 import socket
-import ssl
 from collections.abc import Mapping
-from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 
 import httpx
 
 from agent.oci.errors import RegistryUnavailableError
 from agent.oci.reach import origin_of
+from agent.outbound import tls
 
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 60.0
@@ -113,15 +112,7 @@ def cut(url: httpx.URL, error: Exception) -> CutError:
 
 
 def _https(url: httpx.URL) -> HTTPSConnection:
-    return HTTPSConnection(url.host, origin_of(url)[2], timeout=CONNECT_SECONDS, context=_tls())
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """The same authorities as for all other calls: also those of SSL_CERT_FILE and SSL_CERT_DIR."""
-    context = httpx.create_ssl_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+    return HTTPSConnection(url.host, origin_of(url)[2], timeout=CONNECT_SECONDS, context=tls())
 
 
 def _readable(sock: socket.socket) -> bool:

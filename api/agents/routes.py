@@ -131,7 +131,9 @@ async def lease(body: LeaseRequest, request: Request, ims: State, agent: AgentSe
     holding = body.holding
     with db.doorbell.listen(queue.topic(agent.kind, agent.install_id)) as listener:
         while True:
-            job = await db.write_together(hot.load_claims, actor, outcomes.claim, agent, holding, ims.sources, intervals)
+            job = await db.write_together(
+                hot.load_claims, actor, outcomes.claim, agent, holding, ims.sources, intervals, urgent=True
+            )
             if job:
                 return job
             holding = None  # what it lacked is offered again; what it was given since, it has
@@ -149,7 +151,7 @@ async def heartbeat(job: str, body: Heartbeat, ims: State, agent: AgentSession) 
         await ims.db.write(f"agent:{agent.id}", service.record_health, agent, body.health)
     intervals = ims.settings.intervals
     return await ims.db.write_together(
-        hot.load_heartbeats, f"agent:{agent.id}", outcomes.heartbeat, agent, job, body.attempt, intervals
+        hot.load_heartbeats, f"agent:{agent.id}", outcomes.heartbeat, agent, job, body.attempt, intervals, urgent=True
     )
 
 
@@ -178,4 +180,4 @@ async def put_log(
 @protocol.post("/jobs/{job}/finish", status_code=204)
 async def finish(job: str, body: Finish, ims: State, agent: AgentSession) -> None:
     """Report how an attempt ended; the same report again is harmless."""
-    await ims.db.write_together(hot.load_reports, f"agent:{agent.id}", outcomes.finish, agent, job, body)
+    await ims.db.write_together(hot.load_reports, f"agent:{agent.id}", outcomes.finish, agent, job, body, urgent=True)

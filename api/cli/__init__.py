@@ -12,7 +12,7 @@ _COMMANDS = {
     "backup": ("api.cli.backup:backup_command", "Copy everything an IMS needs, while it runs."),
     "restore": ("api.cli.backup:restore_command", "Make a data folder of a backup."),
     "apps": ("api.cli.apps:apps_command", "Read apps."),
-    "installs": ("api.cli.installs:installs_command", "Read installs, and find drift."),
+    "installs": ("api.cli.installs:installs_command", "Read installs, connect their accounts, find drift."),
     "releases": ("api.cli.releases:releases_command", "Read releases and their builds."),
     "deploys": ("api.cli.deploys:deploys_command", "Follow, approve, retry, cancel and tear down deploys."),
     "tokens": ("api.cli.tokens:tokens_command", "Make, list and revoke service tokens."),

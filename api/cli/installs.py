@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from api.cli.connect import connect_command
 from api.cli.deploy_actions import show_plan
 from api.cli.session import collect, ims_options, run, segment, show_json, show_table
 from api.client import ImsClient
@@ -13,7 +14,10 @@ from api.contract.statistics import Durations, InstallStats
 
 @click.group("installs")
 def installs_command() -> None:
-    """Read installs. They are defined with Terraform."""
+    """Read installs, and bring their agents to work. They are defined with Terraform."""
+
+
+installs_command.add_command(connect_command)
 
 
 @installs_command.command("list")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from api.contract.base import AgentKind, Digest, Failure, Json, Model, Name, Timestamp
+from api.contract.component_health import ComponentHealth
 from api.contract.components import ComponentConfig
 from api.contract.health import AgentStatus, Health, HealthSample
 from api.contract.resources import Approval, Artifact, ModuleOutput, ModuleVariable, PlanSummary
@@ -249,6 +250,15 @@ class HeartbeatAnswer(Model):
     log_seconds: float = 1
 
 
+FoundHealth = Annotated[
+    ComponentHealth | None,
+    Field(
+        description="How the component is; None if nothing looks at it. Left out where it is None: an earlier IMS refuses it.",
+        exclude_if=lambda health: health is None,
+    ),
+]
+
+
 class BuildResult(Model):
     """A build that succeeded."""
 
@@ -273,6 +283,7 @@ class PlanResult(Model):
     kind: Literal["plan"] = "plan"
     summary: PlanSummary
     plan_digest: Digest
+    health: FoundHealth = None
 
 
 class ApplyResult(Model):
@@ -282,6 +293,7 @@ class ApplyResult(Model):
     outputs: dict[str, Json] = Field(default_factory=dict)
     sensitive_outputs: list[str] = Field(default_factory=list)
     outputs_changed: bool = True
+    health: FoundHealth = None
 
 
 JobResult = Annotated[BuildResult | SyncResult | PlanResult | ApplyResult, Field(discriminator="kind")]

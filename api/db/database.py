@@ -1,18 +1,16 @@
 """The database, whichever it is: one writer, many readers, commits that are shared.
 
-`sole-writer`: every write runs on one thread, in the order in which it was asked for. What queued up meanwhile shares one
-commit (group commit), each write in a savepoint of its own, so that one that fails takes nothing else with it. Where several
-processes share a database, their batches take turns (`driver.Driver.take_turn`).
+`sole-writer`: every write runs on one thread. What queued up meanwhile shares one commit (group commit), each write in a
+savepoint of its own, so that one that fails takes nothing else with it; `turns` says which come first. Where several processes
+share a database, their batches take turns (`driver.Driver.take_turn`).
 """
 
 import asyncio
 import contextlib
-import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple
 
@@ -23,12 +21,12 @@ from api.db.doorbell import Doorbell
 from api.db.driver import Driver
 from api.db.ids import IdMaker
 from api.db.transaction import History, Read, Write
+from api.db.turns import Job, Turns
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
-_BATCH = 256
 _READERS = 4
 
 
@@ -36,30 +34,6 @@ class _RehearsedError(Exception):
     def __init__(self, result: Any) -> None:
         super().__init__()
         self.result = result
-
-
-@dataclass
-class _Job:
-    """One write that waits for its turn."""
-
-    run: Callable[[Write], Any]
-    actor: str
-    done: asyncio.Future[Any]
-    loop: asyncio.AbstractEventLoop
-    load: Callable[[Write, list[Any]], None] | None = None
-    arguments: tuple[Any, ...] = ()
-    topics: set[str] = field(default_factory=set)
-    result: Any = None
-    error: BaseException | None = None
-
-    def tell(self) -> None:
-        """Tell the caller, on the caller's loop. A caller that gave up meanwhile isn't told."""
-        if self.done.cancelled():
-            return
-        if self.error is not None:
-            self.done.set_exception(self.error)
-        else:
-            self.done.set_result(self.result)
 
 
 class Database:
@@ -75,7 +49,7 @@ class Database:
         """Told on the writer's thread, after each commit, how many writes shared it and how many seconds it took."""
         self.around: Callable[[str], contextlib.AbstractContextManager[object]] = lambda _name: contextlib.nullcontext()
         """A context around each write, for traces; gets the name of the change."""
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._turns = Turns()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="db-reader")
         self._writer = threading.Thread(target=self._write_loop, name="db-writer", daemon=True)
         self._writer.start()
@@ -114,15 +88,22 @@ class Database:
         return result
 
     async def write_together(
-        self, load: Callable[[Write, list[tuple[*Ts]]], None], actor: str, change: Callable[[Write, *Ts], R], *args: *Ts
+        self,
+        load: Callable[[Write, list[tuple[*Ts]]], None],
+        actor: str,
+        change: Callable[[Write, *Ts], R],
+        *args: *Ts,
+        urgent: bool = False,
     ) -> R:
         """As `write`, for what many callers ask for at once: those of one commit share a session and a savepoint.
+
+        `urgent` ones come before all other writes (see `turns`).
 
         `load` is called first, once for all of them and with the arguments of each, so that their changes find what they need
         without a query of their own. If one of them raises, all are undone and run again, each by itself: the outcome is the
         same as with `write`.
         """
-        result: R = await self._queue(lambda tx: change(tx, *args), actor, load, args)
+        result: R = await self._queue(lambda tx: change(tx, *args), actor, load, args, urgent=urgent)
         return result
 
     async def _queue(
@@ -131,10 +112,12 @@ class Database:
         actor: str,
         load: Callable[[Write, list[Any]], None] | None = None,
         arguments: tuple[Any, ...] = (),
+        *,
+        urgent: bool = False,
     ) -> Any:
         loop = asyncio.get_running_loop()
-        job = _Job(run, actor, loop.create_future(), loop, load, arguments)
-        self._jobs.put(job)
+        job = Job(run, actor, loop.create_future(), loop, load, arguments, urgent)
+        self._turns.put(job)
         return await job.done
 
     async def rehearse(self, actor: str, change: Callable[Concatenate[Write, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -152,7 +135,7 @@ class Database:
     @property
     def queued(self) -> int:
         """How many writes wait for their turn."""
-        return self._jobs.qsize()
+        return len(self._turns)
 
     @property
     def writes(self) -> bool:
@@ -161,36 +144,27 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is queued, then let go of the database."""
-        self._jobs.put(None)
+        self._turns.end()
         await asyncio.to_thread(self._writer.join)
         self._readers.shutdown()
         await asyncio.to_thread(self._driver.close)
 
     def _write_loop(self) -> None:
-        while (first := self._jobs.get()) is not None:
-            batch, last = [first], False
-            while len(batch) < _BATCH:
-                try:
-                    job = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-                if job is None:
-                    last = True
-                    break
-                batch.append(job)
+        for groups in self._turns.commits():
             begun = time.perf_counter()
-            self._commit(batch)
-            self.committed(len(batch), time.perf_counter() - begun)
-            if last:
-                return
+            writes = self._commit(groups)
+            self.committed(writes, time.perf_counter() - begun)
 
-    def _commit(self, batch: list[_Job]) -> None:
+    def _commit(self, groups: Iterator[list[Job]]) -> int:
+        """Run groups of writes in one transaction; gives how many writes they were."""
+        batch: list[Job] = []
         committed = False
         try:
             with self._driver.writer.connect() as connection, connection.begin():
                 self._driver.take_turn(connection)
                 self._history.begin(connection, shared=self._driver.shared)
-                for group in _groups(batch):
+                for group in groups:
+                    batch += group
                     self._run_group(group, connection)
                 self._history.write(connection)
                 topics = {topic for job in batch for topic in job.topics}
@@ -199,12 +173,14 @@ class Database:
             committed = True
         except Exception as error:  # the commit itself failed (disk full, …): nothing of the batch happened
             topics = set()
+            batch += [job for group in groups for job in group]
             for job in batch:
                 job.error = job.error or error
         self._history.ended(committed=committed)
         self._tell(batch, topics)
+        return len(batch)
 
-    def _tell(self, batch: list[_Job], topics: set[str]) -> None:
+    def _tell(self, batch: list[Job], topics: set[str]) -> None:
         """Ring, then answer, all in one call: each call wakes the event loop up, which costs more than the answers."""
 
         def tell() -> None:
@@ -215,7 +191,7 @@ class Database:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             batch[0].loop.call_soon_threadsafe(tell)
 
-    def _run_group(self, group: list[_Job], connection: Connection) -> None:
+    def _run_group(self, group: list[Job], connection: Connection) -> None:
         """One write in a savepoint; or several of a kind in one, and each in its own if that fails."""
         if len(group) > 1 and self._all_well(group, connection):
             return
@@ -243,7 +219,7 @@ class Database:
             finally:
                 session.close()
 
-    def _all_well(self, group: list[_Job], connection: Connection) -> bool:
+    def _all_well(self, group: list[Job], connection: Connection) -> bool:
         """Whether a group went through as one."""
         mark = self._history.mark()
         with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
@@ -266,11 +242,3 @@ class Database:
     def _transaction(self, session: Session, actor: str) -> Write:
         now = self._clock()
         return Write(session, now, actor, lambda prefix: self._ids.new(prefix, now), self._history)
-
-
-def _groups(batch: list[_Job]) -> list[list[_Job]]:
-    """The jobs of a batch in order; those that are loaded together stand at the place of the first."""
-    groups: dict[object, list[_Job]] = {}
-    for at, job in enumerate(batch):
-        groups.setdefault(job.load or at, []).append(job)
-    return list(groups.values())

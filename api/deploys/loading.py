@@ -1,11 +1,12 @@
 """Looks up at once what many deploys are about to ask for (see `jobs.hot`, and `making`)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlmodel import col, select
 
+from api.contract.resources import DeployCreate
 from api.db.transaction import Read
-from api.deploys import drift
+from api.deploys import drift, service
 from api.deploys.models import DeployRow, StepRow
 from api.installs import service as installs
 from api.installs.models import InstalledComponentRow, InstallRow
@@ -35,16 +36,28 @@ def load_pending(tx: Read, deploys: Sequence[DeployRow]) -> None:
     """Look up at once what `making` is going to ask for, of many deploys that are to be planned."""
     install_ids = {deploy.install_id for deploy in deploys}
     found = tx.all(select(InstallRow).where(col(InstallRow.id).in_(install_ids)))
+    _load_planning(tx, found, {deploy.release_id for deploy in deploys if deploy.release_id})
+
+
+def load_creates(tx: Read, bodies: Sequence[DeployCreate]) -> None:
+    """The same of many deploys that are to be made."""
+    named = {body.install_id for body in bodies}
+    found = installs.load(tx, named)
+    _load_planning(tx, found, {body.release_id for body in bodies if body.release_id})
+    service.load_under_way(tx, {install.id for install in found})
+
+
+def _load_planning(tx: Read, found: Sequence[InstallRow], release_ids: Collection[str]) -> None:
     tx.keep(InstallRow, found, lambda row: row.id)
-    releases = tx.all(select(ReleaseRow).where(col(ReleaseRow.id).in_({deploy.release_id for deploy in deploys})))
-    tx.keep(ReleaseRow, releases, lambda row: row.id)
-    there: dict[str, list[InstalledComponentRow]] = {install_id: [] for install_id in install_ids}
-    of_installs = select(InstalledComponentRow).where(col(InstalledComponentRow.install_id).in_(install_ids))
+    releases = tx.all(select(ReleaseRow).where(col(ReleaseRow.id).in_(release_ids)))
+    tx.keep(ReleaseRow, releases, lambda row: row.id, release_ids)
+    there: dict[str, list[InstalledComponentRow]] = {install.id: [] for install in found}
+    of_installs = select(InstalledComponentRow).where(col(InstalledComponentRow.install_id).in_(there))
     for row in tx.all(of_installs.order_by(col(InstalledComponentRow.name))):
         there[row.install_id].append(row)
     tx.memo.update({("installed", install_id): rows for install_id, rows in there.items()})
     named_secrets.load(tx, found)
-    drift.load(tx, install_ids)
+    drift.load(tx, there)
 
 
 def installed(tx: Read, install_id: str) -> list[InstalledComponentRow]:

@@ -71,7 +71,19 @@ def create(
         created_at=tx.now,
     )
     _begin(tx, vault, [_Planned(row, install, release, steps)])
+    service.remember(tx, row)
     return row
+
+
+def load(tx: Write, calls: list[tuple[Vault, DeployCreate]]) -> None:
+    """For `create_one`: what deploys that are made in one commit look at."""
+    if len(calls) > 1:
+        loading.load_creates(tx, [body for _, body in calls])
+
+
+def create_one(tx: Write, vault: Vault, body: DeployCreate) -> str:
+    """See `create`; gives the deploy's id."""
+    return create(tx, vault, body).id
 
 
 def create_many(tx: Write, body: DeployBatchCreate) -> DeployBatch:

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/deploys", tags=["deploys"])
 async def create_deploy(body: DeployCreate, ims: State, caller: Deployer, key: Key) -> Deploy:
     """Bring a release to an install, or tear the install down."""
     if key is None:  # the agent can have its first job before the answer is put together
-        made = await caller.write(lambda tx: making.create(tx, ims.vault, body).id)
+        made = await caller.write_together(making.load, making.create_one, ims.vault, body)
         return await caller.read(view.get, made)
     return await caller.write(
         lambda tx: once(tx, key, body, Deploy, lambda: view.public(tx, making.create(tx, ims.vault, body)))

@@ -1,8 +1,10 @@
 """What a deploy's life means: loads what `decide` and `planning` want to know, and carries out what they say."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from api.contract.agents import ApplyResult, JobResult, PlanResult
 from api.contract.base import Failure
@@ -32,8 +34,26 @@ def find(tx: Read, deploy: str) -> DeployRow:
 
 def under_way(tx: Read, install_id: str) -> DeployRow | None:
     """The deploy or teardown that is under way on an install. A drift run gives way to it."""
-    open_ones = select(DeployRow).where(DeployRow.install_id == install_id, col(DeployRow.ended_at).is_(None))
-    return tx.first(open_ones.where(DeployRow.kind != "drift"))
+    if ("under way", install_id) in tx.memo:
+        known: DeployRow | None = tx.memo["under way", install_id]
+        return known if known and known.ended_at is None else None
+    return tx.first(_open().where(DeployRow.install_id == install_id))
+
+
+def load_under_way(tx: Read, install_ids: Collection[str]) -> None:
+    """Look up at once what is under way on many installs; who makes a deploy from then on says so (`remember`)."""
+    found = {row.install_id: row for row in tx.all(_open().where(col(DeployRow.install_id).in_(install_ids)))}
+    tx.memo.update({("under way", install_id): found.get(install_id) for install_id in install_ids})
+
+
+def remember(tx: Read, deploy: DeployRow) -> None:
+    """A deploy that was made after `load_under_way`."""
+    if ("under way", deploy.install_id) in tx.memo:
+        tx.memo["under way", deploy.install_id] = deploy
+
+
+def _open() -> SelectOfScalar[DeployRow]:
+    return select(DeployRow).where(col(DeployRow.ended_at).is_(None), DeployRow.kind != "drift")
 
 
 def check_idle(tx: Read, install: InstallRow) -> None:

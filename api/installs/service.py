@@ -1,9 +1,11 @@
 """What an install's life means."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from api.agents.models import AgentRow
 from api.apps import service as apps
@@ -28,15 +30,31 @@ _SETTINGS = ("approval", "approval_timeout_hours", "labels", "drift_check_hours"
 
 def find(tx: Read, install: str, *, field: str | None = None) -> InstallRow:
     """The install with this id or name. Raises NotFoundError, or InvalidError on `field` if the name came in a body."""
-    query = select(InstallRow).where(
-        col(InstallRow.deleted_at).is_(None), (col(InstallRow.id) == install) | (col(InstallRow.name) == install)
-    )
-    row = tx.first(tx.scope.narrow(query, app=InstallRow.app_id, install=InstallRow.id))
+    row: InstallRow | None
+    if ("install", install) in tx.memo:
+        row = tx.memo["install", install]
+        row = row if row and tx.scope.holds(app_id=row.app_id, install_id=row.id) else None
+    else:
+        query = _named({install})
+        row = tx.first(tx.scope.narrow(query, app=InstallRow.app_id, install=InstallRow.id))
     if row is None:
         if field:
             raise InvalidError.at(field, f"there is no install {install!r}", "Give the id or name of an install that exists.")
         raise NotFoundError(f"there is no install {install!r}")
     return row
+
+
+def load(tx: Read, named: Collection[str]) -> list[InstallRow]:
+    """Look up at once many installs that `find` will be asked for, by id or name, whoever may see them."""
+    rows = tx.all(_named(named))
+    found = {name: row for row in rows for name in (row.id, row.name)}
+    tx.memo.update({("install", name): found.get(name) for name in named})
+    return rows
+
+
+def _named(names: Collection[str]) -> SelectOfScalar[InstallRow]:
+    either = col(InstallRow.id).in_(names) | col(InstallRow.name).in_(names)
+    return select(InstallRow).where(col(InstallRow.deleted_at).is_(None), either)
 
 
 def components_of(tx: Read, install_id: str) -> list[InstalledComponentRow]:

@@ -107,7 +107,7 @@ def _build(link: ReleaseBuildRow, build: BuildRow, config: ComponentConfigRow, w
 
 def find(tx: Read, release: str, *, field: str | None = None) -> ReleaseRow:
     """The release with this id. Raises NotFoundError, or InvalidError on `field` if the id came in a body."""
-    row = tx.session.get(ReleaseRow, release)
+    row = tx.get(ReleaseRow, release)
     if row is None or row.deleted_at is not None or not tx.scope.holds(app_id=row.app_id, install_id=None):
         if field:
             raise InvalidError.at(field, f"there is no release {release!r}", "Give the id of a release that exists.")

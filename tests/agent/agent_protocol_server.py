@@ -4,9 +4,12 @@ import asyncio
 import base64
 import gzip
 import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -43,6 +46,7 @@ from api.contract.problems import (
     StaleAttemptError,
     UnauthorizedError,
 )
+from api.contract.resources import ServerInfo
 
 TOKEN = "exce_once"
 
@@ -137,6 +141,9 @@ class AgentProtocolServer:
 
     # what agents call
 
+    async def info(self, request: Request) -> Response:
+        return _json(ServerInfo(version="0.1.0", time=datetime.now(UTC)))
+
     async def enroll(self, request: Request) -> Response:
         body = EnrollRequest.model_validate_json(await request.body())
         if body.token != TOKEN:
@@ -161,6 +168,10 @@ class AgentProtocolServer:
         if self.revoked:
             raise AgentRevokedError("the agent was revoked")
         assert self.public_key
+        if abs(time.time() - body.timestamp) > 300:
+            raise UnauthorizedError(
+                "the agent's clock differs from the server's by more than 5 minutes", remedy="Set the clock."
+            )
         assert body.nonce not in self._nonces
         self._nonces.add(body.nonce)
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(self.public_key))
@@ -286,6 +297,7 @@ class AgentProtocolServer:
 
         return Starlette(
             routes=[
+                Route("/v1", guarded(self.info, signed_in=False)),
                 Route("/v1/agent/enroll", guarded(self.enroll, signed_in=False), methods=["POST"]),
                 Route("/v1/agent/session", guarded(self.sign_in, signed_in=False), methods=["POST"]),
                 Route("/v1/agent/rotate-key", guarded(self.rotate_key), methods=["POST"]),
@@ -302,9 +314,9 @@ def _json(model) -> Response:  # type: ignore[no-untyped-def]
 
 
 @asynccontextmanager
-async def agent_protocol_server(**settings: object) -> AsyncIterator[AgentProtocolServer]:
-    """The server on a port of its own."""
+async def agent_protocol_server(certificates: Path | None = None, **settings: object) -> AsyncIterator[AgentProtocolServer]:
+    """The server on a port of its own; `certificates` as in `serve`."""
     state = AgentProtocolServer(**settings)  # type: ignore[arg-type]
-    async with serve(state.app()) as url:
+    async with serve(state.app(), certificates) as url:
         state.url = url
         yield state

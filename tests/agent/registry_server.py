@@ -84,25 +84,30 @@ class RegistryServer:
 
 
 @asynccontextmanager
-async def built_in_registry(folder: Path, http: httpx.AsyncClient) -> AsyncIterator[RegistryServer]:
+async def built_in_registry(
+    folder: Path, http: httpx.AsyncClient, certificates: Path | None = None
+) -> AsyncIterator[RegistryServer]:
     """The registry of `api.registry`, on a port of its own."""
     with RegistryStorage.open(folder / "registry") as storage:
         tickets = Tickets()
         signer = TokenSigner.open(folder / "key.pem", issuer="test")
-        async with serve(create_registry(storage, signer, tickets, service="test")) as url:
+        async with serve(create_registry(storage, signer, tickets, service="test"), certificates) as url:
             yield RegistryServer(url, http, folder / "registry", tickets)
 
 
 @asynccontextmanager
-async def serve(app: Any) -> AsyncIterator[str]:
-    """An ASGI app on a port of its own; gives its URL."""
+async def serve(app: Any, certificates: Path | None = None) -> AsyncIterator[str]:
+    """An ASGI app on a port of its own, with TLS if there is a folder with a certificate; gives its URL."""
     # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; without it, each answer waits 40 ms for an ACK.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error", ws="none", access_log=False))
+        listener.listen()  # whoever connects before the server runs waits, and isn't refused
+        tls = {"ssl_certfile": certificates / "server.pem", "ssl_keyfile": certificates / "server.key"} if certificates else {}
+        config = uvicorn.Config(app, lifespan="off", log_level="error", ws="none", access_log=False, **tls)  # type: ignore[arg-type]
+        server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = server.force_exit = True
             await task

@@ -27,8 +27,8 @@ def test_a_report_is_due_at_once_and_then_once_a_minute(tmp_path: Path) -> None:
 def test_what_the_machine_does_not_tell_is_left_out(tmp_path: Path, text: str) -> None:
     file = tmp_path / "meminfo"
     file.write_text(text)
-    assert health._memory(file) == (None, None)
-    assert health._memory(tmp_path / "none") == (None, None)
+    assert health.memory(file) == (None, None)
+    assert health.memory(tmp_path / "none") == (None, None)
     assert health._free(tmp_path / "none") is None
 
 
@@ -36,4 +36,4 @@ def test_memory_in_use_is_what_is_not_available(tmp_path: Path) -> None:
     (tmp_path / "meminfo").write_text(
         "MemTotal:       4096 kB\nMemFree: 1 kB\nMemAvailable:   1024 kB\nHugePages_Total:       0\n"
     )
-    assert health._memory(tmp_path / "meminfo") == (3, 4)
+    assert health.memory(tmp_path / "meminfo") == (3, 4)

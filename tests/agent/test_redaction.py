@@ -2,6 +2,7 @@ import base64
 import itertools
 import json
 import random
+import re
 from urllib.parse import quote
 
 import pytest
@@ -10,6 +11,7 @@ from agent.own_log import OwnLogFormatter
 from agent.redaction import Redactor
 from api.contract.agents import ApplyResult, PlanResult, SyncResult
 from api.contract.base import Failure
+from api.contract.component_health import checked, health_of
 from api.contract.resources import PlannedChange, PlanSummary
 
 SECRET = 'p&ss/w"rd <1>'
@@ -88,6 +90,11 @@ def test_results_and_failures_are_redacted_and_stay_valid() -> None:
     redacted = redactor.result(planned)
     assert isinstance(redacted, PlanResult)
     assert redacted.summary.resources[0].address == 'x.y["(sensitive)"]'
+    health = health_of([checked("hunter22.example", "tcp", "degraded", "hunter22 isn't reached")])
+    for result in (applied.model_copy(update={"health": health}), planned.model_copy(update={"health": health})):
+        said = redactor.result(result).model_dump_json()
+        assert "hunter22" not in said
+        assert "(sensitive).example: (sensitive) isn't reached" in said
     synced = SyncResult(copied_bytes=4711, skipped_bytes=0)
     assert redactor.result(synced) == synced
     failure = redactor.failure(Failure(code="x", message="hunter22", remedy="not hunter22", field="f"))
@@ -105,3 +112,14 @@ def test_the_agents_own_log_is_redacted_with_stack_traces() -> None:
     except ValueError as error:
         record = logging.LogRecord("x", logging.ERROR, "f", 1, "it is %s", ("hunter22",), (ValueError, error, None))
     assert "hunter22" not in formatter.format(record)
+
+
+def test_a_pattern_of_the_customers_is_taken_out_of_every_line() -> None:
+    redactor = Redactor(["hunter22"])
+    redactor.hide(re.compile(r"AKIA[A-Z]{4}\b"))
+    redactor.hide(re.compile("x*"))
+    assert redactor.text("key AKIAABCD,\nAKIAEFGH hunter22 AKIAEFGHI") == "key (sensitive),\n(sensitive) (sensitive) AKIAEFGHI"
+
+    stream = redactor.stream()
+    said = "".join(stream.feed(piece) for piece in ("a AK", "IAABCD", "\nb AKIA", "EFGH")) + stream.finish()
+    assert said == "a (sensitive)\nb (sensitive)"

@@ -1,12 +1,14 @@
 """An image in the customer's registry: its plan is the tag that it gets there, and its outputs say where it is."""
 
 import json
+from typing import Literal
 
 from agent.cancellation import unless_cancelled
 from agent.install.container_image.place import ImagePlace, tag_of
 from agent.install.deployer import Planned, Task
 from agent.install.workspace import StoredOutput, StoredOutputs
 from agent.oci.signature import verify
+from agent.policy.planned import PlannedObjects, whole
 from api.contract.base import Json
 from api.contract.resources import PlannedChange, PlanSummary
 
@@ -28,13 +30,15 @@ class ImageDeployer:
         task.saved.file.write_text(json.dumps(after, sort_keys=True))
         before = task.site.components.outputs(task.job.component) or {}
         if task.destroys:
-            return Planned(PlanSummary(destroy=1, resources=[PlannedChange(address="image", actions=["delete"])]))
+            summary = PlanSummary(destroy=1, resources=[PlannedChange(address="image", actions=["delete"])])
+            return Planned(summary, objects=whole(task.job.component, task.job.config.kind, "delete"))
         changed = sorted(name for name in after if before.get(name) != after[name])
         if not changed:
-            return Planned(PlanSummary())
-        actions = ["update"] if before else ["create"]
-        change = PlannedChange(address="image", actions=actions, attributes=changed)
-        return Planned(PlanSummary(add=int(not before), change=int(bool(before)), resources=[change], outputs_change=True))
+            return Planned(PlanSummary(), objects=PlannedObjects())
+        action: Literal["create", "update"] = "update" if before else "create"
+        change = PlannedChange(address="image", actions=[action], attributes=changed)
+        summary = PlanSummary(add=int(not before), change=int(bool(before)), resources=[change], outputs_change=True)
+        return Planned(summary, objects=whole(task.job.component, task.job.config.kind, action))
 
     async def apply(self, task: Task) -> StoredOutputs:
         """Give the image its planned tag in the customer's registry."""

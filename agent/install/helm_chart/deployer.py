@@ -29,9 +29,7 @@ from agent.install.helm_chart.saved_release import SavedRelease, read_saved
 from agent.install.helm_chart.stored_release import PLAN_LABEL, StoredRelease, put_in_order, stored_releases
 from agent.install.helm_chart.values import render_values
 from agent.install.workspace import StoredOutput, StoredOutputs, Workspace
-from agent.kubernetes.access import ClusterSettings
 from agent.kubernetes.client import KubernetesClient, connect
-from agent.kubernetes.errors import NoClusterError
 from agent.kubernetes.objects import Obj
 from api.contract.base import Json, Model
 from api.contract.components import HelmChartConfig
@@ -183,7 +181,7 @@ def _place(task: Task, config: HelmChartConfig) -> _Place:
 @asynccontextmanager
 async def _session(task: Task, place: _Place) -> AsyncIterator[_Session]:
     helm = await find_helm(task.site.env)
-    settings = _cluster(task)
+    settings = task.site.cluster
     work = task.workspace.work
     environment = await asyncio.to_thread(helm_environment, task.site.env, work / "helm")
     environment |= settings.environment()
@@ -191,12 +189,6 @@ async def _session(task: Task, place: _Place) -> AsyncIterator[_Session]:
     async with connect(settings) as client:
         releases = unless_cancelled(stored_releases(client, place.release, place.namespace), task.context.cancellation)
         yield _Session(client, runner, await releases)
-
-
-def _cluster(task: Task) -> ClusterSettings:
-    if task.site.cluster is None:
-        raise NoClusterError("the agent has no cluster")
-    return task.site.cluster
 
 
 async def _rendered(task: Task, config: HelmChartConfig, session: _Session) -> tuple[Rendering, SavedRelease]:

@@ -13,6 +13,7 @@ from agent.install.terraform_module.module import Module, prepare, prepared
 from agent.install.terraform_module.plan_summary import secrets, summarize
 from agent.install.variables import render_variables
 from agent.install.workspace import StoredOutput, StoredOutputs
+from agent.policy.planned import from_terraform
 from api.contract.components import TerraformModuleConfig
 
 _READ_SECONDS = 300
@@ -56,7 +57,7 @@ class TerraformDeployer:
             raise JobFailedError(failure_of("plan", shown))
         document = json.loads(printed)
         known = task.site.components.outputs(job.component)
-        return Planned(summarize(document, outputs_known=known), [*secrets(document)])
+        return Planned(summarize(document, outputs_known=known), [*secrets(document)], from_terraform(document))
 
     async def apply(self, task: Task) -> StoredOutputs:
         """Run the saved plan, unless it came to its end before, and read the outputs.

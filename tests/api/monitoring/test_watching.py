@@ -54,7 +54,7 @@ async def test_it_is_not_ready_on_a_full_disk_and_while_it_stops(fresh_ims: Ims)
 
 async def test_it_is_not_ready_once_the_writer_has_ended(tmp_path: Path, database_url: str | None) -> None:
     async with running_ims(tmp_path / "ims", database_url=database_url) as ims:
-        ims.state.db._jobs.put(None)
+        ims.state.db._turns.end()
         await asyncio.to_thread(ims.state.db._writer.join)
         assert "the database's writer has ended" in await not_ready(ims)
 

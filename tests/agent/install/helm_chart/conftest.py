@@ -9,8 +9,6 @@ from customer import Customer
 from fake_kubernetes.server import FakeKubernetes
 from helm_program import helm, helm3
 
-from agent.kubernetes.access import ClusterSettings
-
 
 @pytest.fixture
 def kubernetes() -> Iterator[FakeKubernetes]:
@@ -29,5 +27,5 @@ def cluster(account: Customer, kubernetes: FakeKubernetes, program: str, tmp_pat
     """The customer's account with a cluster."""
     kubeconfig = kubernetes.kubeconfig(tmp_path / "kubeconfig")
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "EXCLAVE_HELM": program}
-    account.site = replace(account.site, cluster=ClusterSettings(str(kubeconfig), None, env), env=env)
+    account.site = replace(account.site, kubeconfig=kubeconfig, env=env)
     return Cluster(account, kubernetes, tmp_path / "chart", program, kubeconfig)

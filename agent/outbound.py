@@ -1,0 +1,175 @@
+"""How the agent's own calls leave the machine: directly or by a proxy of the environment, and which authorities they trust.
+
+One reading of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` holds for the calls to the IMS, for
+registries, and for the threads that move blobs. Programs and cloud libraries that the agent starts read the environment by
+themselves, each in its own way: `settle_environment` says the same to all of them.
+"""
+
+import ipaddress
+import os
+import ssl
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import certifi
+import httpx
+
+from agent.durable import write_durably
+
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE")
+"""What boto3, google-auth (by requests), git and curl read where Go's programs and we read SSL_CERT_FILE."""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class OutboundError(Exception):
+    """A proxy or a file of authorities that can't be used. The text names the variable or option, its value, and the remedy."""
+
+
+@dataclass(frozen=True)
+class Proxies:
+    """The environment's proxies. `direct` are the entries of NO_PROXY."""
+
+    by_scheme: Mapping[str, httpx.URL]
+    direct: tuple[str, ...]
+
+    @classmethod
+    def of_environment(cls, env: Mapping[str, str]) -> "Proxies":
+        """Names in small letters win, as they do for curl. Raises OutboundError."""
+        found = {name: env.get(name) or env.get(name.upper()) or "" for name in _PROXIES}
+        by_scheme = {
+            scheme: _proxy(f"{scheme.upper()}_PROXY", text)
+            for scheme in ("http", "https")
+            if (text := found[f"{scheme}_proxy"] or found["all_proxy"])
+        }
+        return cls(by_scheme, tuple(entry.strip().lower() for entry in found["no_proxy"].split(",") if entry.strip()))
+
+    def to(self, url: httpx.URL) -> httpx.URL | None:
+        """The proxy that leads to `url`, or None if it is reached directly."""
+        proxy = self.by_scheme.get(url.scheme)
+        if proxy is None or any(_matches(entry, url) for entry in self.direct):
+            return None
+        return proxy
+
+
+def _proxy(variable: str, text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text if "://" in text else f"http://{text}")
+        usable = url.scheme in ("http", "https") and bool(url.host)
+    except httpx.InvalidURL:
+        usable = False
+    if not usable:
+        # The value may hold a password.
+        raise OutboundError(
+            f"the proxy in {variable} isn't an http or https address; write it like http://proxy.example.com:3128"
+        )
+    return url
+
+
+def _matches(entry: str, url: httpx.URL) -> bool:
+    """An entry is `*`, a name (also for those below it), an address, or a network such as 10.0.0.0/8; with a port or not."""
+    if entry == "*":
+        return True
+    name, colon, port = entry.rpartition(":")
+    if colon and port.isdigit() and ":" not in name.strip("[]").replace("::", ""):
+        if int(port) != (url.port or _DEFAULT_PORTS.get(url.scheme)):
+            return False
+        entry = name
+    host = url.host.lower()
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        name = entry.lstrip("*").lstrip(".")
+        return host == name or host.endswith(f".{name}")
+
+
+def uses_proxy(url: httpx.URL) -> bool:
+    """Whether the environment has a proxy for `url`. Its addresses are then the proxy's affair."""
+    return Proxies.of_environment(os.environ).to(url) is not None
+
+
+def tls() -> ssl.SSLContext:
+    """The authorities of SSL_CERT_FILE or SSL_CERT_DIR, else certifi's. Raises OutboundError."""
+    return _tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@cache
+def _tls(file: str | None, folder: str | None) -> ssl.SSLContext:
+    try:
+        if file or folder:
+            context = ssl.create_default_context(cafile=file or None, capath=folder or None)
+        else:
+            context = ssl.create_default_context(cafile=certifi.where())
+    except OSError as error:  # also ssl.SSLError
+        raise OutboundError(
+            f"SSL_CERT_FILE={file or ''} SSL_CERT_DIR={folder or ''} can't be used: {error.strerror or error}; "
+            "name a readable PEM file of authorities"
+        ) from None
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class _ByEnvironment(httpx.AsyncBaseTransport):
+    """Each request takes the way that `Proxies` says; connections are kept for each proxy, and for direct calls."""
+
+    def __init__(self, proxies: Proxies, context: ssl.SSLContext, limits: httpx.Limits) -> None:
+        self._proxies = proxies
+        self._context = context
+        self._limits = limits
+        self._ways: dict[httpx.URL | None, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._way(self._proxies.to(request.url)).handle_async_request(request)
+
+    def _way(self, by: httpx.URL | None) -> httpx.AsyncHTTPTransport:
+        if by not in self._ways:
+            proxy = None if by is None else httpx.Proxy(by, ssl_context=self._context if by.scheme == "https" else None)
+            self._ways[by] = httpx.AsyncHTTPTransport(verify=self._context, trust_env=False, limits=self._limits, proxy=proxy)
+        return self._ways[by]
+
+    async def aclose(self) -> None:
+        for way in self._ways.values():
+            await way.aclose()
+
+
+def outbound_client(*, timeout: float | None = 5.0) -> httpx.AsyncClient:
+    """A client for calls out of this machine, with as many connections as are needed. Raises OutboundError.
+
+    No `.netrc` is read: a credential must not go along because somebody else's file has one for that host.
+    """
+    transport = _ByEnvironment(Proxies.of_environment(os.environ), tls(), httpx.Limits(max_connections=None))
+    return httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
+
+
+def settle_environment(env: MutableMapping[str, str], ca_file: Path | None, folder: Path) -> None:
+    """Have everything that runs in this process or below it use the same proxies and authorities.
+
+    `ca_file` adds authorities to those that are trusted anyway; both together are written into `folder`. A variable that is set
+    already is left as it is. Raises OutboundError.
+    """
+    if ca_file is not None:
+        env["SSL_CERT_FILE"] = str(_joined(env.get("SSL_CERT_FILE") or certifi.where(), ca_file, folder / "authorities.pem"))
+    if env.get("SSL_CERT_FILE"):
+        for name in _BUNDLES:
+            env.setdefault(name, env["SSL_CERT_FILE"])
+    for name in _PROXIES:
+        value = env.get(name) or env.get(name.upper())
+        if value:
+            env.setdefault(name, value)
+            env.setdefault(name.upper(), value)
+    Proxies.of_environment(env)
+    tls()
+
+
+def _joined(usual: str, ca_file: Path, joined: Path) -> Path:
+    try:
+        added = ca_file.read_bytes()
+        ssl.create_default_context(cadata=added.decode("ascii"))
+        write_durably(joined, Path(usual).read_bytes().rstrip() + b"\n" + added)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = getattr(error, "strerror", None) or error
+        raise OutboundError(f"--ca-file {ca_file} can't be used: {reason}; give a PEM file with certificates") from None
+    return joined

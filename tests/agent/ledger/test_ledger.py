@@ -1,0 +1,160 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from agent.cli import agent_command
+from agent.ledger.ledger import Ledger, LedgerUnwritableError
+from agent.ledger.verify import entries, verify
+
+NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+
+
+def ledger(home: Path, **fields: int) -> Ledger:
+    return Ledger(home, lambda: NOW, **fields)
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(agent_command, ["ledger", *(str(each) for each in arguments)])
+
+
+def filled(home: Path, count: int = 5, **fields: int) -> Ledger:
+    made = ledger(home, **fields)
+    for number in range(count):
+        made.append("job.taken", job=f"job_{number}")
+    return made
+
+
+def test_entries_form_a_chain_from_a_checkpoint_on(tmp_path: Path) -> None:
+    made = filled(tmp_path)
+    verdict = verify(made.files())
+    assert verdict.broken is None
+    assert (verdict.entries, verdict.torn) == (6, False)
+    assert [each.event for each in entries(made.files())] == ["checkpoint", *["job.taken"] * 5]
+    assert made.files()[0].stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("tamper", "line", "said"),
+    [
+        (lambda lines: [*lines[:2], lines[2].replace(b"job_1", b"job_X"), *lines[3:]], 3, "entry 3 was changed"),
+        (lambda lines: [*lines[:2], *lines[3:]], 3, "entry 4 follows entry 2"),
+        (lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]], 3, "entry 4 follows entry 2"),
+        (lambda lines: lines[1:], 1, "not with a checkpoint"),
+        (lambda lines: [*lines[:2], b"{}\n", *lines[2:]], 3, "this is no entry"),
+        (lambda lines: [*lines[:2], b" " + lines[2], *lines[3:]], 3, "this is no entry"),
+    ],
+)
+def test_what_was_tampered_with_is_found_with_its_line(tmp_path: Path, tamper: object, line: int, said: str) -> None:
+    file = filled(tmp_path).files()[0]
+    file.write_bytes(b"".join(tamper(file.read_bytes().splitlines(keepends=True))))  # type: ignore[operator]
+    checked = run("verify", "--home", tmp_path)
+    assert checked.exit_code == 1
+    assert f"{file.name}:{line}: " in checked.output
+    assert said in checked.output
+    document = json.loads(run("verify", "--home", tmp_path, "--json").output)
+    assert (document["ok"], document["broken"]["line"]) == (False, line)
+
+
+def test_a_chain_that_was_written_anew_is_found_by_a_head_that_was_written_down(tmp_path: Path) -> None:
+    made = filled(tmp_path / "a")
+    head = verify(made.files()).last
+    assert head
+    made.append("job.taken", job="job_6")
+    assert verify(made.files(), head.hash).broken is None
+    other = filled(tmp_path / "b", 9)
+    assert verify(other.files()).broken is None
+    assert "cut off or replaced" in str(verify(other.files(), "sha256:" + "1" * 64).broken)
+
+
+def test_a_torn_last_line_is_healed_and_noted(tmp_path: Path) -> None:
+    made = filled(tmp_path)
+    file = made.files()[0]
+    whole = file.read_bytes()
+    for cut in (1, 20, len(whole.splitlines()[-1])):
+        file.write_bytes(whole[:-cut])
+        assert verify(made.files()).torn
+        assert verify(made.files()).broken is None
+        made.append("job.taken", job="next")
+        assert verify(made.files()).broken is None
+        assert [each.event for each in entries(made.files())][-2:] == ["healed", "job.taken"]
+
+
+def test_a_ledger_whose_end_can_not_be_read_goes_on_and_the_check_says_where(tmp_path: Path) -> None:
+    made = filled(tmp_path)
+    with made.files()[0].open("ab") as file:
+        file.write(b"not an entry\n")
+    made.append("job.taken", job="next")
+    assert [each.data.get("job") for each in entries(made.files())][-1] == "next"
+    assert str(verify(made.files()).broken) == "000001.jsonl:7: this is no entry"
+
+
+def test_rotation_keeps_the_chain_and_bounds_the_size(tmp_path: Path) -> None:
+    made = filled(tmp_path, 100, file_bytes=2000, kept_files=3)
+    assert len(made.files()) == 3
+    verdict = verify(made.files())
+    assert verdict.broken is None
+    assert verdict.first
+    assert verdict.last
+    assert verdict.first.event == "checkpoint"
+    assert verdict.first.seq > 1
+    assert verdict.last.data == {"job": "job_99"}
+    assert "was taken away" in run("verify", "--home", tmp_path).output
+
+    middle = made.files()[1]
+    middle.unlink()
+    assert verify(made.files()).broken
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"at"'])
+def test_a_file_whose_checkpoint_never_came_is_dropped(tmp_path: Path, torn: bytes) -> None:
+    made = filled(tmp_path)
+    (made.folder / "000002.jsonl").write_bytes(torn)
+    made.append("job.taken", job="next")
+    assert [file.name for file in made.files()] == ["000001.jsonl"]
+    assert verify(made.files()).entries == 7
+
+
+def test_an_export_is_checked_offline(tmp_path: Path) -> None:
+    filled(tmp_path, 40, file_bytes=2000)
+    exported = tmp_path / "export.jsonl"
+    assert run("export", "--home", tmp_path, "--output", exported).exit_code == 0
+    assert "the chain holds" in run("verify", exported).output
+    shown = run("show", "--home", tmp_path, "--job", "job_7")
+    assert "2026-11-21 09:00:00Z job.taken job=job_7" in shown.output
+    assert len(run("show", "--home", tmp_path, "--json", "--last", "3").output.splitlines()) == 3
+
+
+def test_what_can_not_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "ledger").write_text("a file where the folder should be")
+    with pytest.raises(LedgerUnwritableError) as caught:
+        ledger(tmp_path).append("job.taken")
+    assert caught.value.failure.retryable
+
+
+def test_a_ledger_survives_a_kill_at_any_moment(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from agent.ledger.ledger import Ledger\n"
+        "made = Ledger(Path(sys.argv[1]), file_bytes=3000)\n"
+        "while True: print(made.append('job.taken', job='x' * 200).seq, flush=True)\n"
+    )
+    for _ in range(5):
+        command = [sys.executable, "-c", script, str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout
+            for _ in range(20):
+                said = writer.stdout.readline()
+            os.kill(writer.pid, signal.SIGKILL)
+            rest = writer.stdout.read().splitlines()
+        acknowledged = int(next((line for line in reversed(rest) if line), said))
+        ledger(tmp_path).append("job.taken", job="after")
+        verdict = verify(Ledger(tmp_path).files())
+        assert verdict.broken is None
+        assert verdict.last
+        assert verdict.last.seq > acknowledged

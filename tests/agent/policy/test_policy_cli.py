@@ -1,0 +1,56 @@
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from agent.cli import agent_command
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(agent_command, [str(each) for each in arguments])
+
+
+def test_check_says_whether_a_file_is_right(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("version: 1\nrules:\n  - use: no-iam-changes\n")
+    assert run("policy", "check", file).output == f"{file} is right: 1 rule.\n"
+
+    file.write_text("version: 1\nmodes: x\n")
+    wrong = run("policy", "check", file)
+    assert wrong.exit_code == 1
+    assert "mine.yaml:2: modes: there is no such field" in wrong.output
+    assert "docs/reference/policy.md" in wrong.output
+
+
+def test_show_says_what_the_agent_may_do(tmp_path: Path) -> None:
+    assert "everything that the vendor has signed is allowed" in run("policy", "show", "--home", tmp_path).output
+
+    (tmp_path / "policy.yaml").write_text(
+        "version: 1\nmode: read_only\nkinds: [helm_chart]\nrules: [{use: no-egress, message: Never.}]\n"
+        "windows: [{days: [sun], from: 02:00, to: 04:00, time_zone: UTC}]\nenvironment: {plan: {AWS_PROFILE: secret-name}}\n"
+    )
+    run("pause", "--home", tmp_path, "--reason", "an incident")
+    shown = run("policy", "show", "--home", tmp_path).output
+    for line in (
+        "NOTHING BEGINS: paused since ",
+        ": an incident",
+        "mode: read_only",
+        "kinds: helm_chart",
+        "rule 'no-egress' refuses: Never.",
+        "apply and destroy only sun 02:00-04:00 UTC",
+        "environment of plan: AWS_PROFILE\n",
+    ):
+        assert line in shown
+    document = json.loads(run("policy", "show", "--home", tmp_path, "--json").output)
+    assert document["policy"]["windows"][0]["from"] == "02:00"
+    assert document["paused"]["reason"] == "an incident"
+
+    assert run("resume", "--home", tmp_path).output == "Resumed.\n"
+    assert "NOTHING BEGINS" not in run("policy", "show", "--home", tmp_path).output
+
+
+def test_show_says_that_nothing_runs_with_a_bad_file(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("version: 2\n")
+    shown = run("policy", "show", "--home", tmp_path)
+    assert shown.exit_code == 1
+    assert "nothing runs" in shown.output
