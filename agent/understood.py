@@ -1,8 +1,8 @@
 """Read a lease, of an IMS that may be newer than this agent.
 
 What an answer says besides what this agent knows is ignored: a hint, a count, a time. Within a *job* that would be dangerous:
-a field that isn't known may say to do less, or elsewhere. Such a job is refused, unless the field is null, false or empty, which
-in the contract always means: as before. See docs/decisions/0022-newer-jobs-are-refused.md.
+a field that isn't known may say to do less, or elsewhere. Such a job is refused, unless the field is null, false or empty,
+which in the contract always means: as before. See docs/decisions/0022-newer-jobs-are-refused.md.
 """
 
 from dataclasses import dataclass

@@ -17,6 +17,7 @@ from agent.install.component_health import look
 from agent.install.container_image.deployer import ImageDeployer
 from agent.install.deployer import Deployer, Task
 from agent.install.failures import PlanChangedError, PlanMissingError
+from agent.install.helm_chart.deployer import HelmDeployer
 from agent.install.inputs import resolve_inputs
 from agent.install.kubernetes_manifest.deployer import ManifestDeployer
 from agent.install.sealed import learn_secrets
@@ -41,6 +42,7 @@ _IMAGES = ImageDeployer()
 _DEPLOYERS: dict[ComponentKind, Deployer] = {
     "container_image": _IMAGES,
     "docker_build": _IMAGES,
+    "helm_chart": HelmDeployer(),
     "kubernetes_manifest": ManifestDeployer(),
     "terraform_module": TerraformDeployer(),
 }
