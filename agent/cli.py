@@ -121,18 +121,34 @@ def build_command(signing_key: str | None, **options: Unpack[AgentOptions]) -> N
     help="The customer's rules, read anew for each job; better a file that the agent can't write.  "
     "[default: policy.yaml in --home, if it is there]",
 )
+@click.option(
+    "--state",
+    envvar="EXCLAVE_AGENT_STATE",
+    help="Where Terraform's state is kept, sealed: `home`, a folder, s3://BUCKET/PREFIX?region=…, or gs://BUCKET/PREFIX. "
+    "Kept in the home folder for later starts.  [default: as before, at first home]",
+)
+@click.option(
+    "--state-key",
+    envvar="EXCLAVE_AGENT_STATE_KEY",
+    help="The key that seals it: `file` (state.keys in --home), awskms:KEY, or gcpkms:projects/…/cryptoKeys/K. Kept as well.  "
+    "[default: as before, at first file]",
+)
 def install_command(
     registry_credentials: Path,
     secrets_dir: Path | None,
     secrets_env_prefix: str,
     approval: Literal["customer", "ims"] | None,
     policy: Path | None,
+    state: str | None,
+    state_key: str | None,
     **options: Unpack[AgentOptions],
 ) -> None:
     """Bring deploys into the customer's account, from inside."""
     from agent.start import start_install_agent
 
-    start_install_agent(options, registry_credentials, approval, secrets_dir, secrets_env_prefix, policy)
+    start_install_agent(
+        options, registry_credentials, approval, secrets_dir, secrets_env_prefix, policy, state=state, state_key=state_key
+    )
 
 
 @agent_command.command("approve")

@@ -15,6 +15,7 @@ from agent.install.workspace import Components
 from agent.ledger.ledger import Ledger
 from agent.policy.policy import Policy, PolicySource
 from agent.secrets.resolve import Resolver
+from agent.state.states import States
 from api.contract.agents import JobKind
 
 
@@ -40,6 +41,7 @@ class Site:
     approvals: Approvals
     sealing_key: X25519PrivateKey | None = None
     resolver: Resolver | None = None
+    states: States | None = None
     policy_file: Path | None = None
     policy: Policy = field(default_factory=Policy)
     clock: Callable[[], datetime] = _now
