@@ -14,6 +14,7 @@ from agent.engine.find import EngineNotFoundError, find_engine
 from agent.ledger.cli import ledger_command
 from agent.options import AgentOptions
 from agent.policy.cli import pause_command, policy_command, resume_command
+from agent.state.cli import state_command
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -236,6 +237,7 @@ def doctor_command(
 
 for command in (policy_command, pause_command, resume_command, ledger_command):
     agent_command.add_command(command)
+agent_command.add_command(state_command)
 
 
 @click.command("terraform", context_settings={"ignore_unknown_options": True})

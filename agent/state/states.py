@@ -150,9 +150,9 @@ class States:
         return ComponentStates(self.store, self.keyring, f"{self.install_id}/{component}", self.kept)
 
     def components(self) -> list[str]:
-        """The names of the components that have a state. Blocks."""
-        names = self.store.names(f"{self.install_id}/")
-        return sorted({parts[1] for name in names if len(parts := name.split("/")) == 3 and parts[2] == "current"})
+        """The names of the components that have a state, or versions of one. Blocks."""
+        names = (name.split("/") for name in self.store.names(f"{self.install_id}/"))
+        return sorted({parts[1] for parts in names if len(parts) > 2 and parts[2] in ("current", "versions")})
 
 
 def _version(name: str) -> Version | None:

@@ -67,7 +67,7 @@ class _Known(Model):
 
 def may_have_resources(workspace: Workspace, states: States, component: str) -> bool:
     """Whether the state may know of any object. Asks only this machine's disk."""
-    left = _left(workspace)
+    left = left_behind(workspace)
     if left:
         return any(map(has_resources, left))
     known = _known(workspace)
@@ -99,7 +99,7 @@ class WorkingCopy:
     @property
     def empty(self) -> bool:
         """Whether the state knows of no object."""
-        left = _left(self._workspace)
+        left = left_behind(self._workspace)
         return not any(map(has_resources, left)) if left else self._stored is None or not has_resources(self._stored.state)
 
     def forget(self) -> None:
@@ -118,7 +118,7 @@ class WorkingCopy:
 
     async def begin(self) -> None:
         """Store what an earlier engine left, and put what is stored in the engine's place."""
-        left = _left(self._workspace)
+        left = left_behind(self._workspace)
         known = _known(self._workspace)
         newer = unsaved(self._state, known.digests if known else [], left)
         if newer is not None:
@@ -137,7 +137,7 @@ class WorkingCopy:
             self._changed.clear()
             async with self._alone:
                 try:
-                    newer = unsaved(self._state, self._digests, _left(self._workspace))
+                    newer = unsaved(self._state, self._digests, left_behind(self._workspace))
                     if newer is not None:
                         await asyncio.to_thread(self._save, newer)
                 except (StateConflictError, StateUnreachableError) as error:
@@ -162,7 +162,7 @@ class WorkingCopy:
                 await self._patiently(self._states.remove)
                 self._stored = None
             else:
-                newer = unsaved(self._state, self._digests, _left(self._workspace))
+                newer = unsaved(self._state, self._digests, left_behind(self._workspace))
                 if newer is not None:
                     await self._store(newer)
             _write_known(self._workspace, self._state)
@@ -229,6 +229,17 @@ async def checked_out(task: Task, states: States) -> AsyncIterator[WorkingCopy]:
         await copy.end()
 
 
+def left_behind(workspace: Workspace) -> list[bytes]:
+    """What engines have left that may not be stored. Only while the workspace's lock is held."""
+    return [file.read_bytes() for file in (workspace.state, workspace.work / ERRORED) if file.is_file()]
+
+
+def start_anew(workspace: Workspace) -> None:
+    """Forget what engines have left, and what is known of the store. Only while the workspace's lock is held."""
+    _known_file(workspace).unlink(missing_ok=True)
+    _clear(workspace)
+
+
 async def patiently(work: Callable[[], T], seconds: float, say: Callable[[str], None]) -> T:
     """Do blocking work in a thread, again and again while the store can't be reached, for so long at most."""
     backoff = Backoff()
@@ -242,10 +253,6 @@ async def patiently(work: Callable[[], T], seconds: float, say: Callable[[str], 
                 raise
             say(f"{error}; trying again")
             await asyncio.sleep(wait)
-
-
-def _left(workspace: Workspace) -> list[bytes]:
-    return [file.read_bytes() for file in (workspace.state, workspace.work / ERRORED) if file.is_file()]
 
 
 def _clear(workspace: Workspace) -> None:
