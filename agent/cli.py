@@ -235,9 +235,8 @@ def doctor_command(
     doctor(Patient(url, home, registry_credentials, engine), timeout, ca_file, as_json=as_json)
 
 
-for command in (policy_command, pause_command, resume_command, ledger_command):
+for command in (policy_command, pause_command, resume_command, ledger_command, state_command):
     agent_command.add_command(command)
-agent_command.add_command(state_command)
 
 
 @click.command("terraform", context_settings={"ignore_unknown_options": True})
