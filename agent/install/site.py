@@ -16,6 +16,7 @@ from agent.kubernetes.access import ClusterSettings
 from agent.ledger.ledger import Ledger
 from agent.policy.policy import Policy, PolicySource
 from agent.secrets.resolve import Resolver
+from agent.state.states import States
 from api.contract.agents import JobKind
 
 
@@ -42,6 +43,7 @@ class Site:
     sealing_key: X25519PrivateKey | None = None
     resolver: Resolver | None = None
     app_name: str | None = None
+    states: States | None = None
     policy_file: Path | None = None
     kubeconfig: Path | None = None
     kube_context: str | None = None
