@@ -32,6 +32,7 @@ from api.contract.base import Model, Timestamp
 from api.contract.resources import Install
 
 _LOOK_SECONDS = 2.0
+_PULLING = ("kubernetes", "helm", "aws", "aws-cloudformation", "google")
 _LOOPBACK = re.compile(r"https?://(127\.|localhost\b|\[::1\])")
 
 
@@ -111,6 +112,8 @@ def connect_command(
         found = await ims.call("GET", f"/v1/installs/{segment(install)}", answer=Install)
         if target is not None and _LOOPBACK.match(agent_url or url):
             say(f"Warning: {agent_url or url} leads nowhere from another machine; give the customer's way in --agent-url.")
+        if target in _PULLING and "/" not in image:
+            say(f"Warning: the image {image} names no registry; give one that the customer can pull from in --image.")
         if target is None:
             made = Connection(install=found.name, install_id=found.id)
         else:

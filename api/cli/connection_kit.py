@@ -148,6 +148,12 @@ def _chart_values(agent: AgentSettings) -> dict[str, str]:
     return {"values.yaml": head + yaml.safe_dump(values, sort_keys=False)}
 
 
+def _terraform_values(agent: AgentSettings) -> dict[str, str]:
+    environment = {"EXCLAVE_APPROVAL": agent.approval} if agent.approval else {}
+    values = {"name": agent.install, "ims_url": agent.url, "image": agent.image, "environment": environment}
+    return {"install.auto.tfvars.json": json.dumps(values, indent=2) + "\n"}
+
+
 RECIPES: dict[Target, Recipe] = {
     "container": Recipe(
         run="sh start.sh",
@@ -181,6 +187,13 @@ RECIPES: dict[Target, Recipe] = {
         logs="kubectl --namespace exclave-NAME logs deployment/exclave-agent",
         sources=(("deploy/agent/helm/start.sh", "start.sh"), ("deploy/agent/helm/chart", "chart")),
         make=_chart_values,
+    ),
+    "aws": Recipe(
+        run="terraform init && terraform apply",
+        logs="aws logs tail /exclave/NAME --follow",
+        sources=(("deploy/agent/aws/main.tf", "main.tf"), ("modules/install-agent-aws", "agent")),
+        make=_terraform_values,
+        own_registry=True,
     ),
 }
 
