@@ -141,7 +141,15 @@ def framework_schema(block: Document) -> Document:
 
 
 def known(planned: Object) -> Object:
-    """A plan's values, with null for what only the cloud can say."""
+    """A plan's values, with null for what only the cloud can say, however deep."""
+    return {name: _known(value) for name, value in planned.items()}
+
+
+def _known(value: Any) -> Any:
     from provider_bridge.protocol.values import UNKNOWN
 
-    return {name: None if value is UNKNOWN else value for name, value in planned.items()}
+    if value is UNKNOWN:
+        return None
+    if isinstance(value, dict):
+        return {name: _known(each) for name, each in value.items()}
+    return [_known(each) for each in value] if isinstance(value, list) else value
