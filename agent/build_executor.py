@@ -16,6 +16,7 @@ from agent.job import JobContext
 from agent.oci.vendor_key import VendorKey
 from agent.secrets.reference import UnresolvedError
 from agent.secrets.resolve import Resolver, SecretUnresolvedError
+from agent.trust.notices import NO_NOTICES, Notices
 from agent.trust.origins import check_origins
 from api.contract.agents import BuildJob, JobPayload, JobResult
 from api.contract.base import Json
@@ -62,6 +63,7 @@ class BuildExecutor:
         sealing_key: X25519PrivateKey | None = None,
         resolver: Resolver | None = None,
         allowed_sources: Sequence[str] = (),
+        notices: Notices = NO_NOTICES,
     ) -> None:
         self._work = work
         self._key = key
@@ -72,6 +74,7 @@ class BuildExecutor:
         self._sealing_key = sealing_key
         self._resolver = resolver
         self._allowed_sources = allowed_sources
+        self._notices = notices
 
     async def run(self, payload: JobPayload, context: JobContext) -> JobResult:
         """Build, push and sign."""
@@ -88,6 +91,7 @@ class BuildExecutor:
             log=context.log,
             env=self._env,
             secrets=secrets,
+            notices=self._notices,
         )
         return await unless_cancelled(build, context.cancellation)
 

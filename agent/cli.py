@@ -15,6 +15,7 @@ from agent.ledger.cli import ledger_command
 from agent.options import AgentOptions
 from agent.policy.cli import pause_command, policy_command, resume_command
 from agent.state.cli import state_command
+from agent.trust.cli import trust_command
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -91,11 +92,27 @@ def agent_command() -> None:
     help="Build only from here: globs of git URLs, folders, REPOSITORY/CHART and images, and `manifest` for inline ones. In "
     "the variable, separated by spaces.  [default: from anywhere]",
 )
-def build_command(signing_key: str | None, allowed_sources: tuple[str, ...], **options: Unpack[AgentOptions]) -> None:
+@click.option(
+    "--previous-key",
+    help="As --signing-key: the key before it. It signs as well and vouches for the new one, until every install agent has "
+    "heard of it.",
+)
+@click.option(
+    "--revoked",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file of digests, of artifacts or keys (of their PEM), one a line: install agents run and trust them no more.",
+)
+def build_command(
+    signing_key: str | None,
+    allowed_sources: tuple[str, ...],
+    previous_key: str | None,
+    revoked: Path | None,
+    **options: Unpack[AgentOptions],
+) -> None:
     """Build components, sign and push them to the registry."""
     from agent.start import start_build_agent
 
-    start_build_agent(options, signing_key, allowed_sources)
+    start_build_agent(options, signing_key, allowed_sources, previous_key, revoked)
 
 
 @agent_command.command("install")
@@ -261,7 +278,7 @@ def doctor_command(
     doctor(Patient(url, home, registry_credentials, engine), timeout, ca_file, as_json=as_json)
 
 
-for command in (policy_command, pause_command, resume_command, ledger_command, state_command):
+for command in (policy_command, pause_command, resume_command, ledger_command, state_command, trust_command):
     agent_command.add_command(command)
 
 

@@ -27,6 +27,7 @@ from agent.oci.signature import sign, verify
 from agent.oci.token import Credential
 from agent.oci.vendor_key import VendorKey
 from agent.trust.claims import claims_of
+from agent.trust.notices import NO_NOTICES, Notices
 from api.contract.agents import BuildJob, BuildResult
 from api.contract.components import (
     ComponentConfig,
@@ -51,8 +52,9 @@ async def run_build(
     env: Mapping[str, str] = os.environ,
     secrets: Mapping[str, str] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    notices: Notices = NO_NOTICES,
 ) -> BuildResult:
-    """Build the job's component. Raises JobFailedError.
+    """Build the job's component, and say the `notices` with its signatures. Raises JobFailedError.
 
     `work` belongs to this agent's builds: `cache/` stays in it, and the job's own folder goes at the end of the job, or, after
     a `kill -9`, at the beginning of its next attempt. Cancelling this coroutine stops all programs that it runs.
@@ -80,7 +82,10 @@ async def run_build(
     finally:
         await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
     log(f"pushed {access.repository}@{built.digest}, {built.size} bytes")
-    await _sign(built, key, context, claims_of(job.app, job.component, job.config))
+    claims = claims_of(job.app, job.component, job.config)
+    if notices.previous:
+        await _sign(built, notices.previous, context, claims | notices.vouching(key))
+    await _sign(built, key, context, claims | notices.of_all())
     record = record_of(job, built.revision, built.materials, started, now())
     await _attest(built, key, record, context)
     return _result(built, access.repository)
