@@ -20,6 +20,7 @@ from agent.install.deployer import Planned, Task
 from agent.install.failures import ApplyInterruptedError, DestroyIncompleteError, PlanStaleError
 from agent.install.helm_chart import changes
 from agent.install.helm_chart.artifact import FetchedChart, fetch_chart
+from agent.install.helm_chart.judged import objects_of
 from agent.install.helm_chart.live import look, placed
 from agent.install.helm_chart.program import find_helm, helm_environment
 from agent.install.helm_chart.release_chart import release_chart
@@ -31,6 +32,7 @@ from agent.install.helm_chart.values import render_values
 from agent.install.workspace import StoredOutput, StoredOutputs, Workspace
 from agent.kubernetes.client import KubernetesClient, connect
 from agent.kubernetes.objects import Obj
+from agent.policy.planned import PlannedObjects
 from api.contract.base import Json, Model
 from api.contract.components import HelmChartConfig
 from api.contract.resources import PlannedChange
@@ -106,13 +108,13 @@ class HelmDeployer:
             if task.destroys:
                 return await _plan_destruction(task, session, before)
             rendering, saved = await unless_cancelled(_rendered(task, config, session), task.context.cancellation)
-            planned = await _compared(session, before, rendering)
+            planned, objects = await _compared(session, before, rendering)
             if last and last.status != "deployed":
                 planned.insert(0, PlannedChange(address=f"release/{place.release}", actions=["update"], attributes=["status"]))
             saved.save(task.saved.file)
             known = task.site.components.outputs(task.job.component)
             summary = changes.count(planned).model_copy(update={"outputs_change": known != saved.outputs})
-            return Planned(summary, _secrets_of(rendering))
+            return Planned(summary, _secrets_of(rendering), objects)
 
     async def apply(self, task: Task) -> StoredOutputs:
         """Let helm install or upgrade to the saved rendering, unless it has done so before the agent was stopped."""
@@ -233,18 +235,19 @@ async def _facts(client: KubernetesClient) -> Facts:
     return Facts(await client.version(), tuple(await client.api_versions()))
 
 
-async def _compared(session: _Session, before: Rendering, after: Rendering) -> list[PlannedChange]:
+async def _compared(session: _Session, before: Rendering, after: Rendering) -> tuple[list[PlannedChange], PlannedObjects]:
     client, release, namespace = session.client, session.runner.release, session.runner.namespace
     old, new = await placed(client, before.objects(), namespace), await placed(client, after.objects(), namespace)
     live = await look(client, old, new, release, namespace)
     crds = await placed(client, after.crds(), "")
     made = [ref for ref in crds if await client.get(ref) is None]
     ran, runs = await placed(client, before.hooks(), namespace), await placed(client, after.hooks(), namespace)
-    return [
+    planned = [
         *(PlannedChange(address=str(ref), actions=["create"]) for ref in made),
         *changes.summarize(old, new, live),
         *changes.of_hooks(ran, runs),
     ]
+    return planned, objects_of(planned, {**crds, **new}, live, ran, runs)
 
 
 async def _plan_destruction(task: Task, session: _Session, before: Rendering) -> Planned:
@@ -260,7 +263,7 @@ async def _plan_destruction(task: Task, session: _Session, before: Rendering) ->
         task.saved.file
     )
     gone = [PlannedChange(address=str(ref), actions=["delete"]) for ref in there if not kept(objects[ref])]
-    return Planned(changes.count(gone), _secrets_of(before))
+    return Planned(changes.count(gone), _secrets_of(before), objects_of(gone, {}, live, {}, {}))
 
 
 def _secrets_of(rendering: Rendering) -> list[Json]:
