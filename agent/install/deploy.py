@@ -106,6 +106,7 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
                 summary=kept,
                 config=job.config,
                 repository=job.repository,
+                asking=tuple(each.rule for each in asking),
             )
         )
         return result
