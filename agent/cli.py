@@ -268,9 +268,9 @@ def support_bundle_command(
     as_json: bool,
     ca_file: Path | None,
 ) -> None:
-    """Write one file for whoever helps: versions, logs, the doctor's answers.
+    """Write one file for whoever helps.
 
-    Secrets are left out: keys, state, plans and outputs don't go in, and every text is redacted. Nothing is sent anywhere.
+    Versions, logs, the doctor's answers. Secrets are left out: keys, state, plans and outputs don't go in, and every text is redacted. Nothing is sent anywhere.
     """
     from agent.support.collect import Subject
     from agent.support.command import write_bundle
