@@ -282,6 +282,55 @@ for command in (policy_command, pause_command, resume_command, ledger_command, s
     agent_command.add_command(command)
 
 
+@agent_command.command("support-bundle")
+@click.option(
+    "--home",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder of the agent, which may be running.",
+)
+@click.option("--url", envvar="EXCLAVE_URL", help="The IMS's address; without it, nothing is said of the way there.")
+@click.option(
+    "--registry-credentials",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file that the agent has for its registry.",
+)
+@click.option(
+    "--secrets-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="As the agent was given it: its contents are redacted.",
+)
+@click.option("--engine", envvar="EXCLAVE_ENGINE", help="The Terraform or OpenTofu program; else found by itself.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write.  [default: exclave-support-TIME.tar.gz]",
+)
+@click.option("--timeout", type=click.FloatRange(0.1, 600), default=15, show_default=True, help="Seconds for the doctor.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_ca_file
+def support_bundle_command(
+    home: Path,
+    url: str | None,
+    registry_credentials: Path | None,
+    secrets_dir: Path | None,
+    engine: str | None,
+    output: Path | None,
+    timeout: float,
+    as_json: bool,
+    ca_file: Path | None,
+) -> None:
+    """Write one file for whoever helps.
+
+    Versions, logs, the doctor's answers. Secrets are left out: keys, state, plans and outputs don't go in, and every text is redacted. Nothing is sent anywhere.
+    """
+    from agent.support.collect import Subject
+    from agent.support.command import write_bundle
+
+    subject = Subject(home, url, registry_credentials, engine, [secrets_dir] if secrets_dir else [])
+    write_bundle(subject, output, timeout, ca_file, as_json=as_json)
+
+
 @click.command("terraform", context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def terraform_command(arguments: tuple[str, ...]) -> None:

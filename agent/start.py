@@ -14,8 +14,6 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from agent.build_executor import BuildExecutor
-from agent.bundle.hcl import warm_up
 from agent.engine.find import EngineNotFoundError, find_engine
 from agent.failure import CodedError
 from agent.identity import VERSION, Home, HomeInUseError, IdentityError
@@ -51,6 +49,9 @@ def start_build_agent(
 
     `previous_key` and the file `revoked` are what it says with its signatures, see `Notices`. Raises click.ClickException.
     """
+    from agent.build_executor import BuildExecutor  # 3 MB, for which an install agent has no use
+    from agent.bundle.hcl import warm_up
+
     opened: list[VendorKey] = []
 
     def key(home: Home) -> VendorKey:
