@@ -199,6 +199,13 @@ RECIPES: dict[Target, Recipe] = {
         make=_terraform_values,
         own_registry=True,
     ),
+    "google": Recipe(
+        run="terraform init && terraform apply",
+        logs="gcloud logging read 'resource.type=gce_instance' (the machine is exclave-NAME)",
+        sources=(("deploy/agent/google/main.tf", "main.tf"), ("modules/install-agent-google", "agent")),
+        make=_terraform_values,
+        own_registry=True,
+    ),
 }
 
 

@@ -18,7 +18,7 @@ from api.cli.connection_kit import TOKEN_FILE, targets
 
 REGISTRY = {"url": "https://registry.example.com", "username": "exclave", "password": "registry-password"}
 ROOT = Path(__file__).parents[2]
-CLOUDS = {"aws": "install-agent-aws"}
+CLOUDS = {"aws": "install-agent-aws", "google": "install-agent-google"}
 ENGINE = Path(__file__).with_name("stand_in_engine.py")
 
 
