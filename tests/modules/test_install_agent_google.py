@@ -121,7 +121,9 @@ def test_the_agent_may_do_what_it_needs_and_nothing_else(cloud: str, tmp_path: P
     with terraform(Google(NEWEST["google"]), tmp_path) as workspace:
         outputs = apply(workspace, cloud, "sound")
         assert wrong_rows(cloud, "sound", outputs["agent_email"]) == {}
-        workspace.destroy()
+        gone = workspace.command("destroy", "-auto-approve", "-input=false", "-no-color")
+    assert gone.code == 0, gone.text
+    assert "acts as the account for planning" in wrong_rows(cloud, "sound", outputs["agent_email"])
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
@@ -131,7 +133,6 @@ def test_a_fault_of_the_modules_members_turns_rows_red(mutation: Mutation, cloud
     with terraform(Google(NEWEST["google"]), tmp_path) as workspace:
         outputs = apply(workspace, cloud, name)
         wrong = wrong_rows(cloud, name, outputs["agent_email"])
-        workspace.destroy()
     assert set(mutation.reddens) <= set(wrong), wrong
 
 
@@ -146,7 +147,6 @@ def test_the_token_is_in_no_plan_and_no_state(cloud: str, tmp_path: Path) -> Non
         (workspace.folder / "token").unlink()
         later = workspace.command("plan", "-detailed-exitcode", "-input=false", "-no-color")
         assert later.code == 0, later.text  # nothing to do when the used token is gone
-        workspace.destroy()
 
 
 def test_another_image_is_another_machine_with_the_same_disk(cloud: str, tmp_path: Path) -> None:
@@ -159,7 +159,6 @@ def test_another_image_is_another_machine_with_the_same_disk(cloud: str, tmp_pat
         changes = {each["address"]: each["change"]["actions"] for each in workspace.show("plan")["resource_changes"]}
         assert changes["module.agent.google_compute_instance.agent"] == ["delete", "create"]
         assert changes["module.agent.google_compute_disk.home"] == ["no-op"]
-        workspace.destroy()
 
 
 def test_checkov_finds_nothing_that_is_not_explained(tmp_path: Path) -> None:
