@@ -270,6 +270,7 @@ ANSWERS: list[Model] = [
         approval_timeout_hours=None,
         labels={"region": "eu"},
         drift_check_hours=24,
+        heal_drift=False,
         platform="aws",
         region="eu-central-1",
         drift_due_at=_AT + timedelta(days=1),
