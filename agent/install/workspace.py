@@ -19,6 +19,7 @@ from pathlib import Path
 from agent.durable import flush_folder, write_durably
 from agent.failure import CodedError
 from api.contract.base import Digest, Json, Model
+from api.contract.components import ComponentConfig
 from api.contract.resources import PlanSummary
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -50,12 +51,17 @@ class StoredOutputs(Model):
 
 
 class PlanRecord(Model):
-    """What a plan was made of, and what it would do. `plan_digest` is None if there was nothing to destroy, and so no plan."""
+    """What a plan was made of, and what it would do. `plan_digest` is None if there was nothing to destroy, and so no plan.
+
+    `config` and `repository` are those of the job that made it: whoever applies it uses these, whatever that job says.
+    """
 
     bundle: Digest
     destroy: bool
     plan_digest: Digest | None
     summary: PlanSummary | None = None
+    config: ComponentConfig | None = None
+    repository: str | None = None
 
 
 @dataclass(frozen=True)

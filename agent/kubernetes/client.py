@@ -53,6 +53,16 @@ class KubernetesClient:
             raise UnknownKindError(f"the cluster has no kind {kind} in {api_version}")
         return found
 
+    async def api_versions(self) -> list[str]:
+        """All that the server serves, as in helm's `.Capabilities.APIVersions`: `apps/v1`, and `apps/v1/Deployment`."""
+        groups = (await self._call("GET", "/apis", None)).get("groups") or []
+        versions = ["v1", *(each["groupVersion"] for group in groups for each in group.get("versions") or [])]
+        found = []
+        for version in versions:
+            self._resources[version] = await self._discover(version)
+            found += [version, *(f"{version}/{kind}" for kind in self._resources[version])]
+        return found
+
     async def get(self, ref: Ref) -> Obj | None:
         """The object, or None if there is none. Raises UnknownKindError."""
         resource = await self.resource(ref.api_version, ref.kind)

@@ -26,6 +26,8 @@ _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PACKAGE_SPEC = re.compile(r"[A-Za-z0-9._/\[\],=<>~!@:+-]+")
 
+_CLOUD_NAME = 32
+
 VERSION = version("exclave")
 DEFAULT_IMAGE = f"exclave-agent:{VERSION}"
 DEFAULT_PACKAGE = f"exclave[aws,gcp]=={VERSION}"
@@ -148,6 +150,14 @@ def _chart_values(agent: AgentSettings) -> dict[str, str]:
     return {"values.yaml": head + yaml.safe_dump(values, sort_keys=False)}
 
 
+def _terraform_values(agent: AgentSettings) -> dict[str, str]:
+    if len(agent.install) > _CLOUD_NAME:
+        raise KitError(f"the install's name {agent.install!r} is longer than {_CLOUD_NAME}, which names of clouds' roles take")
+    environment = {"EXCLAVE_APPROVAL": agent.approval} if agent.approval else {}
+    values = {"name": agent.install, "ims_url": agent.url, "image": agent.image, "environment": environment}
+    return {"install.auto.tfvars.json": json.dumps(values, indent=2) + "\n"}
+
+
 RECIPES: dict[Target, Recipe] = {
     "container": Recipe(
         run="sh start.sh",
@@ -182,6 +192,13 @@ RECIPES: dict[Target, Recipe] = {
         sources=(("deploy/agent/helm/start.sh", "start.sh"), ("deploy/agent/helm/chart", "chart")),
         make=_chart_values,
     ),
+    "aws": Recipe(
+        run="terraform init && terraform apply",
+        logs="aws logs tail /exclave/NAME --follow",
+        sources=(("deploy/agent/aws/main.tf", "main.tf"), ("modules/install-agent-aws", "agent")),
+        make=_terraform_values,
+        own_registry=True,
+    ),
 }
 
 
@@ -201,18 +218,17 @@ def check_folder(folder: Path) -> None:
         raise KitError(f"--output {folder} can't be made: {error.strerror}") from None
 
 
-def fill(folder: Path, target: Target, agent: AgentSettings, readme: str) -> list[str]:
-    """Write everything but the token into a folder that `check_folder` has looked at. Returns the names of its files."""
+def fill(folder: Path, target: Target, agent: AgentSettings) -> None:
+    """Write everything but secrets and the README into a folder that `check_folder` has looked at. Raises KitError."""
     recipe = RECIPES[target]
+    made = recipe.make(agent)
     for source, name in recipe.sources:
         _copy(source, folder / name)
-    for name, text in recipe.make(agent).items():
+    for name, text in made.items():
         (folder / name).write_text(text)
-    (folder / "README.md").write_text(readme + _instructions(target, agent))
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def _instructions(target: Target, agent: AgentSettings) -> str:
+def instructions(target: Target, agent: AgentSettings) -> str:
     """What a customer reads of a target: its own page, and how `registry.json` looks where one is needed."""
     pages = [f"{target}/README.md", *([] if RECIPES[target].own_registry else ["registry.md"])]
     text = "\n".join(_source(f"deploy/agent/{page}").read_text() for page in pages)

@@ -195,6 +195,11 @@ class DeployJob(Model):
     digests: dict[str, Digest] = Field(
         default_factory=dict, description="The artifact of each component of the release, for image references."
     )
+    look_at_health: bool = Field(
+        default=False,
+        description="A plan: say how the component is now, too, as in a drift run. Left out where it is false.",
+        exclude_if=lambda look: not look,
+    )
     plan_job_id: str | None = None
     plan_digest: Digest | None = Field(default=None, description="Of the plan to apply, as it was approved.")
     approval: Approval = Field(default="auto", description="Who had to approve. `customer`: the agent checks its own record.")

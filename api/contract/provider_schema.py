@@ -13,13 +13,13 @@ from typing import Any, get_args
 
 from api.contract.access import Token, TokenCreate
 from api.contract.agents import Enrollment, EnrollmentCreate
+from api.contract.base import OneOf
 from api.contract.components import (
     Component,
     ComponentConfig,
     ComponentCreate,
     ComponentUpdate,
     GitSource,
-    OneOf,
     PathSource,
 )
 from api.contract.inputs import InputSpec

@@ -122,6 +122,7 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
         secrets=secrets,
         sealed=box,
         digests=releases.digests_of(tx, release.id),
+        look_at_health=deploy.kind == "drift",
         plan_job_id=plan.job_id if plan else None,
         plan_digest=plan.plan_digest if plan else None,
         approval=deploy.approval,

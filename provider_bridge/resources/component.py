@@ -68,8 +68,8 @@ class _Form:
             return state
         config = component["config"]
         for name in self.fields:
-            value = config[name]
             attribute = self.schema.attributes[name]
+            value = config.get(name, attribute.default)  # what may be left out is left out where it is empty
             state[name] = map_from_wire(value, before.get(name)) if self._is_map(name) else from_wire(attribute, value)
         for name in self.config:
             if name not in self.fields and name not in _SOURCE:
@@ -93,6 +93,9 @@ class _Form:
                 yield from (((name, Key(key)), text) for key, text in value.items() if isinstance(text, str))
             elif name == "manifest" and isinstance(value, str):
                 yield (name,), value
+            elif name == "probes" and isinstance(value, dict):
+                known = ((key, kind, probe[kind]) for key, probe in value.items() if probe for kind in ("http", "tcp"))
+                yield from (((name, Key(key), kind), text) for key, kind, text in known if isinstance(text, str))
 
 
 class ComponentResource(ApiResource):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -16,6 +17,8 @@ from unconnected import Run, fill
 from api.cli.connection_kit import TOKEN_FILE, targets
 
 REGISTRY = {"url": "https://registry.example.com", "username": "exclave", "password": "registry-password"}
+ROOT = Path(__file__).parents[2]
+CLOUDS = {"aws": "install-agent-aws"}
 ENGINE = Path(__file__).with_name("stand_in_engine.py")
 
 
@@ -164,3 +167,21 @@ def test_the_settings_say_where_the_agent_calls(run: Run, tmp_path: Path, server
         "EXCLAVE_IMAGE=r.test/a@sha256:12",
     ]
     assert f"EXCLAVE_URL={server.url}" in (tmp_path / "vendor/initech-agent/agent.env").read_text()
+
+
+def test_a_cloud_gets_a_configuration_that_is_whole(run: Run, tmp_path: Path) -> None:
+    for target, module in CLOUDS.items():
+        answer = made(run, "initech", "--target", target, "--output", target, "--agent-url", "https://ims.example.com")
+        folder = tmp_path / "vendor" / target
+        assert not [name for name in answer["files"] if "tests/" in name or "examples/" in name]
+        there = {path.name for path in (ROOT / "modules" / module).iterdir() if path.is_file()}
+        assert {path.name for path in (folder / "agent").iterdir()} == there
+        values = json.loads((folder / "install.auto.tfvars.json").read_text())
+        assert values == {
+            "name": "initech",
+            "ims_url": "https://ims.example.com",
+            "image": "exclave-agent:0.1.0",
+            "environment": {},
+        }
+        declared = set(re.findall(r'^variable "(\w+)"', (folder / "main.tf").read_text(), re.M))
+        assert set(values) < declared

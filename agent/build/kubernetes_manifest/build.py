@@ -20,6 +20,7 @@ from agent.build.closure.found_images import FoundImage, images_in
 from agent.build.closure.placeholders import stand_in
 from agent.build.composite import push_index, push_manifest
 from agent.build.kubernetes_manifest.kustomize import KUSTOMIZED, kustomize
+from agent.build.materials import image_materials
 from agent.build.source import field_of
 from agent.build.yaml_reader import YamlWrongError
 from agent.bundle.pack import UNDATED
@@ -71,6 +72,7 @@ async def build_kubernetes_manifest(config: KubernetesManifestConfig, context: B
         parts,
         annotations=annotations,
         revision=manifests.revision,
+        materials=image_materials(closed.images),
         outputs=declared(MANIFEST_OUTPUTS),
     )
 

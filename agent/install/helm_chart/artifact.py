@@ -1,5 +1,6 @@
 """A chart out of the customer's registry: verified, with its values files, ready for helm to render."""
 
+import json
 import re
 import shutil
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class FetchedChart:
     config: ChartConfig
     package: Path
     values: tuple[Path, ...]
+    app_version: str
     repository: str
     """Where its images are: `registry.example.com/shop/web`."""
 
@@ -55,8 +57,8 @@ async def fetch_chart(job: DeployJob, site: Site, into: Path) -> FetchedChart:
         raise NotAChartError("the chart's config names a chart that the artifact doesn't have")
     chart = (await registry.get_manifest(path, config.chart_digest)).body()
     layers = [layer for layer in chart.layers if layer.media_type == CHART_TYPE]
-    if len(layers) != 1:
-        raise NotAChartError(f"the chart's manifest has {len(layers)} packages")
+    if len(layers) != 1 or chart.config is None or chart.config.size > MANIFEST_BYTES:
+        raise NotAChartError(f"the chart's manifest has {len(layers)} packages, or no config")
     shutil.rmtree(into, ignore_errors=True)
     (into / "values").mkdir(parents=True)
     package = into / "chart.tgz"
@@ -66,8 +68,10 @@ async def fetch_chart(job: DeployJob, site: Site, into: Path) -> FetchedChart:
         if title not in titled or not _VALUES_TITLE.fullmatch(title):
             raise NotAChartError(f"the chart's config names a values file {title!r} that the artifact doesn't have")
         await _download(registry, path, titled[title], into / title)
+    metadata = json.loads(await registry.read_blob(path, chart.config.digest, chart.config.size))
+    app_version = str(metadata.get("appVersion") or "") if isinstance(metadata, dict) else ""
     host = registry.url.netloc.decode()
-    return FetchedChart(config, package, tuple(into / title for title in config.values_files), f"{host}/{path}")
+    return FetchedChart(config, package, tuple(into / title for title in config.values_files), app_version, f"{host}/{path}")
 
 
 async def _config(registry: RegistryClient, path: str, head: ManifestBody) -> ChartConfig:
