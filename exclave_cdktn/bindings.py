@@ -1242,10 +1242,13 @@ class ExclaveKubernetesManifestComponent(Resource):
         app_id: str,
         name: str,
         closure: str | None = None,
+        force_conflicts: bool | cdk.IResolvable | None = None,
         kustomize: bool | cdk.IResolvable | None = None,
         manifest: str | None = None,
         namespace: str | None = None,
         probes: Mapping[str, ExclaveKubernetesManifestComponentProbes] | cdk.IResolvable | None = None,
+        timeout: float | None = None,
+        wait: bool | cdk.IResolvable | None = None,
         git: ExclaveKubernetesManifestComponentGit | cdk.IResolvable | None = None,
         path: ExclaveKubernetesManifestComponentPath | cdk.IResolvable | None = None,
         **meta: Unpack[Meta],
@@ -1260,11 +1263,14 @@ class ExclaveKubernetesManifestComponent(Resource):
             closure: Whether every image that is named travels with the artifact. `strict`: each is found at the build and
                 mirrored, and one that can't be fails the build. `off`: an install may pull from elsewhere. One of strict,
                 off.
+            force_conflicts: Whether fields that another field manager owns are taken over, rather than an error.
             kustomize: Whether the folder is a kustomization rather than plain manifests.
             manifest: The manifests as YAML, instead of files. They may hold references, such as `{{ inputs.domain }}`.
             namespace: The namespace of what names none.
             probes: What the install agent looks at, by name, after each apply and in each drift run: the component is then
                 `healthy`, `degraded` or `unknown`.
+            timeout: How long to wait until everything is ready, or gone, in seconds.
+            wait: Whether an apply waits until everything is ready.
             git: The folder with the manifests. It is in a git repository.
             path: The folder with the manifests. It is on the disk of whoever runs Terraform and of the build agent.
         """
@@ -1272,10 +1278,13 @@ class ExclaveKubernetesManifestComponent(Resource):
             "app_id": app_id,
             "name": name,
             "closure": closure,
+            "force_conflicts": force_conflicts,
             "kustomize": kustomize,
             "manifest": manifest,
             "namespace": namespace,
             "probes": probes,
+            "timeout": timeout,
+            "wait": wait,
             "git": git,
             "path": path,
         }
@@ -1292,6 +1301,11 @@ class ExclaveKubernetesManifestComponent(Resource):
         and one that can't be fails the build. `off`: an install may pull from elsewhere.
         """
         return self.get_string_attribute("closure")
+
+    @property
+    def force_conflicts(self) -> cdk.IResolvable:
+        """Whether fields that another field manager owns are taken over, rather than an error."""
+        return self.get_boolean_attribute("force_conflicts")
 
     @property
     def id(self) -> str:
@@ -1333,9 +1347,19 @@ class ExclaveKubernetesManifestComponent(Resource):
         return self.get_string_attribute("source_digest")
 
     @property
+    def timeout(self) -> float:
+        """How long to wait until everything is ready, or gone, in seconds."""
+        return self.get_number_attribute("timeout")
+
+    @property
     def version(self) -> float:
         """Counts the component's configs, from 1."""
         return self.get_number_attribute("version")
+
+    @property
+    def wait(self) -> cdk.IResolvable:
+        """Whether an apply waits until everything is ready."""
+        return self.get_boolean_attribute("wait")
 
     @property
     def git(self) -> cdk.IResolvable:
@@ -3035,6 +3059,11 @@ class DataExclaveKubernetesManifestComponent(DataSource):
         return self.get_string_attribute("closure")
 
     @property
+    def force_conflicts(self) -> cdk.IResolvable:
+        """Whether fields that another field manager owns are taken over, rather than an error."""
+        return self.get_boolean_attribute("force_conflicts")
+
+    @property
     def git(self) -> cdk.IResolvable:
         """The folder with the manifests. It is in a git repository."""
         return self.interpolation_for_attribute("git")
@@ -3084,9 +3113,19 @@ class DataExclaveKubernetesManifestComponent(DataSource):
         return self.get_string_attribute("source_digest")
 
     @property
+    def timeout(self) -> float:
+        """How long to wait until everything is ready, or gone, in seconds."""
+        return self.get_number_attribute("timeout")
+
+    @property
     def version(self) -> float:
         """Counts the component's configs, from 1."""
         return self.get_number_attribute("version")
+
+    @property
+    def wait(self) -> cdk.IResolvable:
+        """Whether an apply waits until everything is ready."""
+        return self.get_boolean_attribute("wait")
 
 
 class DataExclaveRelease(DataSource):
