@@ -4,6 +4,7 @@ References are resolved after the YAML is read, each where it stands: whatever a
 that is one reference, without quotes, keeps the value's type; in quotes, or within a longer text, it becomes text.
 """
 
+import base64
 import copy
 import functools
 import json
@@ -139,7 +140,7 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode) -> Json:
         text = str(node.value)
-        if node.style is None and text in self._values:
+        if not node.style and text in self._values:  # without quotes
             return copy.deepcopy(self._values[text])
         if (whole := _put(text, self._values)) != text:
             return whole
@@ -164,4 +165,15 @@ def _objects(where: str, value: Json) -> list[Obj]:
         if not isinstance(found, str) or not found:
             raise ManifestWrongError(f"{where} ({value.get('kind') or 'no kind'} {name or 'without a name'}) has no {what}")
     assert isinstance(metadata, dict)
-    return [{**value, "metadata": {key: each for key, each in metadata.items() if key not in _NOT_OURS}}]
+    obj = {**value, "metadata": {key: each for key, each in metadata.items() if key not in _NOT_OURS}}
+    return [_encoded(obj) if obj["kind"] == "Secret" and obj["apiVersion"] == "v1" else obj]
+
+
+def _encoded(secret: Obj) -> Obj:
+    """A Secret with its `stringData` as `data`: the server stores it so, and would else not know whose the fields are."""
+    texts = secret.get("stringData") or {}
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise ManifestWrongError(f"Secret/{secret['metadata']['name']}: stringData has a value that isn't a text")
+    data = {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
+    kept = {name: value for name, value in secret.items() if name != "stringData"}
+    return {**kept, "data": {**(secret.get("data") or {}), **data}} if data else kept
