@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -16,6 +16,7 @@ from agent.job import JobContext
 from agent.oci.vendor_key import VendorKey
 from agent.secrets.reference import UnresolvedError
 from agent.secrets.resolve import Resolver, SecretUnresolvedError
+from agent.trust.origins import check_origins
 from api.contract.agents import BuildJob, JobPayload, JobResult
 from api.contract.base import Json
 from api.contract.sealed_box import SealedBoxError, job_context, open_box
@@ -46,7 +47,8 @@ class SecretUnreadableError(CodedError):
 class BuildExecutor:
     """Builds components. See `agent.job.Executor`. `engine` is the configured program, or None to look for one.
 
-    `sealing_key` opens the secrets that come with a job, and `resolver` those that are references.
+    `sealing_key` opens the secrets that come with a job, and `resolver` those that are references. `allowed_sources` are globs,
+    see `check_origins`.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class BuildExecutor:
         *,
         sealing_key: X25519PrivateKey | None = None,
         resolver: Resolver | None = None,
+        allowed_sources: Sequence[str] = (),
     ) -> None:
         self._work = work
         self._key = key
@@ -68,11 +71,13 @@ class BuildExecutor:
         self._env = env
         self._sealing_key = sealing_key
         self._resolver = resolver
+        self._allowed_sources = allowed_sources
 
     async def run(self, payload: JobPayload, context: JobContext) -> JobResult:
         """Build, push and sign."""
         if not isinstance(payload, BuildJob):
             raise WrongJobError("a build agent only builds")
+        check_origins(payload.config, self._allowed_sources)
         secrets = await self._secrets(payload, context)
         build = run_build(
             payload,

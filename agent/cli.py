@@ -14,6 +14,7 @@ from agent.engine.find import EngineNotFoundError, find_engine
 from agent.ledger.cli import ledger_command
 from agent.options import AgentOptions
 from agent.policy.cli import pause_command, policy_command, resume_command
+from agent.state.cli import state_command
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -82,11 +83,19 @@ def agent_command() -> None:
     help="The vendor's key: a file, awskms:KEY (ARN, id or alias), or gcpkms:projects/…/cryptoKeyVersions/N.  "
     "[default: vendor.key in --home, made at the first start]",
 )
-def build_command(signing_key: str | None, **options: Unpack[AgentOptions]) -> None:
+@click.option(
+    "--allow-source",
+    "allowed_sources",
+    multiple=True,
+    envvar="EXCLAVE_ALLOW_SOURCES",
+    help="Build only from here: globs of git URLs, folders, REPOSITORY/CHART and images, and `manifest` for inline ones. In "
+    "the variable, separated by spaces.  [default: from anywhere]",
+)
+def build_command(signing_key: str | None, allowed_sources: tuple[str, ...], **options: Unpack[AgentOptions]) -> None:
     """Build components, sign and push them to the registry."""
     from agent.start import start_build_agent
 
-    start_build_agent(options, signing_key)
+    start_build_agent(options, signing_key, allowed_sources)
 
 
 @agent_command.command("install")
@@ -128,6 +137,18 @@ def build_command(signing_key: str | None, **options: Unpack[AgentOptions]) -> N
     help="The customer's rules, read anew for each job; better a file that the agent can't write.  "
     "[default: policy.yaml in --home, if it is there]",
 )
+@click.option(
+    "--state",
+    envvar="EXCLAVE_AGENT_STATE",
+    help="Where Terraform's state is kept, sealed: `home`, a folder, s3://BUCKET/PREFIX?region=…, or gs://BUCKET/PREFIX. "
+    "Kept in the home folder for later starts.  [default: as before, at first home]",
+)
+@click.option(
+    "--state-key",
+    envvar="EXCLAVE_AGENT_STATE_KEY",
+    help="The key that seals it: `file` (state.keys in --home), awskms:KEY, or gcpkms:projects/…/cryptoKeys/K. Kept as well.  "
+    "[default: as before, at first file]",
+)
 def install_command(
     registry_credentials: Path,
     secrets_dir: Path | None,
@@ -136,13 +157,24 @@ def install_command(
     policy: Path | None,
     kubeconfig: Path | None,
     kube_context: str | None,
+    state: str | None,
+    state_key: str | None,
     **options: Unpack[AgentOptions],
 ) -> None:
     """Bring deploys into the customer's account, from inside."""
     from agent.start import start_install_agent
 
     start_install_agent(
-        options, registry_credentials, approval, secrets_dir, secrets_env_prefix, policy, kubeconfig, kube_context
+        options,
+        registry_credentials,
+        approval,
+        secrets_dir,
+        secrets_env_prefix,
+        policy,
+        kubeconfig,
+        kube_context,
+        state=state,
+        state_key=state_key,
     )
 
 
@@ -229,7 +261,7 @@ def doctor_command(
     doctor(Patient(url, home, registry_credentials, engine), timeout, ca_file, as_json=as_json)
 
 
-for command in (policy_command, pause_command, resume_command, ledger_command):
+for command in (policy_command, pause_command, resume_command, ledger_command, state_command):
     agent_command.add_command(command)
 
 

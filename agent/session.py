@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.identity import Identity
 from agent.spool import Chunk
+from agent.understood import NotUnderstood, not_understood
 from api.client import ApiError, ImsClient, retry_after
 from api.contract.agent_approvals import AgentDecision, PendingApprovals
 from api.contract.agents import Finish, Heartbeat, HeartbeatAnswer, Lease, LeaseRequest, SignInResponse
@@ -69,10 +70,10 @@ class Session:
         """Set once the IMS has said that it will never take a sign-in of this agent again."""
 
     async def lease(self, request: LeaseRequest) -> Lease | Idle:
-        """Ask for a job; answers after up to `request.wait_seconds`."""
+        """Ask for a job; answers after up to `request.wait_seconds`. A job that isn't understood is refused here."""
         request = request.model_copy(update={"health": self._health()})
 
-        async def ask() -> Lease | Idle:
+        async def ask() -> Lease | NotUnderstood | Idle:
             response = await self._ims.send(
                 "POST",
                 "/v1/agent/lease",
@@ -80,9 +81,15 @@ class Session:
                 headers={"Content-Type": "application/json"},
                 timeout=request.wait_seconds + _CALL_SECONDS,
             )
-            return Idle(retry_after(response)) if response.status_code == 204 else self._ims.read(response, Lease)
+            if response.status_code == 204:
+                return Idle(retry_after(response))
+            return not_understood(response.content) or self._ims.read(response, Lease)
 
-        return await self._signed_in(ask)
+        answer = await self._signed_in(ask)
+        if isinstance(answer, NotUnderstood):
+            await self.finish(answer.job_id, answer.report())
+            return Idle(None)
+        return answer
 
     async def heartbeat(self, job_id: str, attempt: int, timeout: float) -> HeartbeatAnswer:
         """Renew a lease."""

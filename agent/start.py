@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,13 +33,17 @@ from agent.own_log import log_to_stderr
 from agent.policy.read import PolicyFileError
 from agent.secrets.resolve import ENV_PREFIX, Resolver
 from agent.serve import Machine, Start, StartError, rotate_key, serve
+from agent.state.place import chosen, open_states
 from agent.worker import Limits
 from api.client import ApiError, UnreachableError
 from api.contract.base import AgentKind
 
 
-def start_build_agent(options: AgentOptions, signing_key: str | None = None) -> None:
-    """Run a build agent until it is told to stop. `signing_key` as in `open_key`. Raises click.ClickException."""
+def start_build_agent(options: AgentOptions, signing_key: str | None = None, allowed_sources: Sequence[str] = ()) -> None:
+    """Run a build agent until it is told to stop. `signing_key` as in `open_key`, `allowed_sources` as in `check_origins`.
+
+    Raises click.ClickException.
+    """
     opened: list[VendorKey] = []
 
     def key(home: Home) -> VendorKey:
@@ -57,6 +61,7 @@ def start_build_agent(options: AgentOptions, signing_key: str | None = None) -> 
             os.environ,
             sealing_key=machine.identity.sealing_key,
             resolver=Resolver(os.environ, ENV_PREFIX, machine.home.folder / "secrets"),
+            allowed_sources=allowed_sources,
         )
 
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()  # or the first build waits a second for it
@@ -72,8 +77,10 @@ def start_install_agent(
     policy: Path | None = None,
     kubeconfig: Path | None = None,
     kube_context: str | None = None,
+    state: str | None = None,
+    state_key: str | None = None,
 ) -> None:
-    """Run an install agent until it is told to stop. `approval` None keeps what an earlier start said.
+    """Run an install agent until it is told to stop. `approval`, `state` and `state_key` None keep what an earlier start said.
 
     A policy that can't be used doesn't keep the agent from starting: each job fails and says why, until it can.
     Raises click.ClickException.
@@ -92,8 +99,10 @@ def start_install_agent(
         approvals = Approvals(machine.home.folder)
         if approval:
             approvals.choose(approval)
+        folder, install = machine.home.folder, enrolled.install_id or ""
+        place = chosen(folder, install, enrolled.agent_id, state, state_key)
         site = Site(
-            install_id=enrolled.install_id or "",
+            install_id=install,
             components=Components(machine.home.folder),
             registry=CustomerRegistry(writer, machine.registries, cloud_of(writer)),
             vendor_keys=tuple(enrolled.vendor_keys),
@@ -103,6 +112,8 @@ def start_install_agent(
             approvals=approvals,
             sealing_key=machine.identity.sealing_key,
             resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
+            app_name=enrolled.app_name or "",  # an install has one; no name at all fits no signature
+            states=open_states(place, folder, install, enrolled.agent_id),
             policy_file=policy.absolute() if policy else None,
             kubeconfig=kubeconfig.absolute() if kubeconfig else None,
             kube_context=kube_context,

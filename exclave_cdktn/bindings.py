@@ -51,6 +51,7 @@ __all__ = [
     "ExclaveCustomComponent",
     "ExclaveCustomComponentGit",
     "ExclaveCustomComponentPath",
+    "ExclaveCustomComponentProbes",
     "ExclaveDeployment",
     "ExclaveDeploymentTimeouts",
     "ExclaveDockerBuildComponent",
@@ -60,11 +61,13 @@ __all__ = [
     "ExclaveHelmChartComponentGit",
     "ExclaveHelmChartComponentHelmRepo",
     "ExclaveHelmChartComponentPath",
+    "ExclaveHelmChartComponentProbes",
     "ExclaveInstall",
     "ExclaveInstallTimeouts",
     "ExclaveKubernetesManifestComponent",
     "ExclaveKubernetesManifestComponentGit",
     "ExclaveKubernetesManifestComponentPath",
+    "ExclaveKubernetesManifestComponentProbes",
     "ExclaveProvider",
     "ExclaveRelease",
     "ExclaveReleaseTimeouts",
@@ -73,6 +76,7 @@ __all__ = [
     "ExclaveTerraformModuleComponent",
     "ExclaveTerraformModuleComponentGit",
     "ExclaveTerraformModuleComponentPath",
+    "ExclaveTerraformModuleComponentProbes",
     "ExclaveWebhook",
 ]
 
@@ -411,6 +415,27 @@ class ExclaveContainerImageComponent(Resource):
         return self.interpolation_for_attribute("registry")
 
 
+class ExclaveCustomComponentProbes(TypedDict, total=False):
+    """What the install agent looks at, by name, after each apply and in each drift run: the component is then `healthy`,
+    `degraded` or `unknown`.
+
+    Keys:
+        attempts: How often to try before it counts as degraded.
+        http: A URL to GET, `http://` or `https://`. It may hold references, such as `{{ self.outputs.url }}`.
+        interval_seconds: How long to wait between attempts.
+        status: The status that `http` must answer with; left out, any from 200 to 299.
+        tcp: A `HOST:PORT` to connect to. It may hold references, such as `{{ self.outputs.host }}`.
+        timeout_seconds: How long one attempt may take.
+    """
+
+    attempts: float
+    http: str
+    interval_seconds: float
+    status: float
+    tcp: str
+    timeout_seconds: float
+
+
 class ExclaveCustomComponentGit(TypedDict, total=False):
     """The folder with the command and its files. It is in a git repository.
 
@@ -451,6 +476,7 @@ class ExclaveCustomComponent(Resource):
         name: str,
         environment: Mapping[str, str] | cdk.IResolvable | None = None,
         interface: str | None = None,
+        probes: Mapping[str, ExclaveCustomComponentProbes] | cdk.IResolvable | None = None,
         git: ExclaveCustomComponentGit | cdk.IResolvable | None = None,
         path: ExclaveCustomComponentPath | cdk.IResolvable | None = None,
         **meta: Unpack[Meta],
@@ -467,6 +493,8 @@ class ExclaveCustomComponent(Resource):
             interface: How it is spoken to. `command`: it is run as it is. `json`: it is a plugin, which takes and gives
                 JSON. `python`: `command` names a plugin that is installed beside the agents, by its entry point. One of
                 command, json, python.
+            probes: What the install agent looks at, by name, after each apply and in each drift run: the component is then
+                `healthy`, `degraded` or `unknown`.
             git: The folder with the command and its files. It is in a git repository.
             path: The folder with the command and its files. It is on the disk of whoever runs Terraform and of the build
                 agent.
@@ -477,6 +505,7 @@ class ExclaveCustomComponent(Resource):
             "name": name,
             "environment": environment,
             "interface": interface,
+            "probes": probes,
             "git": git,
             "path": path,
         }
@@ -513,6 +542,13 @@ class ExclaveCustomComponent(Resource):
     def name(self) -> str:
         """The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it."""
         return self.get_string_attribute("name")
+
+    @property
+    def probes(self) -> cdk.IResolvable:
+        """What the install agent looks at, by name, after each apply and in each drift run: the component is then
+        `healthy`, `degraded` or `unknown`.
+        """
+        return self.interpolation_for_attribute("probes")
 
     @property
     def source_digest(self) -> str:
@@ -782,6 +818,27 @@ class ExclaveHelmChartComponentHelmRepo(TypedDict, total=False):
     version: Required[str]
 
 
+class ExclaveHelmChartComponentProbes(TypedDict, total=False):
+    """What the install agent looks at, by name, after each apply and in each drift run: the component is then `healthy`,
+    `degraded` or `unknown`.
+
+    Keys:
+        attempts: How often to try before it counts as degraded.
+        http: A URL to GET, `http://` or `https://`. It may hold references, such as `{{ self.outputs.url }}`.
+        interval_seconds: How long to wait between attempts.
+        status: The status that `http` must answer with; left out, any from 200 to 299.
+        tcp: A `HOST:PORT` to connect to. It may hold references, such as `{{ self.outputs.host }}`.
+        timeout_seconds: How long one attempt may take.
+    """
+
+    attempts: float
+    http: str
+    interval_seconds: float
+    status: float
+    tcp: str
+    timeout_seconds: float
+
+
 class ExclaveHelmChartComponentGit(TypedDict, total=False):
     """The chart's folder. It is in a git repository.
 
@@ -824,6 +881,7 @@ class ExclaveHelmChartComponent(Resource):
         create_namespace: bool | cdk.IResolvable | None = None,
         helm_repo: ExclaveHelmChartComponentHelmRepo | cdk.IResolvable | None = None,
         namespace: str | None = None,
+        probes: Mapping[str, ExclaveHelmChartComponentProbes] | cdk.IResolvable | None = None,
         release_name: str | None = None,
         skip_crds: bool | cdk.IResolvable | None = None,
         take_ownership: bool | cdk.IResolvable | None = None,
@@ -849,6 +907,8 @@ class ExclaveHelmChartComponent(Resource):
             create_namespace: Whether the namespace is made where there is none.
             helm_repo: A chart of a repository, instead of a folder.
             namespace: The namespace to install into.
+            probes: What the install agent looks at, by name, after each apply and in each drift run: the component is then
+                `healthy`, `degraded` or `unknown`.
             release_name: The Helm release's name; left out, the component's.
             skip_crds: Whether the first install leaves out what the chart has in `crds/`. Helm never updates these.
             take_ownership: Whether objects that are there already, of nobody or of another release, become this one's.
@@ -868,6 +928,7 @@ class ExclaveHelmChartComponent(Resource):
             "create_namespace": create_namespace,
             "helm_repo": helm_repo,
             "namespace": namespace,
+            "probes": probes,
             "release_name": release_name,
             "skip_crds": skip_crds,
             "take_ownership": take_ownership,
@@ -921,6 +982,13 @@ class ExclaveHelmChartComponent(Resource):
     def namespace(self) -> str:
         """The namespace to install into."""
         return self.get_string_attribute("namespace")
+
+    @property
+    def probes(self) -> cdk.IResolvable:
+        """What the install agent looks at, by name, after each apply and in each drift run: the component is then
+        `healthy`, `degraded` or `unknown`.
+        """
+        return self.interpolation_for_attribute("probes")
 
     @property
     def release_name(self) -> str:
@@ -1115,6 +1183,27 @@ class ExclaveInstall(Resource):
         return self.interpolation_for_attribute("timeouts")
 
 
+class ExclaveKubernetesManifestComponentProbes(TypedDict, total=False):
+    """What the install agent looks at, by name, after each apply and in each drift run: the component is then `healthy`,
+    `degraded` or `unknown`.
+
+    Keys:
+        attempts: How often to try before it counts as degraded.
+        http: A URL to GET, `http://` or `https://`. It may hold references, such as `{{ self.outputs.url }}`.
+        interval_seconds: How long to wait between attempts.
+        status: The status that `http` must answer with; left out, any from 200 to 299.
+        tcp: A `HOST:PORT` to connect to. It may hold references, such as `{{ self.outputs.host }}`.
+        timeout_seconds: How long one attempt may take.
+    """
+
+    attempts: float
+    http: str
+    interval_seconds: float
+    status: float
+    tcp: str
+    timeout_seconds: float
+
+
 class ExclaveKubernetesManifestComponentGit(TypedDict, total=False):
     """The folder with the manifests. It is in a git repository.
 
@@ -1156,6 +1245,7 @@ class ExclaveKubernetesManifestComponent(Resource):
         kustomize: bool | cdk.IResolvable | None = None,
         manifest: str | None = None,
         namespace: str | None = None,
+        probes: Mapping[str, ExclaveKubernetesManifestComponentProbes] | cdk.IResolvable | None = None,
         git: ExclaveKubernetesManifestComponentGit | cdk.IResolvable | None = None,
         path: ExclaveKubernetesManifestComponentPath | cdk.IResolvable | None = None,
         **meta: Unpack[Meta],
@@ -1173,6 +1263,8 @@ class ExclaveKubernetesManifestComponent(Resource):
             kustomize: Whether the folder is a kustomization rather than plain manifests.
             manifest: The manifests as YAML, instead of files. They may hold references, such as `{{ inputs.domain }}`.
             namespace: The namespace of what names none.
+            probes: What the install agent looks at, by name, after each apply and in each drift run: the component is then
+                `healthy`, `degraded` or `unknown`.
             git: The folder with the manifests. It is in a git repository.
             path: The folder with the manifests. It is on the disk of whoever runs Terraform and of the build agent.
         """
@@ -1183,6 +1275,7 @@ class ExclaveKubernetesManifestComponent(Resource):
             "kustomize": kustomize,
             "manifest": manifest,
             "namespace": namespace,
+            "probes": probes,
             "git": git,
             "path": path,
         }
@@ -1224,6 +1317,13 @@ class ExclaveKubernetesManifestComponent(Resource):
     def namespace(self) -> str:
         """The namespace of what names none."""
         return self.get_string_attribute("namespace")
+
+    @property
+    def probes(self) -> cdk.IResolvable:
+        """What the install agent looks at, by name, after each apply and in each drift run: the component is then
+        `healthy`, `degraded` or `unknown`.
+        """
+        return self.interpolation_for_attribute("probes")
 
     @property
     def source_digest(self) -> str:
@@ -1493,6 +1593,27 @@ class ExclaveServiceToken(Resource):
         return self.get_string_attribute("token_name")
 
 
+class ExclaveTerraformModuleComponentProbes(TypedDict, total=False):
+    """What the install agent looks at, by name, after each apply and in each drift run: the component is then `healthy`,
+    `degraded` or `unknown`.
+
+    Keys:
+        attempts: How often to try before it counts as degraded.
+        http: A URL to GET, `http://` or `https://`. It may hold references, such as `{{ self.outputs.url }}`.
+        interval_seconds: How long to wait between attempts.
+        status: The status that `http` must answer with; left out, any from 200 to 299.
+        tcp: A `HOST:PORT` to connect to. It may hold references, such as `{{ self.outputs.host }}`.
+        timeout_seconds: How long one attempt may take.
+    """
+
+    attempts: float
+    http: str
+    interval_seconds: float
+    status: float
+    tcp: str
+    timeout_seconds: float
+
+
 class ExclaveTerraformModuleComponentGit(TypedDict, total=False):
     """The module's folder. It is in a git repository.
 
@@ -1531,6 +1652,7 @@ class ExclaveTerraformModuleComponent(Resource):
         app_id: str,
         name: str,
         bundle_engine: str | None = None,
+        probes: Mapping[str, ExclaveTerraformModuleComponentProbes] | cdk.IResolvable | None = None,
         variables: Mapping[str, str] | cdk.IResolvable | None = None,
         git: ExclaveTerraformModuleComponentGit | cdk.IResolvable | None = None,
         path: ExclaveTerraformModuleComponentPath | cdk.IResolvable | None = None,
@@ -1545,6 +1667,8 @@ class ExclaveTerraformModuleComponent(Resource):
             name: The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it.
             bundle_engine: Whether the engine's binary travels in the bundle. `auto`: OpenTofu (MPL-2.0) does, Terraform
                 (BUSL-1.1) doesn't and the install agent uses its own. One of auto, always, never.
+            probes: What the install agent looks at, by name, after each apply and in each drift run: the component is then
+                `healthy`, `degraded` or `unknown`.
             variables: Values for the module's variables. They may hold references, such as `{{ inputs.domain }}` or `{{
                 components.network.outputs.id }}`. Lists and maps are written as JSON.
             git: The module's folder. It is in a git repository.
@@ -1554,6 +1678,7 @@ class ExclaveTerraformModuleComponent(Resource):
             "app_id": app_id,
             "name": name,
             "bundle_engine": bundle_engine,
+            "probes": probes,
             "variables": variables,
             "git": git,
             "path": path,
@@ -1581,6 +1706,13 @@ class ExclaveTerraformModuleComponent(Resource):
     def name(self) -> str:
         """The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it."""
         return self.get_string_attribute("name")
+
+    @property
+    def probes(self) -> cdk.IResolvable:
+        """What the install agent looks at, by name, after each apply and in each drift run: the component is then
+        `healthy`, `degraded` or `unknown`.
+        """
+        return self.interpolation_for_attribute("probes")
 
     @property
     def source_digest(self) -> str:
@@ -2341,6 +2473,13 @@ class DataExclaveCustomComponent(DataSource):
         return self.interpolation_for_attribute("path")
 
     @property
+    def probes(self) -> cdk.IResolvable:
+        """What the install agent looks at, by name, after each apply and in each drift run: the component is then
+        `healthy`, `degraded` or `unknown`.
+        """
+        return self.interpolation_for_attribute("probes")
+
+    @property
     def source_digest(self) -> str:
         """The content hash of the folder at `path`, which decides whether the source has changed. Null without `path`: for
         `git`, the build records the commit.
@@ -2665,6 +2804,13 @@ class DataExclaveHelmChartComponent(DataSource):
         return self.interpolation_for_attribute("path")
 
     @property
+    def probes(self) -> cdk.IResolvable:
+        """What the install agent looks at, by name, after each apply and in each drift run: the component is then
+        `healthy`, `degraded` or `unknown`.
+        """
+        return self.interpolation_for_attribute("probes")
+
+    @property
     def release_name(self) -> str:
         """The Helm release's name; left out, the component's."""
         return self.get_string_attribute("release_name")
@@ -2922,6 +3068,13 @@ class DataExclaveKubernetesManifestComponent(DataSource):
     def path(self) -> cdk.IResolvable:
         """The folder with the manifests. It is on the disk of whoever runs Terraform and of the build agent."""
         return self.interpolation_for_attribute("path")
+
+    @property
+    def probes(self) -> cdk.IResolvable:
+        """What the install agent looks at, by name, after each apply and in each drift run: the component is then
+        `healthy`, `degraded` or `unknown`.
+        """
+        return self.interpolation_for_attribute("probes")
 
     @property
     def source_digest(self) -> str:
@@ -3300,6 +3453,13 @@ class DataExclaveTerraformModuleComponent(DataSource):
     def path(self) -> cdk.IResolvable:
         """The module's folder. It is on the disk of whoever runs Terraform and of the build agent."""
         return self.interpolation_for_attribute("path")
+
+    @property
+    def probes(self) -> cdk.IResolvable:
+        """What the install agent looks at, by name, after each apply and in each drift run: the component is then
+        `healthy`, `degraded` or `unknown`.
+        """
+        return self.interpolation_for_attribute("probes")
 
     @property
     def source_digest(self) -> str:

@@ -19,7 +19,7 @@ def output(component: str, name: str) -> str:
 
 
 def image(component: str, field: str) -> str:
-    """The `repository`, `tag` or `digest` of another component's image."""
+    """The `repository`, `tag`, `digest` or `uri` of another component's image."""
     return _call("image", component, field)
 
 
@@ -34,5 +34,5 @@ def secret(name: str) -> str:
 
 
 def install(field: str) -> str:
-    """The `id` or `name` of the install itself."""
+    """The `id`, `name`, `platform` or `region` of the install itself."""
     return _call("install", field)

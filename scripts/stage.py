@@ -91,6 +91,8 @@ class Stage:
     lease_seconds: float = 120
     engine: str | None = None
     processes: dict[str, Process] = field(default_factory=dict)
+    around: Callable[[str, list[str]], list[str]] = lambda _name, command: command
+    """How a program is started, by its name: the e2e tests put a customer's into a network of its own."""
     work: Path = field(init=False)
     """The vendor engineer's Terraform folder."""
     _terraform_ended: threading.Event = field(default_factory=threading.Event)
@@ -137,7 +139,7 @@ class Stage:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             popen = subprocess.Popen(
-                [*EXCLAVE, *command],
+                self.around(name, [*EXCLAVE, *command]),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -9,17 +9,26 @@ from postgresql import PostgresServer, postgres_server, programs
 
 REAL_PROGRAMS = (
     "e2e",
+    "provider",
     "agent/airgap/test_airgap.py",
+    "agent/build/test_custom.py",
+    "agent/build/test_docker_build.py",
+    "agent/build/test_helm_chart.py",
+    "agent/build/test_kubernetes_manifest.py",
     "agent/bundle/test_bundle.py",
     "agent/engine/test_run_engine.py",
     "agent/install/test_install_terraform.py",
     "agent/oci/test_copy.py",
     "agent/oci/test_provenance.py",
+    "agent/plugin/test_conformance.py",
     "agent/test_agent_cli.py",
     "api/backup/test_backup.py",
+    "api/cli/test_access_commands.py",
     "api/cli/test_bundle_cli.py",
+    "api/cli/test_ims_cli.py",
     "api/cli/test_webhooks_cli.py",
     "api/logins/test_login_command.py",
+    "api/registry/test_conformance_of_registries.py",
     "api/registry/test_registry_standalone.py",
     "api/test_contract_of_the_api.py",
     "api/test_life_of_jobs.py",
@@ -28,8 +37,9 @@ REAL_PROGRAMS = (
     "provider_bridge/test_errors.py",
     "provider_bridge/test_installed.py",
     "provider_bridge/test_interrupt.py",
+    "provider_bridge/test_packaging.py",
 )
-"""Terraform, agents, servers or Debian's registry as processes of their own; and two that try out a great deal."""
+"""Terraform, agents, servers or other real programs as processes of their own; and two that try out a great deal."""
 
 _HERE = Path(__file__).parent
 _FILES = [_HERE / path for path in REAL_PROGRAMS]

@@ -17,7 +17,7 @@ from agent.oci.copy import CopyReport, Graph, copy_artifact, read_graph
 from agent.oci.digest import digest_of, digest_of_file
 from agent.oci.manifest import IMAGE_MANIFEST, TITLE, Descriptor, canonical_json
 from agent.oci.push import push_bytes, push_file
-from agent.oci.signature import sign, verify
+from agent.oci.signature import put_signature, verify
 from agent.oci.store import Readable, Writable
 from agent.oci.vendor_key import VendorKey
 from api.contract.base import Digest
@@ -102,7 +102,7 @@ async def create(
             log(f"{one.component}: {one.repository}@{one.digest}, {_said(report)}")
         document = release.model_copy(update={"base": base, "left_out": sorted(layout.left_out)})
         head = await _head(layout, document, tools)
-        await sign(layout, RELEASE_REPOSITORY, head, key, RELEASE_REPOSITORY)
+        await put_signature(layout, RELEASE_REPOSITORY, head, key, RELEASE_REPOSITORY)
         await asyncio.to_thread(layout.finish)
         temporary.rename(path)
     except BaseException:

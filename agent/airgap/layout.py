@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import httpx
 
@@ -70,7 +70,7 @@ class LayoutReader:
             if json.loads(layout).get("imageLayoutVersion") != "1.0.0":
                 raise BadLayoutError(f"{path} is an image layout of another version")
             return cls(path, file, members, Manifest(index, IMAGE_INDEX, digest_of(index)).body())
-        except (tarfile.TarError, ValueError, AttributeError, EOFError) as error:
+        except (tarfile.TarError, ValueError, AttributeError, EOFError, RecursionError) as error:
             file.close()
             raise BadLayoutError(f"{path} isn't an image layout in a tar file: {error}") from None
         except BaseException:
@@ -221,10 +221,6 @@ class LayoutWriter:
         """See `RegistryClient`. The index lists them: there is no fallback tag."""
         return Referrers((), by_api=True)
 
-    async def read_blob(self, repository: str, digest: str, size: int) -> bytes:
-        """Nothing is read back."""
-        raise NotImplementedError
-
     def finish(self) -> None:
         """Write the index, and close the file."""
         index = {"schemaVersion": 2, "mediaType": IMAGE_INDEX, "manifests": self._entries}
@@ -253,7 +249,7 @@ def _members(file: IO[bytes]) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    with tarfile.open(fileobj=file, mode="r:") as tar:
+    with tarfile.open(fileobj=cast(IO[bytes], _Headers(file)), mode="r:") as tar:
         for count, member in enumerate(tar):
             if count > _ENTRIES:
                 raise BadLayoutError(f"the bundle has more than {_ENTRIES} files")
@@ -270,6 +266,19 @@ def _members(file: IO[bytes]) -> dict[str, tuple[int, int]]:
                 raise BadLayoutError(f"the bundle is cut off within {name!r}")
             found[name] = member.offset_data, member.size
     return found
+
+
+class _Headers:
+    """What tarfile needs of a file to read headers. Extended ones say themselves how long they are, and are read at once."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if size > MANIFEST_BYTES:
+            raise BadLayoutError(f"the bundle has a header of {size} bytes")
+        return self._file.read(size)
 
 
 def _small(file: IO[bytes], members: dict[str, tuple[int, int]], name: str) -> bytes:

@@ -4,6 +4,7 @@ from api.contract.resources import ModuleOutput
 
 IMAGE_OUTPUTS = ("digest", "repository", "tag", "uri")
 CHART_OUTPUTS = ("app_version", "chart_version", "namespace", "release_name")
+MANIFEST_OUTPUTS = ("addresses", "hosts", "namespace")
 
 
 def declared(names: tuple[str, ...]) -> tuple[ModuleOutput, ...]:

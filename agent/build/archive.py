@@ -46,7 +46,8 @@ def gzip_stored(data: bytes) -> bytes:
 def read_tgz(data: bytes, *, most_bytes: int, most_entries: int = 20_000) -> dict[str, bytes]:
     """The files of a gzipped tar, by name, in memory. Raises UnsafeArchiveError.
 
-    Refused are names that leave the folder, links and devices, one name twice, and what unpacks to more than `most_bytes`.
+    Refused are names that leave the folder, links, devices and sparse files, one name twice, and what unpacks to more than
+    `most_bytes`.
     """
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
@@ -54,6 +55,15 @@ def read_tgz(data: bytes, *, most_bytes: int, most_entries: int = 20_000) -> dic
         with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
             return _files(archive, most_entries)
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise UnsafeArchiveError(f"it isn't an archive that can be read: {error}") from None
+
+
+def read_tar(data: bytes, *, most_entries: int = 20_000) -> dict[str, bytes]:
+    """The files of a tar, by name. Raises UnsafeArchiveError, as `read_tgz` does."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            return _files(archive, most_entries)
+    except (OSError, EOFError, tarfile.TarError) as error:
         raise UnsafeArchiveError(f"it isn't an archive that can be read: {error}") from None
 
 
@@ -74,7 +84,8 @@ def _files(archive: tarfile.TarFile, most_entries: int) -> dict[str, bytes]:
         name = entry.name.removeprefix("./").removesuffix("/")
         if entry.isdir():
             continue
-        if not entry.isfile():
+        # tarfile calls a sparse file a file, too: a few bytes of one can unpack to as much as they like.
+        if not entry.isfile() or entry.issparse():
             raise UnsafeArchiveError(f"the archive has the entry {entry.name!r}, which is neither a file nor a folder")
         if name.startswith("/") or "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
             raise UnsafeArchiveError(f"the archive has the entry {entry.name!r}, which leaves its folder")

@@ -1,10 +1,11 @@
-"""One build job, of any kind: build and push, sign what was pushed, and verify what was signed."""
+"""One build job, of any kind: build and push, sign what was pushed, verify what was signed, and say where it comes from."""
 
 import asyncio
 import hashlib
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -15,13 +16,17 @@ from agent.build.custom.build import build_custom
 from agent.build.docker_build.build import build_docker_build
 from agent.build.helm_chart.build import build_helm_chart
 from agent.build.kubernetes_manifest.build import build_kubernetes_manifest
+from agent.build.materials import record_of
 from agent.build.terraform_module.build import build_terraform_module
 from agent.bundle.zip_store import ZipStore
 from agent.engine.find import Engine
 from agent.oci.client import RegistryClient
+from agent.oci.manifest import Descriptor
+from agent.oci.provenance import BuildRecord, attach_provenance
 from agent.oci.signature import sign, verify
 from agent.oci.token import Credential
 from agent.oci.vendor_key import VendorKey
+from agent.trust.claims import claims_of
 from api.contract.agents import BuildJob, BuildResult
 from api.contract.components import (
     ComponentConfig,
@@ -45,12 +50,14 @@ async def run_build(
     log: Callable[[str], None],
     env: Mapping[str, str] = os.environ,
     secrets: Mapping[str, str] | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> BuildResult:
     """Build the job's component. Raises JobFailedError.
 
     `work` belongs to this agent's builds: `cache/` stays in it, and the job's own folder goes at the end of the job, or, after
     a `kill -9`, at the beginning of its next attempt. Cancelling this coroutine stops all programs that it runs.
     """
+    started = now()
     own = work / f"build-{hashlib.sha256(job.build_id.encode()).hexdigest()[:16]}"
     await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
     own.mkdir(parents=True)
@@ -73,7 +80,9 @@ async def run_build(
     finally:
         await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
     log(f"pushed {access.repository}@{built.digest}, {built.size} bytes")
-    await _sign(built, key, context)
+    await _sign(built, key, context, claims_of(job.app, job.component, job.config))
+    record = record_of(job, built.revision, built.materials, started, now())
+    await _attest(built, key, record, context)
     return _result(built, access.repository)
 
 
@@ -93,11 +102,20 @@ async def _build(config: ComponentConfig, context: BuildContext) -> BuiltArtifac
             return await build_custom(config, context)
 
 
-async def _sign(built: BuiltArtifact, key: VendorKey, context: BuildContext) -> None:
+async def _sign(built: BuiltArtifact, key: VendorKey, context: BuildContext, claims: Mapping[str, str]) -> None:
+    """Sign what was built, and for what: the install agent runs it with no other config (`config-signed`)."""
     named = f"{context.target.url.netloc.decode()}/{context.repository}"
-    await sign(context.target, context.repository, built.digest, key, named)
-    await verify(context.target, context.repository, built.digest, (key.public_pem,))
+    await sign(context.target, context.repository, built.digest, key, named, claims)
+    await verify(context.target, context.repository, built.digest, (key.public_pem,), claims)
     context.log("signed it with the vendor's key")
+
+
+async def _attest(built: BuiltArtifact, key: VendorKey, record: BuildRecord, context: BuildContext) -> None:
+    """SBOM and provenance refer to the artifact, whose digest doesn't depend on them; they travel with it when it is copied."""
+    manifest = await context.target.get_manifest(context.repository, built.digest)
+    artifact = Descriptor(media_type=manifest.media_type, digest=manifest.digest, size=manifest.size)
+    await attach_provenance(context.target, context.repository, artifact, key, record)
+    context.log(f"attached its SBOM, of {len(record.materials)} parts, and its provenance")
 
 
 def _result(built: BuiltArtifact, repository: str) -> BuildResult:

@@ -15,6 +15,7 @@ from agent.bundle.zip_store import ZipStore
 from agent.engine.find import Engine
 from agent.failure import CodedError
 from agent.oci.client import RegistryClient
+from agent.oci.provenance import Material
 from api.contract.base import Name
 from api.contract.components import Source
 from api.contract.resources import ModuleOutput, ModuleVariable
@@ -61,7 +62,10 @@ class BuildContext:
 
 @dataclass(frozen=True)
 class BuiltArtifact:
-    """What was pushed. `revision` is the commit, the folder's content hash, or the digest that a tag stood for."""
+    """What was pushed. `revision` is the commit, the folder's content hash, or the digest that a tag stood for.
+
+    `materials` are what went into it besides its source.
+    """
 
     digest: str
     media_type: str
@@ -70,3 +74,4 @@ class BuiltArtifact:
     revision: str
     variables: tuple[ModuleVariable, ...] = ()
     outputs: tuple[ModuleOutput, ...] = ()
+    materials: tuple[Material, ...] = ()

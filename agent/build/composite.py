@@ -5,6 +5,7 @@ from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.mirror import Mirrored
 from agent.oci.digest import digest_of
 from agent.oci.manifest import IMAGE_INDEX, IMAGE_MANIFEST
+from agent.oci.provenance import Material
 from agent.oci.push import push_bytes
 from api.contract.resources import ModuleOutput
 
@@ -35,6 +36,7 @@ async def push_index(
     *,
     annotations: dict[str, str],
     revision: str,
+    materials: tuple[Material, ...] = (),
     outputs: tuple[ModuleOutput, ...] = (),
 ) -> BuiltArtifact:
     """Push the index, by its digest and under the build's tag. The component's own manifest is the first of `parts`."""
@@ -52,5 +54,6 @@ async def push_index(
         artifact_type=artifact_type,
         size=len(data) + sum(part.size for part in ordered),
         revision=revision,
+        materials=materials,
         outputs=outputs,
     )

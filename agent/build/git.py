@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.build.program import Completed, run_program
+from agent.build.program import Completed, OutputTooLongError, run_program
 from agent.failure import CodedError
 from api.contract.components import GitSource
 
 _SECONDS = 600.0
+_MOST_OUTPUT = 64 * 1024 * 1024
 _PLACES = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE"})
 _COMMIT = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)
 _REF = re.compile(r"[A-Za-z0-9_@][^\s:^~?*\[\\\x00-\x1f]*")
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 # A repository decides about its content only, not about what runs here or how files are written.
-_CONFIG = ("-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false", "-c", "core.fsmonitor=false")
+_CONFIG = ("-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false", "-c", "core.fsmonitor=false", "-c", "gc.auto=0")
 
 
 class GitFailedError(CodedError):
@@ -64,7 +65,7 @@ class _Git:
         if not _REF.fullmatch(source.ref):
             raise GitFailedError(f"{source.ref!r} can't be a branch, tag or commit", field="config.source.git.ref")
         # A relative path is relative to where the agent runs, not to the new work tree.
-        url = str(Path(source.url).absolute()) if Path(source.url).exists() else source.url
+        url = str(Path(source.url).absolute()) if _is_path(source.url) else source.url
         if (await self.run("fetch", "--quiet", "--depth=1", "--no-tags", "--", url, source.ref)).exit_code == 0:
             return
         remote = await self.must("ls-remote", "--", url, field="config.source.git.url")
@@ -97,11 +98,26 @@ class _Git:
 
     async def run(self, *arguments: str) -> Completed:
         try:
-            return await run_program(["git", *_CONFIG, *arguments], folder=self._folder, env=self._env, timeout=_SECONDS)
+            return await run_program(
+                ["git", *_CONFIG, *arguments], folder=self._folder, env=self._env, timeout=_SECONDS, most_output=_MOST_OUTPUT
+            )
         except TimeoutError:
             raise GitFailedError(f"git {arguments[0]} took longer than {_SECONDS:g} s", field="config.source.git.url") from None
         except FileNotFoundError:
             raise GitFailedError("git isn't installed here", remedy="Install git on the build agent's machine.") from None
+        except OutputTooLongError:
+            raise GitFailedError(
+                f"git {arguments[0]} says more than {_MOST_OUTPUT} bytes", field="config.source.git.url"
+            ) from None
+        except (OSError, ValueError) as error:  # arguments that no program can be given
+            raise GitFailedError(f"git {arguments[0]} can't be run: {error}", field="config.source.git.url") from None
+
+
+def _is_path(url: str) -> bool:
+    try:
+        return Path(url).exists()
+    except (OSError, ValueError):  # too long for a path, say
+        return False
 
 
 def _clean(text: str) -> str:

@@ -146,7 +146,10 @@ async def _check_single(source: RegistryClient, image: ImageReference, found: Ma
 
 
 def _platform(entry: Descriptor) -> _Platform:
-    return _Platform.model_validate((entry.model_extra or {}).get("platform") or {})
+    try:
+        return _Platform.model_validate((entry.model_extra or {}).get("platform") or {})
+    except ValidationError:
+        return _Platform()  # what says it in words of its own is for no platform that anyone can name
 
 
 async def single(source: RegistryClient, image: ImageReference, found: Manifest, platform: str) -> Manifest:

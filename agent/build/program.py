@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _READ_BYTES = 64 * 1024
+_PIPES_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,9 @@ async def run_program(
         async with asyncio.timeout(timeout):
             output = await _talk(process, stdin, most_output)
     finally:
-        if process.returncode is None:  # killed with all that it has started
-            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
-                os.killpg(process.pid, signal.SIGKILL)
-            await drain(process)
+        with contextlib.suppress(ProcessLookupError):  # whatever it has started, and left behind, ends with it
+            os.killpg(process.pid, signal.SIGKILL)
+        await drain(process)
     assert process.returncode is not None
     return Completed(process.returncode, output.decode(errors="replace"))
 
@@ -93,8 +93,15 @@ async def _talk(process: asyncio.subprocess.Process, stdin: bytes | None, most: 
 
 
 async def drain(process: asyncio.subprocess.Process) -> None:
-    """Wait for a program that was killed. asyncio doesn't call it ended before its pipes are read to their ends."""
-    for stream in (process.stdout, process.stderr):
-        while stream is not None and await stream.read(_READ_BYTES):
-            pass
-    await process.wait()
+    """Wait for a program that was killed. asyncio doesn't call it ended before its pipes are read to their ends.
+
+    What has left the program's group, and so outlives it, may keep a pipe for as long as it likes: nobody waits for that.
+    """
+    try:
+        async with asyncio.timeout(_PIPES_SECONDS):
+            for stream in (process.stdout, process.stderr):
+                while stream is not None and await stream.read(_READ_BYTES):
+                    pass
+            await process.wait()
+    except TimeoutError:
+        process._transport.close()  # type: ignore[attr-defined]  # asyncio has no other way to let go of the pipes

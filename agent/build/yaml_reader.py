@@ -30,7 +30,7 @@ def documents(file: str, text: str | bytes, *, aliases: bool = True) -> list[yam
     try:
         _check(file, text, aliases=aliases)
         return [document for document in yaml.compose_all(text, Loader=_Loader) if document is not None]
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeError) as error:
         raise _wrong(file, error) from None
 
 
@@ -39,8 +39,8 @@ def load(file: str, text: str | bytes) -> Json:
     try:
         _check(file, text, aliases=False)
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        raise _wrong(file, error) from None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
+        raise _wrong(file, error) from None  # a tag whose value isn't of its type, such as `!!bool x`, fails in many ways
 
 
 def _check(file: str, text: str | bytes, *, aliases: bool) -> None:

@@ -8,18 +8,22 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from agent.cancellation import unless_cancelled
 from agent.engine.lock import WorkspaceBusyError, workspace_lock
 from agent.failure import CodedError
+from agent.install.component_health import look
 from agent.install.container_image.deployer import ImageDeployer
 from agent.install.deployer import Deployer, Task
 from agent.install.failures import PlanChangedError, PlanMissingError
 from agent.install.helm_chart.deployer import HelmDeployer
 from agent.install.inputs import resolve_inputs
+from agent.install.kubernetes_manifest.deployer import ManifestDeployer
 from agent.install.sealed import learn_secrets
 from agent.install.site import Site
 from agent.install.terraform_module.deployer import TerraformDeployer
+from agent.install.trusted import check_signed
 from agent.install.workspace import PlanRecord, SavedPlan, StoredOutputs, Workspace
 from agent.job import JobContext
 from agent.ledger.entry import Event
@@ -39,6 +43,7 @@ _DEPLOYERS: dict[ComponentKind, Deployer] = {
     "container_image": _IMAGES,
     "docker_build": _IMAGES,
     "helm_chart": HelmDeployer(),
+    "kubernetes_manifest": ManifestDeployer(),
     "terraform_module": TerraformDeployer(),
 }
 
@@ -67,10 +72,12 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
         if task.destroys and not deployer.deployed(task):
             saved.save(PlanRecord(bundle=job.digest, destroy=True, plan_digest=None, summary=PlanSummary()))
             return PlanResult(summary=PlanSummary(), plan_digest=_NO_PLAN_DIGEST)
+        await unless_cancelled(check_signed(job, context, site), context.cancellation)
         resolved = await unless_cancelled(resolve_inputs(job, context, site), context.cancellation)
-        planned = await deployer.plan(Task(job, context, site, workspace, saved, lock, resolved))
+        planning = Task(job, context, site, workspace, saved, lock, resolved)
+        planned = await deployer.plan(planning)
         # Also what only this plan was given: its apply runs without it, and must not show it either.
-        found = [*planned.secrets, *resolved.values()]
+        found = [*planned.secrets, *resolved.values(), *planning.derived]
         context.redactor.learn(found)
         saved.secrets.write_text(json.dumps(found))
         asking = await asyncio.to_thread(_judged, task, planned.objects)
@@ -78,7 +85,8 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
             context.log(f"the customer's policy asks for their own yes to this plan: rule {each.rule!r}")
         if planned.objects is not None:
             saved.objects.write_text(planned.objects.model_dump_json())
-        result = PlanResult(summary=planned.summary, plan_digest=saved.digest())
+        health = await look(planning) if _to_look_at(planning, planned.summary) else None
+        result = PlanResult(summary=planned.summary, plan_digest=saved.digest(), health=health)
         said = context.redactor.result(result)
         kept = said.summary if isinstance(said, PlanResult) else planned.summary
         await _write_down(
@@ -90,7 +98,16 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
             destroy=kept.destroy,
             asking=[each.rule for each in asking],
         )
-        saved.save(PlanRecord(bundle=job.digest, destroy=task.destroys, plan_digest=result.plan_digest, summary=kept))
+        saved.save(
+            PlanRecord(
+                bundle=job.digest,
+                destroy=task.destroys,
+                plan_digest=result.plan_digest,
+                summary=kept,
+                config=job.config,
+                repository=job.repository,
+            )
+        )
         return result
 
 
@@ -106,18 +123,26 @@ async def apply(job: DeployJob, context: JobContext, site: Site) -> ApplyResult:
         task = Task(job, context, site, workspace, workspace.plan(job.plan_job_id or "none"), lock)
         deployer.recover(task)
         record = _approved(job, task.saved)
+        task = replace(task, job=_as_planned(job, record))
         asking = await asyncio.to_thread(_judged, task, _objects(task.saved)) if record.plan_digest else []
         approved_by = site.approvals.check(job, record, record.plan_digest or _NO_PLAN_DIGEST, asking)
         await _write_down(task, "plan.begun", plan_job=job.plan_job_id, plan_digest=record.plan_digest, approved_by=approved_by)
         if record.plan_digest is not None:
             context.redactor.learn(json.loads(task.saved.secrets.read_bytes()))
         if job.kind == "apply":
-            return _applied(workspace, context, await deployer.apply(task))
+            result = _applied(workspace, context, await deployer.apply(task))
+            return result.model_copy(update={"health": await look(task)})
         if record.plan_digest is not None:
             await deployer.destroy(task)
         had_outputs = bool(workspace.outputs())
         workspace.remove()
         return ApplyResult(outputs_changed=had_outputs)
+
+
+def _to_look_at(task: Task, summary: PlanSummary) -> bool:
+    """Whether what is there now, of which a plan was made, is what its health shall be told of."""
+    stays = summary.empty or task.job.look_at_health
+    return stays and not task.destroys and task.workspace.outputs() is not None
 
 
 def _judged(task: Task, objects: PlannedObjects | None) -> list[Finding]:
@@ -196,6 +221,13 @@ def _approved(job: DeployJob, saved: SavedPlan) -> PlanRecord:
     if job.plan_digest is not None and job.plan_digest != (record.plan_digest or _NO_PLAN_DIGEST):
         raise PlanChangedError(f"the plan of job {job.plan_job_id} for {job.component} is not the one that the IMS knows")
     return record
+
+
+def _as_planned(job: DeployJob, record: PlanRecord) -> DeployJob:
+    """The job with the config and the repository that its plan was made with and that were checked then (`config-signed`)."""
+    if record.config is None or record.repository is None:
+        return job
+    return job.model_copy(update={"config": record.config, "repository": record.repository})
 
 
 def _begin(job: DeployJob, context: JobContext, site: Site) -> tuple[Deployer, Workspace]:

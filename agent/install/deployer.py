@@ -11,6 +11,7 @@ from agent.job import JobContext
 from agent.policy.planned import PlannedObjects
 from api.contract.agents import DeployJob
 from api.contract.base import Json
+from api.contract.component_health import HealthCheck
 from api.contract.resources import PlanSummary
 
 
@@ -20,7 +21,8 @@ class Task:
 
     `lock` is the lock's file descriptor: a program that inherits it keeps the lock as long as it lives (`sole-writer`).
     `saved` is the plan that is being made, or carried out. `resolved` are the values of the inputs that are references to the
-    customer's secret stores; only a plan has them.
+    customer's secret stores; only a plan has them. `derived` takes what the rendering of references made of sensitive values,
+    `checks` what a deployer knows of the component's health after an apply, or by a plan of what is there.
     """
 
     job: DeployJob
@@ -30,6 +32,8 @@ class Task:
     saved: SavedPlan
     lock: int
     resolved: Mapping[str, Json] = field(default_factory=dict)
+    derived: list[Json] = field(default_factory=list)
+    checks: list[HealthCheck] = field(default_factory=list)
 
     @property
     def destroys(self) -> bool:
@@ -49,7 +53,16 @@ class Task:
             secrets=job.secrets,
             outputs=self.site.components.outputs,
             digests=job.digests,
+            install_labels=job.install_labels,
+            component=job.component,
+            sensitive_inputs=[*job.sensitive_inputs, *self.resolved],
+            sensitive_outputs=self.site.components.sensitive_outputs,
+            learn=self._learn,
         )
+
+    def _learn(self, value: Json) -> None:
+        self.context.redactor.learn(value)
+        self.derived.append(value)
 
 
 @dataclass(frozen=True)

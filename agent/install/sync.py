@@ -3,6 +3,7 @@
 import time
 
 from agent.install.site import Site
+from agent.install.trusted import note_verified
 from agent.job import JobContext
 from agent.oci.client import RegistryClient
 from agent.oci.copy import copy_artifact
@@ -34,7 +35,8 @@ async def sync(job: SyncJob, context: JobContext, site: Site) -> SyncResult:
         digest=job.digest,
         progress=_Progress(context),
     )
-    await verify(target, own, job.digest, site.vendor_keys)
+    signed = await verify(target, own, job.digest, site.vendor_keys)
+    await note_verified(job.component, job.digest, signed, context, site)
     context.log(f"copied {report.copied_bytes} bytes; {report.skipped_bytes} were there already")
     return SyncResult(copied_bytes=report.copied_bytes, skipped_bytes=report.skipped_bytes)
 

@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.failure import CodedError
 from api.contract.base import Digest, Json
-from api.contract.references import InvalidReferenceError, Reference, render
+from api.contract.references import InvalidReferenceError, MissingValueError, Reference, Value, render_marked
 from api.contract.resources import ModuleVariable
 
 _STRUCTURED = re.compile(r"\s*(list|map|set|object|tuple)\b")
@@ -31,9 +31,20 @@ class InvalidVariableError(CodedError):
     code = "invalid_variable"
 
 
+def _of_none(_: object) -> Collection[str]:
+    return ()
+
+
+def _forget(_: Json) -> None: ...
+
+
 @dataclass(frozen=True)
 class Scope:
-    """What references can refer to. `outputs` gives a component's outputs, or None if it isn't deployed here."""
+    """What references can refer to. `outputs` gives a component's outputs, or None if it isn't deployed here.
+
+    `sensitive_inputs` and `sensitive_outputs` name what no log may show; `learn` is told every value that was made of these.
+    `component` is the one whose texts are rendered, for `self`: its outputs are known once it was applied.
+    """
 
     install_id: str
     install_name: str
@@ -43,13 +54,22 @@ class Scope:
     secrets: Mapping[str, Json] = field(default_factory=dict)
     install_platform: str | None = None
     install_region: str | None = None
+    install_labels: Mapping[str, str] = field(default_factory=dict)
+    component: str = ""
+    sensitive_inputs: Collection[str] = ()
+    sensitive_outputs: Callable[[str], Collection[str]] = _of_none
+    learn: Callable[[Json], None] = _forget
+
+    def render(self, text: str) -> Json:
+        """A text with its references replaced. Raises InvalidReferenceError, which never repeats a value."""
+        return render_marked(text, self._marked, self.learn)
 
     def resolve(self, reference: Reference) -> Json:
         """The value of a reference. Raises InvalidReferenceError, which never repeats a value."""
         match reference.path:
             case ("inputs", name):
                 if name not in self.inputs:
-                    raise InvalidReferenceError(f"the install has no value for input {name!r}; it has: {_names(self.inputs)}")
+                    raise MissingValueError(f"the install has no value for input {name!r}; it has: {_names(self.inputs)}")
                 return self.inputs[name]
             case ("secrets", name):
                 if name not in self.secrets:
@@ -63,16 +83,41 @@ class Scope:
                 return self.install_platform
             case ("install", "region") if self.install_region:
                 return self.install_region
+            case ("install", "labels", name) if name in self.install_labels:
+                return self.install_labels[name]
+            case ("install", *_):
+                raise MissingValueError(f"the install has no {reference.install}")
+            case ("self", "outputs", name):
+                return self._output(self.component, name)
             case ("components", component, "outputs", name):
-                outputs = self.outputs(component)
-                if outputs is None:
-                    raise InvalidReferenceError(f"component {component!r} is not deployed in this install")
-                if name not in outputs:
-                    raise InvalidReferenceError(f"component {component!r} has no output {name!r}; it has: {_names(outputs)}")
-                return outputs[name]
+                return self._output(component, name)
             case ("components", component, "image", "digest") if component in self.digests:
                 return self.digests[component]
+            case ("components", component, "image", name):
+                if "repository" not in (self.outputs(component) or {"repository": ""}):
+                    raise InvalidReferenceError(f"{reference} has no value: component {component!r} is no image")
+                return self._output(component, name)
         raise InvalidReferenceError(f"{reference} has no value in this install")
+
+    def _output(self, component: str, name: str) -> Json:
+        outputs = self.outputs(component)
+        if outputs is None:
+            raise InvalidReferenceError(f"component {component!r} is not deployed in this install", "Deploy it first.")
+        if name not in outputs:
+            raise InvalidReferenceError(f"component {component!r} has no output {name!r}; it has: {_names(outputs)}")
+        return outputs[name]
+
+    def _marked(self, reference: Reference) -> Value:
+        match reference.path:
+            case ("inputs", name):
+                sensitive = name in self.sensitive_inputs
+            case ("components", component, "outputs", name):
+                sensitive = name in self.sensitive_outputs(component)
+            case ("self", "outputs", name):
+                sensitive = name in self.sensitive_outputs(self.component)
+            case _:
+                sensitive = reference.secret is not None
+        return Value(self.resolve(reference), sensitive)
 
 
 def render_variables(texts: Mapping[str, str], declared: Sequence[ModuleVariable], scope: Scope) -> dict[str, Json]:
@@ -93,11 +138,9 @@ def render_variables(texts: Mapping[str, str], declared: Sequence[ModuleVariable
                 field=field,
             )
         try:
-            value = render(text, scope.resolve)
+            value = scope.render(text)
         except InvalidReferenceError as error:
-            raise UnresolvedReferenceError(
-                f"variable {name!r}: {error}", remedy="Correct the reference, or deploy what it refers to first.", field=field
-            ) from None
+            raise UnresolvedReferenceError(f"variable {name!r}: {error}", remedy=error.remedy, field=field) from None
         values[name] = _structured(name, value, types[name]) if isinstance(value, str) else value
     return values
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from agent.durable import flush_folder, write_durably
 from agent.failure import CodedError
 from api.contract.base import Digest, Json, Model
+from api.contract.components import ComponentConfig
 from api.contract.resources import PlanSummary
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -50,12 +51,17 @@ class StoredOutputs(Model):
 
 
 class PlanRecord(Model):
-    """What a plan was made of, and what it would do. `plan_digest` is None if there was nothing to destroy, and so no plan."""
+    """What a plan was made of, and what it would do. `plan_digest` is None if there was nothing to destroy, and so no plan.
+
+    `config` and `repository` are those of the job that made it: whoever applies it uses these, whatever that job says.
+    """
 
     bundle: Digest
     destroy: bool
     plan_digest: Digest | None
     summary: PlanSummary | None = None
+    config: ComponentConfig | None = None
+    repository: str | None = None
 
 
 @dataclass(frozen=True)
@@ -185,6 +191,11 @@ class Components:
         """The outputs of a component, sensitive ones included, or None if it isn't deployed."""
         stored = self.of(component).outputs()
         return None if stored is None else stored.values()
+
+    def sensitive_outputs(self, component: str) -> list[str]:
+        """The names of the sensitive ones among them."""
+        stored = self.of(component).outputs()
+        return [name for name, output in stored.outputs.items() if output.sensitive] if stored else []
 
     def deployed(self) -> list[str]:
         """The names of the components that have outputs, sorted."""

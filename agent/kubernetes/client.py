@@ -18,6 +18,7 @@ from agent.kubernetes.answers import refusal
 from agent.kubernetes.errors import ClusterUnreachableError, NoClusterError, UnknownKindError
 from agent.kubernetes.objects import Obj, Ref, Resource
 from agent.oci.retry import RetryPolicy, retry_after_seconds
+from agent.outbound import Proxies
 
 _TIMEOUT = httpx.Timeout(60, connect=10)
 _AGAIN = frozenset({429, 500, 502, 503, 504})
@@ -216,6 +217,7 @@ async def connect(settings: ClusterSettings) -> AsyncIterator[KubernetesClient]:
     access = await asyncio.to_thread(settings.access)
     login = await access.login(False)
     context = await asyncio.to_thread(_tls, access, login)
+    proxy = access.proxy or Proxies.of_environment(settings.env).to(httpx.URL(access.server))
     extensions: dict[str, Any] = {}
     if access.server_name:
         extensions["sni_hostname"] = access.server_name
@@ -224,7 +226,7 @@ async def connect(settings: ClusterSettings) -> AsyncIterator[KubernetesClient]:
         request.extensions.update(extensions)
 
     async with httpx.AsyncClient(
-        verify=context, proxy=access.proxy, timeout=_TIMEOUT, event_hooks={"request": [named]}, trust_env=access.proxy is None
+        verify=context, proxy=proxy, timeout=_TIMEOUT, event_hooks={"request": [named]}, trust_env=False
     ) as http:
         yield KubernetesClient(access, http)
 

@@ -21,7 +21,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group("ledger")
 def ledger_command() -> None:
-    """Look at, check and take along what the agent has done in this account."""
+    """Look at, check and export what the agent has done."""
 
 
 @ledger_command.command("verify")
@@ -82,7 +82,7 @@ def show_command(home: Path | None, count: int, job: str | None, as_json: bool) 
 @_home
 @click.option("--output", type=click.File("wb"), default="-", show_default=True, help="Where to.")
 def export_command(home: Path | None, output: BinaryIO) -> None:
-    """Write the whole ledger, byte for byte, into one file that `verify` takes."""
+    """Write the whole ledger, byte for byte, into one file."""
     for file in _files(home, ()):
         output.write(file.read_bytes())
 

@@ -29,6 +29,7 @@ Chunks = Callable[[], AsyncGenerator[bytes, None]]
 DEFAULT_RETRY = RetryPolicy()
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
+_MOST_PAGES = 1000
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,13 @@ class RegistryClient:
         """What refers to `digest`: by the referrers API, else by the fallback tag `sha256-<hex>`."""
         found: list[Descriptor] = []
         url: httpx.URL | None = self._url(repository, f"referrers/{digest}")
+        pages = 0
         while url is not None:
+            pages += 1
+            if pages > _MOST_PAGES:
+                raise BadAnswerError(
+                    f"{self.url} lists the referrers of {repository}@{digest} on more than {_MOST_PAGES} pages"
+                )
             answer = await self._send("GET", url, self._scopes(repository))
             if answer.status in (404, 405):
                 index = await self.find_manifest(repository, tag_of(digest))
@@ -218,6 +225,8 @@ class RegistryClient:
                 raise refusal(answer, f"the referrers of {repository}@{digest}")
             found += Manifest(answer.body, IMAGE_INDEX, digest).body().manifests
             url = next_page(answer)
+            if url is not None:
+                await check_reach(self.url, url, "the next page at")
         return Referrers(tuple(found), by_api=True)
 
     async def _call(
@@ -244,7 +253,7 @@ class RegistryClient:
     ) -> Answer:
         authorization = await self._authorizer.header(scopes)
         answer = await self._transport.request(method, url, self._with(headers or {}, authorization, url), content)
-        if answer.status == 401:
+        if answer.status == 401 and self._is_own(url):
             authorization = await self._authorizer.answer(answer, authorization, scopes)
             if authorization is not None:
                 answer = await self._transport.request(method, url, self._with(headers or {}, authorization, url), content)
@@ -275,7 +284,12 @@ class RegistryClient:
         return Address(url, {})
 
     async def answered(self, repository: str, address: Address, answer: Answer) -> Address:
-        """The same address with an answer to the registry's challenge, or as it was if there is none."""
+        """The same address with an answer to the registry's challenge, or as it was if there is none.
+
+        Raises AccessRefusedError where it isn't the registry that asks.
+        """
+        if not self._is_own(address.url):
+            raise refusal(answer, f"the storage of {repository}")
         scopes = self._scopes(repository)
         authorization = await self._authorizer.answer(answer, address.headers.get("Authorization"), scopes)
         return Address(address.url, self._with(dict(address.headers), authorization, address.url))
@@ -302,8 +316,11 @@ class RegistryClient:
 
     def _with(self, headers: dict[str, str], authorization: str | None, url: httpx.URL) -> dict[str, str]:
         # Storage that a registry redirects to must not see the token, and refuses requests that carry one.
-        own = origin_of(url) == origin_of(self.url)
-        return headers | ({"Authorization": authorization} if authorization and own else {})
+        return headers | ({"Authorization": authorization} if authorization and self._is_own(url) else {})
+
+    def _is_own(self, url: httpx.URL) -> bool:
+        """Whether the registry itself is there: only it sees the credential, and only it says where a token is to be had."""
+        return origin_of(url) == origin_of(self.url)
 
 
 class BlobRoute:

@@ -12,17 +12,27 @@ from dataclasses import dataclass, field
 from agent.oci.client import RegistryClient
 from agent.oci.concurrency import run_all
 from agent.oci.digest import SIGNATURE_SUFFIX, tag_of
-from agent.oci.errors import AccessRefusedError, NotFoundError
+from agent.oci.errors import AccessRefusedError, NotFoundError, TooManyPartsError
 from agent.oci.manifest import MANIFEST_TYPES, Descriptor, Manifest
+from agent.oci.push import push_bytes
 from agent.oci.referrer import list_referrers
+from agent.oci.signature import united
 from agent.oci.store import Readable, Writable
 from agent.oci.transfer import Lane, Lanes, Place
 
 ATTACHED_SUFFIXES = (SIGNATURE_SUFFIX, ".att", ".sbom")
 """The tags under which cosign keeps what belongs to a digest: `sha256-<hex>.sig` and so on."""
 
+_ADDED_TO = (SIGNATURE_SUFFIX, ".att")
+"""Those to which anyone may have added something of their own, here or there."""
+
 _QUESTIONS = 8
 """So many questions about manifests are asked at once."""
+
+MOST_MANIFESTS = 20_000
+MOST_MANIFEST_BYTES = 128 * 1024 * 1024
+MOST_DEPTH = 32
+"""What one artifact may be made of: all its manifests are in memory while it is copied."""
 
 Progress = Callable[[int, int], None]
 """Called with the bytes of blobs done so far, sent or found there, and the bytes of all blobs."""
@@ -84,44 +94,62 @@ class _Reader:
         self._source = source
         self._repository = repository
         self._graph = Graph()
+        self._slots = asyncio.Semaphore(_QUESTIONS)
+        self._count = 0
+        self._bytes = 0
 
     async def read(self, digest: str) -> Graph:
-        own = await self._tree(await self._source.get_manifest(self._repository, digest))
+        own = await self._tree(await self._manifest(digest), 0)
         tags = [(member, suffix) for member in own for suffix in ATTACHED_SUFFIXES]
         attached, _ = await asyncio.gather(
             run_all(self._attached(member, suffix) for member, suffix in tags),
-            run_all(self._referrers(member) for member in own),
+            run_all(self._referrers(member, 0) for member in own),
         )
         for (member, suffix), found in zip(tags, attached, strict=True):
             if found is not None:
-                await self._tree(found)
+                await self._tree(found, 0)
                 self._graph.tags[tag_of(member, suffix)] = found.digest
         return self._graph
 
-    async def _tree(self, manifest: Manifest) -> list[str]:
+    async def _tree(self, manifest: Manifest, depth: int) -> list[str]:
         """Add a manifest after all that it lists; gives the digests of the manifests that were new."""
         if manifest.digest in self._graph.manifests:
             return []
+        if depth > MOST_DEPTH:
+            raise TooManyPartsError(f"{manifest.digest} in {self._repository} lies more than {MOST_DEPTH} manifests deep")
         body = manifest.body()
         self._graph.blobs.update((blob.digest, blob.size) for blob in body.blobs)
         new: list[str] = []
-        children = await run_all(self._child(child) for child in body.manifests)
-        for child, found in zip(body.manifests, children, strict=True):
+        listed = {child.digest: child for child in body.manifests if child.digest not in self._graph.manifests}
+        children = await run_all(self._child(child) for child in listed.values())
+        for child, found in zip(listed.values(), children, strict=True):
             if found is None:
                 self._graph.blobs[child.digest] = child.size
             else:
-                new += await self._tree(found)
+                new += await self._tree(found, depth + 1)
         self._graph.manifests[manifest.digest] = manifest
         return [*new, manifest.digest]
 
     async def _child(self, child: Descriptor) -> Manifest | None:
         """What an index lists is a manifest, or, with a media type of its own, perhaps a blob: None."""
         try:
-            return await self._source.get_manifest(self._repository, child.digest)
+            return await self._manifest(child.digest)
         except NotFoundError:
             if child.media_type in MANIFEST_TYPES:
                 raise
             return None
+
+    async def _manifest(self, digest: str) -> Manifest:
+        async with self._slots:
+            found = await self._source.get_manifest(self._repository, digest)
+            self._count += 1
+            self._bytes += found.size
+            if self._count > MOST_MANIFESTS or self._bytes > MOST_MANIFEST_BYTES:
+                raise TooManyPartsError(
+                    f"{digest} in {self._repository} is one of more than {MOST_MANIFESTS} manifests, or of more than "
+                    f"{MOST_MANIFEST_BYTES} bytes of them"
+                )
+            return found
 
     async def _attached(self, digest: str, suffix: str) -> Manifest | None:
         try:
@@ -132,14 +160,14 @@ class _Reader:
                 raise
             return None
 
-    async def _referrers(self, digest: str) -> None:
+    async def _referrers(self, digest: str, depth: int) -> None:
         """Referrers may have referrers of their own: a signature of an SBOM, say."""
         found = await self._source.referrers(self._repository, digest)
         if found.descriptors:
             self._graph.referrers[digest] = list(found.descriptors)
         for descriptor in found.descriptors:
-            for new in await self._tree(await self._source.get_manifest(self._repository, descriptor.digest)):
-                await self._referrers(new)
+            for new in await self._tree(await self._manifest(descriptor.digest), depth + 1):
+                await self._referrers(new, depth + 1)
 
 
 class _Writer:
@@ -228,8 +256,18 @@ class _Writer:
         return self._mounts
 
     async def _tag(self, tag: str, manifest: Manifest) -> None:
-        """Asked first, as a registry with immutable tags refuses to hear the same thing twice."""
-        if await self._target.manifest_digest(self._repository, tag) != manifest.digest:
+        """Asked first, as a registry with immutable tags refuses to hear the same thing twice.
+
+        Signatures that the target has besides those of the source stay: a copy takes nothing away.
+        """
+        there = await self._target.manifest_digest(self._repository, tag)
+        if there is not None and there != manifest.digest and tag.endswith(_ADDED_TO):
+            present = await self._target.find_manifest(self._repository, tag)
+            if present is not None:
+                manifest, config = united(present, manifest)
+                if config is not None:
+                    await push_bytes(self._target, self._repository, config)
+        if there != manifest.digest:
             await self._target.put_manifest(self._repository, tag, manifest.data, manifest.media_type)
 
 

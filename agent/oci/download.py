@@ -26,7 +26,7 @@ async def download_blob(client: RegistryClient, repository: str, digest: str, si
                             buffer = bytearray()
                 file.write(buffer)
         except BaseException:
-            path.unlink()
+            path.unlink(missing_ok=True)
             raise
 
     await client.retrying(attempt)

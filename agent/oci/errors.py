@@ -50,6 +50,13 @@ class DigestMismatchError(RegistryError):
     remedy = "The registry's copy is damaged or was tampered with. Delete it there and push the artifact again."
 
 
+class TooManyPartsError(RegistryError):
+    """The artifact is made of more manifests than anybody's is, or they lie too deep in each other."""
+
+    code = "artifact_too_large"
+    remedy = "Don't use this artifact; ask whoever made it."
+
+
 class BadAnswerError(RegistryError):
     """The registry answered something that the distribution specification doesn't allow or that this client doesn't take."""
 

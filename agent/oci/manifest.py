@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.oci.errors import BadAnswerError
 
@@ -24,6 +24,12 @@ class _Lenient(BaseModel):
     """Others define these documents: fields that are unknown here are theirs to use."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, document: object) -> object:
+        """Programs in Go write an empty list or map as null."""
+        return {key: value for key, value in document.items() if value is not None} if isinstance(document, dict) else document
 
 
 class Descriptor(_Lenient):

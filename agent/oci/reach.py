@@ -15,6 +15,13 @@ from agent.outbound import uses_proxy
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_METADATA = frozenset(
+    map(ipaddress.ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
+)
+"""Where clouds have their metadata besides link-local addresses: AWS and Google by IPv6, Alibaba, Azure, Oracle."""
+
+_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -26,8 +33,8 @@ def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
 async def check_reach(registry: httpx.URL, to: httpx.URL, what: str) -> None:
     """Raise AccessRefusedError unless `registry` may send its client to `to`, which `what` names.
 
-    Refused are: no TLS where the registry has it, link-local addresses (the cloud's metadata) always, and private addresses
-    unless the registry is at such an address itself. Raises RegistryUnavailableError for a name that isn't known.
+    Refused are: no TLS where the registry has it, the addresses of clouds' metadata and all link-local ones always, and private
+    addresses unless the registry is at such an address itself. Raises RegistryUnavailableError for a name that isn't known.
     """
     if origin_of(registry) == origin_of(to):
         return
@@ -39,8 +46,8 @@ async def check_reach(registry: httpx.URL, to: httpx.URL, what: str) -> None:
     if uses_proxy(to):
         return
     there = await addresses(to)
-    if any(address.is_link_local for address in there):
-        raise _inside(registry, to, what, "a link-local address, as that of a cloud's metadata is")
+    if any(address.is_link_local or address in _METADATA for address in there):
+        raise _inside(registry, to, what, "a link-local address, or another one of a cloud's metadata")
     if not all(address.is_global for address in there) and all(address.is_global for address in await addresses(registry)):
         raise _inside(registry, to, what, "a private address, and the registry isn't at one itself")
 
@@ -55,7 +62,11 @@ async def addresses(url: httpx.URL) -> list[Address]:
 
 
 def _plain(address: Address) -> Address:
-    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
+    if not isinstance(address, ipaddress.IPv6Address):
+        return address
+    # RFC 6052: a gateway makes an IPv4 address of the last 32 bits.
+    translated = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _TRANSLATED else None
+    return address.ipv4_mapped or translated or address
 
 
 def _inside(registry: httpx.URL, to: httpx.URL, what: str, why: str) -> AccessRefusedError:

@@ -2,13 +2,16 @@
 
 The signature of the manifest `sha256:<hex>` is a layer of the manifest at the tag `sha256-<hex>.sig` (sigstore's signature
 specification): its blob is a payload that names the digest, its annotation is the signature over that payload. Other people's
-signatures may be layers beside it. `cosign verify --key … --insecure-ignore-tlog=true` and skopeo check the same thing.
+signatures may be layers beside it, and more of the same key's with other claims. `cosign verify --key …
+--insecure-ignore-tlog=true` and skopeo check the same thing.
 """
 
 import asyncio
 import base64
 import binascii
 import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
@@ -18,9 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.failure import CodedError
 from agent.oci.digest import SIGNATURE_SUFFIX, digest_of, tag_of
+from agent.oci.errors import BadAnswerError
 from agent.oci.manifest import IMAGE_MANIFEST, Descriptor, Manifest, canonical_json, descriptor_json
 from agent.oci.push import push_bytes
-from agent.oci.store import ManifestStore, Writable
+from agent.oci.store import ManifestStore, Signable, Writable
 from agent.oci.vendor_key import VendorKey
 
 PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -38,9 +42,22 @@ class SignatureError(CodedError):
     code = "signature_refused"
     remedy = "Ask the vendor to build the component again with the key that this install has pinned."
 
-    def __init__(self, message: str, reason: Literal["unsigned", "other_key", "other_digest"]) -> None:
+    def __init__(self, message: str, reason: Literal["unsigned", "other_key", "other_digest", "other_claims"]) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+@dataclass(frozen=True)
+class Signed:
+    """One signature's worth. `claims` is what was signed along with the digest; `key` (PEM) who signed, if it is good."""
+
+    verdict: Literal["good", "other_key", "other_digest"]
+    key: str = ""
+    claims: Mapping[str, str] = field(default_factory=dict)
+
+    def makes(self, claims: Mapping[str, str]) -> bool:
+        """Whether it is good and has all these claims."""
+        return self.verdict == "good" and claims.items() <= self.claims.items()
 
 
 class _Named(BaseModel):
@@ -58,18 +75,42 @@ class _Critical(_Named):
 
 class _Payload(_Named):
     critical: _Critical
+    optional: dict[str, object] | None = None
 
 
-async def sign(client: Writable, repository: str, digest: str, key: VendorKey, docker_reference: str) -> bool:
-    """Sign `digest` and store the signature beside it; False if a good signature by this key was there already.
+async def sign(
+    client: Signable,
+    repository: str,
+    digest: str,
+    key: VendorKey,
+    docker_reference: str,
+    claims: Mapping[str, str] | None = None,
+) -> bool:
+    """Sign `digest` and store the signature beside it; False if one by this key with these claims was there already.
 
-    `docker_reference` names the repository for people and policies (`host/repository`). Signatures by other keys stay.
+    `docker_reference` names the repository for people and policies (`host/repository`). Other signatures stay.
     """
-    tag = tag_of(digest, SIGNATURE_SUFFIX)
-    present = await client.find_manifest(repository, tag)
-    if present is not None and "good" in await _judge(client, repository, digest, present, (key.public_key,)):
-        return False
-    payload = _payload(digest, docker_reference)
+    present = await client.find_manifest(repository, tag_of(digest, SIGNATURE_SUFFIX))
+    if present is not None:
+        async for signed in _judge(client, repository, digest, present, {key.public_pem: key.public_key}):
+            if signed.makes(claims or {}):
+                return False
+    await put_signature(client, repository, digest, key, docker_reference, claims, beside=present)
+    return True
+
+
+async def put_signature(
+    client: Writable,
+    repository: str,
+    digest: str,
+    key: VendorKey,
+    docker_reference: str,
+    claims: Mapping[str, str] | None = None,
+    *,
+    beside: Manifest | None = None,
+) -> None:
+    """Sign `digest`, as `sign` does, and store the signature `beside` those that are there."""
+    payload = _payload(digest, docker_reference, claims or {})
     signature = base64.b64encode(await asyncio.to_thread(key.sign, payload)).decode()
     layer = Descriptor(
         media_type=PAYLOAD_TYPE,
@@ -77,31 +118,62 @@ async def sign(client: Writable, repository: str, digest: str, key: VendorKey, d
         size=len(payload),
         annotations={SIGNATURE_ANNOTATION: signature},
     )
-    layers = [*(present.body().layers if present else []), layer]
+    manifest, config = _manifest([*(beside.body().layers if beside else []), layer])
+    await push_bytes(client, repository, payload)
+    await push_bytes(client, repository, config)
+    await client.put_manifest(repository, tag_of(digest, SIGNATURE_SUFFIX), manifest.data, manifest.media_type)
+
+
+def united(present: Manifest, coming: Manifest) -> tuple[Manifest, bytes | None]:
+    """The signatures of both: either manifest as it is, where it has all of them; else a new one, and its config to push."""
+    try:
+        there, new = present.body().layers, coming.body().layers
+    except BadAnswerError:
+        return coming, None
+    known = {_identity(layer) for layer in there}
+    missing = [layer for layer in new if _identity(layer) not in known]
+    if not missing:
+        return present, None
+    if known <= {_identity(layer) for layer in new}:
+        return coming, None
+    return _manifest([*there, *missing])
+
+
+def _identity(layer: Descriptor) -> tuple[str, str]:
+    return layer.digest, layer.annotations.get(SIGNATURE_ANNOTATION, "")
+
+
+def _manifest(layers: list[Descriptor]) -> tuple[Manifest, bytes]:
     config = _config(layers)
-    manifest = {
+    document = {
         "schemaVersion": 2,
         "mediaType": IMAGE_MANIFEST,
         "config": {"mediaType": _IMAGE_CONFIG, "digest": digest_of(config), "size": len(config)},
         "layers": [descriptor_json(each) for each in layers],
     }
-    await push_bytes(client, repository, payload)
-    await push_bytes(client, repository, config)
-    await client.put_manifest(repository, tag, canonical_json(manifest), IMAGE_MANIFEST)
-    return True
+    data = canonical_json(document)
+    return Manifest(data, IMAGE_MANIFEST, digest_of(data)), config
 
 
-async def verify(client: ManifestStore, repository: str, digest: str, pinned: tuple[str, ...]) -> None:
-    """Raise SignatureError unless `digest` is signed with one of the `pinned` public keys (PEM).
+async def verify(
+    client: ManifestStore, repository: str, digest: str, pinned: tuple[str, ...], claims: Mapping[str, str] | None = None
+) -> Signed:
+    """The signature of `digest` with one of the `pinned` public keys (PEM), and with all of the `claims`; else SignatureError.
 
     Reads signatures only: that the artifact's bytes are those of `digest` is checked by whoever reads them. Also raises
     the errors of RegistryClient, such as DigestMismatchError for a payload that was tampered with.
     """
-    keys = tuple(public_key_of(pem) for pem in pinned)
+    keys = {pem: public_key_of(pem) for pem in pinned}
     present = await client.find_manifest(repository, tag_of(digest, SIGNATURE_SUFFIX))
-    verdicts = await _judge(client, repository, digest, present, keys) if present else []
+    verdicts = set[str]()
+    if present:
+        async for signed in _judge(client, repository, digest, present, keys):
+            if signed.makes(claims or {}):
+                return signed
+            verdicts.add(signed.verdict)
     if "good" in verdicts:
-        return
+        said = ", ".join(f"{name}={value}" for name, value in sorted((claims or {}).items()))
+        raise SignatureError(f"{digest} in {repository} is signed by the vendor, but not for {said}", "other_claims")
     if "other_digest" in verdicts:
         raise SignatureError(
             f"{digest} in {repository} has a signature with the vendor's key for another digest", "other_digest"
@@ -112,29 +184,28 @@ async def verify(client: ManifestStore, repository: str, digest: str, pinned: tu
 
 
 async def _judge(
-    client: ManifestStore, repository: str, digest: str, present: Manifest, keys: tuple[ec.EllipticCurvePublicKey, ...]
-) -> list[Literal["good", "other_key", "other_digest"]]:
-    """What each signature is worth, in the order of the layers."""
-    verdicts: list[Literal["good", "other_key", "other_digest"]] = []
-    for layer in present.body().layers:
+    client: ManifestStore, repository: str, digest: str, present: Manifest, keys: Mapping[str, ec.EllipticCurvePublicKey]
+) -> AsyncIterator[Signed]:
+    """What each signature is worth, the newest first: mostly, that is the one that is looked for."""
+    for layer in reversed(present.body().layers):
         signature = _decoded(layer.annotations.get(SIGNATURE_ANNOTATION, ""))
         if layer.media_type != PAYLOAD_TYPE or layer.size > _PAYLOAD_BYTES or not signature:
             continue
         payload = await client.read_blob(repository, layer.digest, layer.size)
-        if not any(_signed_by(key, signature, payload) for key in keys):
-            verdicts.append("other_key")
+        signer = next((pem for pem, key in keys.items() if _signed_by(key, signature, payload)), None)
+        if signer is None:
+            yield Signed("other_key")
         else:
-            verdicts.append("good" if _signed_digest(payload) == digest else "other_digest")
-    return verdicts
+            yield _read(payload, digest, signer)
 
 
-def _payload(digest: str, docker_reference: str) -> bytes:
+def _payload(digest: str, docker_reference: str, claims: Mapping[str, str]) -> bytes:
     critical = {
         "identity": {"docker-reference": docker_reference},
         "image": {"docker-manifest-digest": digest},
         "type": _SIGNATURE_OF,
     }
-    return json.dumps({"critical": critical, "optional": None}, separators=(",", ":")).encode()
+    return json.dumps({"critical": critical, "optional": dict(claims) or None}, separators=(",", ":")).encode()
 
 
 def _config(layers: list[Descriptor]) -> bytes:
@@ -174,9 +245,12 @@ def _signed_by(key: ec.EllipticCurvePublicKey, signature: bytes, payload: bytes)
     return True
 
 
-def _signed_digest(payload: bytes) -> str | None:
+def _read(payload: bytes, digest: str, signer: str) -> Signed:
+    """What a payload that `signer` has signed is worth for `digest`."""
     try:
-        critical = _Payload.model_validate_json(payload).critical
+        read = _Payload.model_validate_json(payload)
     except ValidationError:
-        return None
-    return critical.image.digest if critical.type == _SIGNATURE_OF else None
+        return Signed("other_digest")
+    if read.critical.type != _SIGNATURE_OF or read.critical.image.digest != digest:
+        return Signed("other_digest")
+    return Signed("good", signer, {name: value for name, value in (read.optional or {}).items() if isinstance(value, str)})

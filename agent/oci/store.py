@@ -10,12 +10,16 @@ from agent.oci.client import Chunks, Referrers
 from agent.oci.manifest import Manifest
 
 
-class ManifestStore(Protocol):
-    """Where manifests and small blobs can be read, and things be attached to them. The contracts are `RegistryClient`'s."""
+class Manifests(Protocol):
+    """Where manifests can be looked up. All contracts here are `RegistryClient`'s."""
 
     async def find_manifest(self, repository: str, reference: str) -> Manifest | None:
         """The manifest at a digest or tag."""
         ...
+
+
+class ManifestStore(Manifests, Protocol):
+    """Where small blobs can be read, too."""
 
     async def read_blob(self, repository: str, digest: str, size: int) -> bytes:
         """A small blob."""
@@ -40,8 +44,8 @@ class Readable(ManifestStore, Protocol):
         ...
 
 
-class Writable(ManifestStore, Protocol):
-    """Where artifacts can be copied to."""
+class Writable(Manifests, Protocol):
+    """Where artifacts can be copied to. What was written need not be readable there."""
 
     url: httpx.URL
 
@@ -72,3 +76,7 @@ class Writable(ManifestStore, Protocol):
     async def referrers(self, repository: str, digest: str) -> Referrers:
         """What refers to a manifest."""
         ...
+
+
+class Signable(Writable, ManifestStore, Protocol):
+    """Where artifacts are signed: the signatures that are there are looked at first."""

@@ -106,7 +106,11 @@ def program_of(command: Sequence[str], folder: Path) -> list[str]:
     first = command[0]
     if not first.startswith("./"):
         return list(command)
-    path = (folder / first).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+    try:
+        path = (folder / first).resolve()
+        inside = path.is_relative_to(folder.resolve()) and path.is_file()
+    except (OSError, ValueError):  # what can't be a path
+        inside = False
+    if not inside:
         raise PluginError(f"the source has no program {first!r}", remedy="Correct the command.", field="config.command")
     return [str(path), *command[1:]]

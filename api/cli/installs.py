@@ -8,7 +8,7 @@ from api.cli.connect import connect_command
 from api.cli.deploy_actions import show_plan
 from api.cli.session import collect, ims_options, run, segment, show_json, show_table
 from api.client import ImsClient
-from api.contract.resources import Deploy, Install
+from api.contract.resources import Deploy, Install, InstalledComponent
 from api.contract.statistics import Durations, InstallStats
 
 
@@ -48,6 +48,9 @@ def show_install(install: str, url: str, as_json: bool) -> None:
         click.echo("  labels: " + ", ".join(f"{key}={value}" for key, value in sorted(found.labels.items())))
     for component in found.components:
         click.echo(f"  {component.name}: {component.status}, release {component.release_number}, {component.digest}")
+        if component.health:
+            why = f": {component.health.reason}" if component.health.reason else ""
+            click.echo(f"    {component.health.status} since {component.health_since:%Y-%m-%d %H:%M:%SZ}{why}")
         if component.drift and component.drifted:
             click.echo(f"    has drifted, seen {component.drift_checked_at:%Y-%m-%d %H:%M:%SZ}:")
             show_plan("    to mend it", component.drift)
@@ -116,4 +119,10 @@ def _agent(install: Install) -> str:
 
 
 def _running(install: Install) -> str:
-    return ", ".join(f"{one.name} {one.status} (release {one.release_number})" for one in install.components) or "none"
+    return ", ".join(f"{one.name} {_state(one)} (release {one.release_number})" for one in install.components) or "none"
+
+
+def _state(component: InstalledComponent) -> str:
+    if component.health is None or component.health.status == "healthy":
+        return component.status
+    return f"{component.status}, {component.health.status}"

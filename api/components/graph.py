@@ -2,9 +2,9 @@
 
 import contextlib
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from api.contract.components import ComponentConfig, secret_texts, template_texts
+from api.contract.components import IMAGE_KINDS, ComponentConfig, secret_texts, template_texts
 from api.contract.inputs import InputSpec
 from api.contract.problems import FieldProblem
 from api.contract.references import InvalidReferenceError, Reference, find
@@ -39,19 +39,33 @@ def install_fields(config: ComponentConfig) -> set[str]:
     return {ref.install for refs in references(config).values() for ref in refs if ref.install}
 
 
-def check_install_fields(configs: dict[str, ComponentConfig], missing: Collection[str]) -> list[FieldProblem]:
-    """References to what an install doesn't say of itself. Fields begin with `components.<name>.`."""
-    return [
-        FieldProblem(
-            field=f"components.{component}.{field}",
-            message=f"{ref} has no value: the install has no {ref.install}",
-            remedy=f"Give the install a `{ref.install}`.",
-        )
-        for component, config in configs.items()
-        for field, refs in readable_references(config).items()
-        for ref in refs
-        if ref.install in missing
-    ]
+def check_given(
+    configs: dict[str, ComponentConfig], left_out: Collection[str], place: Mapping[str, str | None]
+) -> list[FieldProblem]:
+    """References to what an install doesn't give or say of itself, where no `default` stands ready.
+
+    `left_out` are inputs without a value; `place` is what the install says. Fields begin with `components.<name>.`.
+    """
+    problems = []
+    for component, config in configs.items():
+        for field, refs in readable_references(config).items():
+            for ref in refs:
+                if ref.optional:
+                    continue
+                if ref.install not in (None, "id", "name") and place.get(ref.install) is None:
+                    what, remedy = f"no {ref.install}", f"Give the install a `{ref.install}`"
+                elif ref.input in left_out:
+                    what, remedy = f"no value for input {ref.input!r}", f"Give the install `inputs.{ref.input}`"
+                else:
+                    continue
+                problems.append(
+                    FieldProblem(
+                        field=f"components.{component}.{field}",
+                        message=f"{ref} has no value: the install has {what}",
+                        remedy=f"{remedy}, or say what stands in for it: `… | default('x')`.",
+                    )
+                )
+    return problems
 
 
 def secret_fields(config: ComponentConfig) -> dict[str, list[str]]:
@@ -99,9 +113,17 @@ def check_config(name: str, config: ComponentConfig, inputs: list[InputSpec]) ->
         try:
             found = find(text)
         except InvalidReferenceError as error:
-            problems.append(FieldProblem(field=at, message=str(error), remedy="Correct the reference."))
+            problems.append(FieldProblem(field=at, message=str(error), remedy=error.remedy))
             continue
         for ref in found:
+            if ref.path[0] == "self" and not field.startswith("probes."):
+                problems.append(
+                    FieldProblem(
+                        field=at,
+                        message=f"{ref} is known only after the component was applied: only its probes can use it",
+                        remedy="Use an output of another component: `{{ components.NAME.outputs.NAME }}`.",
+                    )
+                )
             if ref.input and ref.input not in declared:
                 problems.append(
                     FieldProblem(
@@ -130,6 +152,15 @@ def check_release(
             problems.append(problem.model_copy(update={"field": f"components.{name}.{field}"}))
     for name, config in configs.items():
         for field, refs in readable_references(config).items():
+            problems += [
+                FieldProblem(
+                    field=f"components.{name}.{field}",
+                    message=f"{ref} refers to an image, but {ref.component} is of kind {configs[ref.component].kind}",
+                    remedy="Refer to one of its outputs: `{{ components.NAME.outputs.NAME }}`.",
+                )
+                for ref in refs
+                if ref.component in configs and ref.path[2] == "image" and configs[ref.component].kind not in IMAGE_KINDS
+            ]
             problems += [
                 FieldProblem(
                     field=f"components.{name}.{field}",

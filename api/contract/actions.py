@@ -17,6 +17,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     ),
     "approval": ("requested", "approved", "rejected", "expired", "refused"),
     "drift": ("found",),
+    "health": ("changed",),
     "job": (
         *("leased", "succeeded", "failed", "cancelled", "cancel_requested", "lost_contact", "reattached", "resumed"),
         *("requeued", "stale_report", "pruned"),

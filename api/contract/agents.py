@@ -176,6 +176,11 @@ class DeployJob(Model):
     install_name: str
     install_platform: str | None = None
     install_region: str | None = None
+    install_labels: dict[str, str] = Field(
+        default_factory=dict,
+        description="The install's labels that the config refers to. Left out where there are none, for earlier agents.",
+        exclude_if=lambda labels: not labels,
+    )
     inputs: dict[str, Json]
     sensitive_inputs: dict[str, Json] = Field(
         default_factory=dict, description="Only for an agent without a sealing key; else they are in `sealed`.", repr=False
@@ -189,6 +194,11 @@ class DeployJob(Model):
     )
     digests: dict[str, Digest] = Field(
         default_factory=dict, description="The artifact of each component of the release, for image references."
+    )
+    look_at_health: bool = Field(
+        default=False,
+        description="A plan: say how the component is now, too, as in a drift run. Left out where it is false.",
+        exclude_if=lambda look: not look,
     )
     plan_job_id: str | None = None
     plan_digest: Digest | None = Field(default=None, description="Of the plan to apply, as it was approved.")

@@ -1,9 +1,9 @@
 """The base of every model in the contract, and the names and ids that they share."""
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 T = TypeVar("T")
 
@@ -23,6 +23,19 @@ class Model(BaseModel):
     """A frozen model that refuses unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
+
+
+class OneOf(Model):
+    """A model of which exactly one of some fields is set."""
+
+    exactly_one_of: ClassVar[tuple[str, ...]]
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "OneOf":
+        if sum(getattr(self, name) is not None for name in self.exactly_one_of) != 1:
+            *names, last = (f"`{name}`" for name in self.exactly_one_of)
+            raise ValueError(f"give exactly one of {', '.join(names)} and {last}")
+        return self
 
 
 class Page(Model, Generic[T]):

@@ -1,23 +1,11 @@
 """The configs of a component, one model for each kind, and the sources that they are built from."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from api.contract.base import Digest, Model, Name, Timestamp
-
-
-class OneOf(Model):
-    """A model of which exactly one of some fields is set."""
-
-    exactly_one_of: ClassVar[tuple[str, ...]]
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> "OneOf":
-        if sum(getattr(self, name) is not None for name in self.exactly_one_of) != 1:
-            *names, last = (f"`{name}`" for name in self.exactly_one_of)
-            raise ValueError(f"give exactly one of {', '.join(names)} and {last}")
-        return self
+from api.contract.base import Digest, Model, Name, OneOf, Timestamp
+from api.contract.probes import Probe, Probes, probe_texts
 
 
 class PathSource(Model):
@@ -76,6 +64,7 @@ class TerraformModuleConfig(Model):
         description="Whether the engine's binary travels in the bundle. `auto`: OpenTofu (MPL-2.0) does, Terraform (BUSL-1.1) "
         "doesn't and the install agent uses its own.",
     )
+    probes: Probes = Field(default_factory=dict)
 
 
 ImageUrl = Annotated[
@@ -240,6 +229,7 @@ class HelmChartConfig(OneOf):
         default=600, ge=1, le=21_600, description="How long each operation, such as waiting or one hook, may take, in seconds."
     )
     closure: Closure = "strict"
+    probes: Probes = Field(default_factory=dict)
 
 
 class KubernetesManifestConfig(OneOf):
@@ -255,7 +245,15 @@ class KubernetesManifestConfig(OneOf):
     source: Source | None = Field(default=None, description="The folder with the manifests.")
     kustomize: bool = Field(default=False, description="Whether the folder is a kustomization rather than plain manifests.")
     namespace: str = Field(default="default", min_length=1, description="The namespace of what names none.")
+    force_conflicts: bool = Field(
+        default=False, description="Whether fields that another field manager owns are taken over, rather than an error."
+    )
+    wait: bool = Field(default=True, description="Whether an apply waits until everything is ready.")
+    timeout: int = Field(
+        default=600, ge=1, le=21_600, description="How long to wait until everything is ready, or gone, in seconds."
+    )
     closure: Closure = "strict"
+    probes: Probes = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _files_to_kustomize(self) -> "KubernetesManifestConfig":
@@ -281,6 +279,7 @@ class CustomConfig(Model):
         default_factory=dict,
         description="Variables of the command's environment. They may hold references, such as `{{ inputs.domain }}`.",
     )
+    probes: Probes = Field(default_factory=dict)
 
 
 ComponentConfig = Annotated[
@@ -328,15 +327,21 @@ def template_texts(config: ComponentConfig) -> dict[str, str]:
     """The texts of a config that may hold references, by their field: `{"variables.cidr": "{{ inputs.cidr }}"}`."""
     match config:
         case TerraformModuleConfig():
-            return {f"variables.{name}": text for name, text in config.variables.items()}
+            texts = {f"variables.{name}": text for name, text in config.variables.items()}
         case HelmChartConfig():
-            return {f"values.{name}": text for name, text in config.values.items()}
+            texts = {f"values.{name}": text for name, text in config.values.items()}
         case KubernetesManifestConfig():
-            return {"manifest": config.manifest} if config.manifest else {}
+            texts = {"manifest": config.manifest} if config.manifest else {}
         case CustomConfig():
-            return {f"environment.{name}": text for name, text in config.environment.items()}
+            texts = {f"environment.{name}": text for name, text in config.environment.items()}
         case _:
-            return {}
+            texts = {}
+    return texts | probe_texts(probes_of(config))
+
+
+def probes_of(config: ComponentConfig) -> dict[str, Probe]:
+    """The probes of a config. Images have none: nothing of theirs runs."""
+    return {} if isinstance(config, ContainerImageConfig | DockerBuildConfig) else config.probes
 
 
 def secret_texts(config: ComponentConfig) -> dict[str, str]:

@@ -11,16 +11,15 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
-from api.contract import source_digest
 from api.contract.access import Token, TokenCreate
 from api.contract.agents import Enrollment, EnrollmentCreate
+from api.contract.base import OneOf
 from api.contract.components import (
     Component,
     ComponentConfig,
     ComponentCreate,
     ComponentUpdate,
     GitSource,
-    OneOf,
     PathSource,
 )
 from api.contract.inputs import InputSpec
@@ -78,12 +77,17 @@ def generated_files() -> dict[Path, str]:
         "ephemeral_resources": ephemeral_resources(),
         "list_resources": list_resources(),
     }
-    copy = Path(source_digest.__file__).read_text(encoding="utf-8")
     return {
         _TARGET / "schema.json": json.dumps(_without_defaults(document), indent=1, sort_keys=True) + "\n",
-        _TARGET
-        / "source_digest.py": f"# Copied from api/contract/source_digest.py. Edit that one; see its first lines.\n{copy}",
+        **{_TARGET / f"{name}.py": _copy(name) for name in ("reference_grammar", "reference_names", "source_digest")},
     }
+
+
+def _copy(name: str) -> str:
+    """A file of the contract that needs nothing but the standard library and other such files."""
+    original = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    copy = original.replace("from api.contract.", "from provider_bridge.resources.")
+    return f"# Copied from api/contract/{name}.py. Edit that one; see its first lines.\n{copy}"
 
 
 def _without_defaults(document: Any) -> Any:

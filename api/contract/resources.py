@@ -10,6 +10,7 @@ from pydantic import Field
 
 from api.contract.approvals import StepApproval
 from api.contract.base import Digest, Failure, Json, Model, Name, Timestamp
+from api.contract.component_health import ComponentHealth
 from api.contract.components import ComponentKind
 from api.contract.inputs import InputSpec
 from api.contract.regions import Platform
@@ -103,6 +104,11 @@ class InstalledComponent(Model):
     drift_checked_at: Timestamp | None = Field(default=None, description="When a drift run last looked at it.")
     drifted: bool | None = Field(default=None, description="What it found; None = not looked at since it was deployed.")
     drift: "PlanSummary | None" = Field(default=None, description="What would have to be done to mend the drift.")
+    health: ComponentHealth | None = Field(
+        default=None, description="How it was when it was last looked at; None where neither it nor a probe says so."
+    )
+    health_since: Timestamp | None = Field(default=None, description="Since when it is known to be so.")
+    health_checked_at: Timestamp | None = Field(default=None, description="When it was last looked at.")
 
 
 class Install(Model):

@@ -12,7 +12,7 @@ from api.contract.problems import ConflictError, NotFoundError
 from api.contract.resources import DeployStatus
 from api.db.transaction import Read, Write
 from api.deploys import decide as engine
-from api.deploys import drift
+from api.deploys import drift, health
 from api.deploys.models import DeployRow, StepRow
 from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs import queue
@@ -273,6 +273,8 @@ def step_ended(tx: Write, job: JobRow, outcome: str, result: JobResult | None, f
         step.plan, step.plan_digest = result.summary, result.plan_digest
         if deploy.kind == "drift":
             drift.note(tx, deploy, step.component, result.summary)
+        if result.health:
+            health.note(tx, deploy, step.component, result.health)
     if isinstance(result, ApplyResult):
         outputs = (result.outputs, sorted(result.sensitive_outputs))
         installed = tx.get(InstalledComponentRow, (deploy.install_id, step.component))
@@ -281,6 +283,7 @@ def step_ended(tx: Write, job: JobRow, outcome: str, result: JobResult | None, f
             # An agent that was stopped before it could report compares with what it stored, not with what is known here.
             step.outputs_changed |= (installed.outputs, installed.sensitive_outputs) != outputs
             installed.outputs, installed.sensitive_outputs = outputs
+            health.note(tx, deploy, step.component, result.health)
     event = engine.StepEnded(
         step.id,
         outcome,  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from api.apps import service as apps
 from api.builds.models import BuildRow
-from api.components.graph import check_install_fields, check_release, check_secrets
+from api.components.graph import check_given, check_release, check_secrets
 from api.contract.base import Json
 from api.contract.components import ComponentConfig
 from api.contract.inputs import InputSpec, check_values
@@ -86,6 +86,7 @@ def given_by(
     marks = {name: vault.fingerprint(value) for name, value in (sensitive or {}).items()}
     said = draft or install
     place = {"platform": said.platform if said else None, "region": said.region if said else None}
+    place |= {f"labels.{name}": value for name, value in (said.labels if said else {}).items()}
     return Given(install.id if install else "", install.name if install else "", plain, sensitive, marks, known, place)
 
 
@@ -100,9 +101,16 @@ def misfits(specs: list[InputSpec], given: Given, configs: dict[str, ComponentCo
     if problems:  # the app has changed since: an input that this release uses is gone
         yield InvalidError(f"{what} no longer fits its app: release anew", errors=problems)
     problems = check_secrets(configs, set(given.secrets))
-    problems += check_install_fields(configs, [name for name, value in given.place.items() if value is None])
+    problems += check_given(configs, _left_out(specs, given), given.place)
     if problems:
         yield InvalidError(f"{what} can't be deployed to install {given.install!r}", errors=problems)
+
+
+def _left_out(specs: list[InputSpec], given: Given) -> set[str]:
+    """The optional inputs to which the install gives no value, as far as that is known."""
+    plain, sensitive, _ = check_values(specs, given.plain, given.sensitive or {})
+    optional = {spec.name for spec in specs if not spec.required and not (spec.sensitive and given.sensitive is None)}
+    return optional - {*plain, *sensitive}
 
 
 def piece(name: str, config: ComponentConfig, build: BuildRow | None, given: Given, specs: list[InputSpec]) -> Piece:

@@ -6,6 +6,7 @@ from sqlalchemy import Column, Index, LargeBinary, String, text
 from sqlmodel import Field, col
 
 from api.contract.base import Json
+from api.contract.component_health import ComponentHealth
 from api.contract.components import ComponentConfig
 from api.contract.regions import Platform
 from api.contract.resources import Approval, ComponentStatus, PlanSummary
@@ -73,7 +74,7 @@ class InstalledComponentRow(Row, table=True):
 
     `fingerprint` covers everything that went into it (see `deploys.planning`); None while it isn't cleanly deployed, so that
     the next deploy plans it again. The row goes when the component is destroyed. `drift` is what the last drift run found;
-    a deploy forgets it.
+    a deploy forgets it. `health` is what the last apply, drift run or plan without changes found; None where nothing looks.
     """
 
     __tablename__ = "installed_component"
@@ -92,3 +93,6 @@ class InstalledComponentRow(Row, table=True):
     updated_at: datetime = Field(sa_type=UtcDateTime)
     drift_checked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     drift: PlanSummary | None = Field(default=None, sa_column=Column(JsonOf(PlanSummary)))
+    health: ComponentHealth | None = Field(default=None, sa_column=Column(JsonOf(ComponentHealth)))
+    health_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    health_checked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

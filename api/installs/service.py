@@ -112,6 +112,9 @@ def _component(row: InstalledComponentRow, release_number: int) -> InstalledComp
         drift_checked_at=row.drift_checked_at,
         drifted=None if row.drift is None else not row.drift.empty,
         drift=row.drift,
+        health=row.health,
+        health_since=row.health_since,
+        health_checked_at=row.health_checked_at,
     )
 
 

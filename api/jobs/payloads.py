@@ -7,6 +7,7 @@ from sqlmodel import select
 from api.agents.models import AgentRow
 from api.builds import service as builds
 from api.builds.models import BuildRow
+from api.components.graph import install_fields
 from api.contract import sealed_box
 from api.contract.agents import BuildJob, DeployJob, JobPayload, SyncJob
 from api.contract.components import ComponentConfig, secret_texts
@@ -115,15 +116,22 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
         install_name=install.name,
         install_platform=install.platform,
         install_region=install.region,
+        install_labels=_labels_for(install, step.config),
         inputs=plain,
         sensitive_inputs=sensitive,
         secrets=secrets,
         sealed=box,
         digests=releases.digests_of(tx, release.id),
+        look_at_health=deploy.kind == "drift",
         plan_job_id=plan.job_id if plan else None,
         plan_digest=plan.plan_digest if plan else None,
         approval=deploy.approval,
     )
+
+
+def _labels_for(install: InstallRow, config: ComponentConfig) -> dict[str, str]:
+    wanted = install_fields(config)
+    return {name: value for name, value in install.labels.items() if f"labels.{name}" in wanted}
 
 
 def _release_of(tx: Read, deploy: DeployRow, step: StepRow) -> str | None:

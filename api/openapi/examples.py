@@ -38,6 +38,7 @@ from api.contract.agents import (
 )
 from api.contract.approvals import ApprovalDecision, SkipRequest, StepApproval
 from api.contract.base import Json, Model
+from api.contract.component_health import checked, health_of
 from api.contract.components import Component, ComponentCreate, ComponentUpdate, GitSource, Source, TerraformModuleConfig
 from api.contract.deploy_batches import BusyInstall, DeployBatch, DeployBatchCreate
 from api.contract.health import Health, HealthSample
@@ -277,7 +278,14 @@ ANSWERS: list[Model] = [
         agent_last_seen_at=_LATER,
         components=[
             InstalledComponent(
-                name="network", status="deployed", digest=_DIGEST, release_number=7, outputs={"vpc_id": "vpc-0a1b"}
+                name="network",
+                status="deployed",
+                digest=_DIGEST,
+                release_number=7,
+                outputs={"vpc_id": "vpc-0a1b"},
+                health=health_of([checked("probe.api", "http", "healthy")]),
+                health_since=_AT,
+                health_checked_at=_LATER,
             )
         ],
         created_at=_AT,

@@ -20,7 +20,7 @@ from api.registry.storage import RegistryStorage
 BLOCK_BYTES = 1024 * 1024
 """So much is read from or written to the disk at once."""
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 
 
 def read_range(header: str, size: int) -> tuple[int, int] | None:

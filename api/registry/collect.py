@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from api.registry.errors import ManifestInvalidError
+from api.registry.errors import BlobUnknownError, ManifestInvalidError
 from api.registry.manifests import ManifestContent, read_manifest
 from api.registry.storage import RegistryStorage
 
@@ -71,10 +71,13 @@ def collect(storage: RegistryStorage, needs: Needs, *, now: float, grace: float,
                 collected.manifests.append((repository, digest))
             for digest in blobs:
                 gone[digest] += 1
-                if not dry_run:
-                    collected.freed += storage.delete_blob(repository, digest)
-                elif gone[digest] == storage.users(digest):
-                    collected.freed += storage.blob_size(repository, digest)
+                try:
+                    if not dry_run:
+                        collected.freed += storage.delete_blob(repository, digest)
+                    elif gone[digest] == storage.users(digest):
+                        collected.freed += storage.blob_size(repository, digest)
+                except (BlobUnknownError, FileNotFoundError):  # a client has deleted it meanwhile
+                    continue
                 collected.blobs.append((repository, digest))
     collected.freed += storage.delete_stray_contents(now - grace, dry_run=dry_run)
     return collected

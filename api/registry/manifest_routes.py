@@ -118,6 +118,6 @@ async def _read_body(request: Request) -> bytes:
 def _read_limit(text: str | None) -> int | None:
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit()):
-        raise QueryInvalidError("n must be a number, 0 or greater")
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise QueryInvalidError("n must be a number, 0 or greater, of at most 19 digits")
     return int(text)

@@ -5,6 +5,7 @@ Only what the registry needs is read, so that media types it doesn't know, and m
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from api.registry.errors import ManifestInvalidError
 
 INDEX_MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
 MANIFEST_MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
+
+_MEDIA_TYPE = re.compile(r"[!-~][ -~]{0,254}")
+"""One line of ASCII: it stands on the first line of the manifest's file, and in the header of every answer."""
 
 MANIFEST_LIMIT = 4 * 1024 * 1024
 """At most so many bytes in one manifest (the spec asks for this much at least)."""
@@ -60,6 +64,13 @@ def _text(fields: dict[str, object], key: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ManifestInvalidError(f"{key} must be a text")
     return value or None
+
+
+def check_media_type(text: str) -> str:
+    """`text`, if it is a media type that a header can carry, parameters and all. Raises ManifestInvalidError."""
+    if _MEDIA_TYPE.fullmatch(text) is None:
+        raise ManifestInvalidError(f"{text[:80]!r} is not a media type: write it like {MANIFEST_MEDIA_TYPE}")
+    return text
 
 
 def read_manifest(content: bytes) -> ManifestContent:

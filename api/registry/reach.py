@@ -37,7 +37,9 @@ def reach_of(storage: RegistryStorage, repository: str, digests: frozenset[str])
             continue
         listed = read_manifest(manifest.content)
         blobs.update(listed.blobs, listed.foreign_blobs)
-        found = {*listed.manifests, *(referrer.digest for referrer in storage.referrers(repository, digest))}
+        # Only digests: what is listed as `latest`, say, would lead to whatever that tag names.
+        found = set(filter(names.is_digest, listed.manifests))
+        found.update(referrer.digest for referrer in storage.referrers(repository, digest))
         attached = (storage.manifest(repository, tag) for tag in names.cosign_tags(digest))
         found.update(manifest.digest for manifest in attached if manifest is not None)
         unread |= found - manifests

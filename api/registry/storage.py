@@ -21,15 +21,14 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 from api.registry import durable, names
 from api.registry.contents import Contents, DiskContents
-from api.registry.errors import BlobUnknownError, DigestInvalidError, ManifestBlobUnknownError, ManifestUnknownError
-from api.registry.manifests import StoredManifest, digest_of, read_manifest
+from api.registry.errors import BlobUnknownError
+from api.registry.manifest_files import ManifestFiles, entries
 from api.registry.quota import Quota, Usage
 
 _FRESH_SECONDS = 600.0
@@ -44,21 +43,18 @@ class BlobsElsewhereError(Exception):
     """The folder belongs to blobs that lie in another place than the one it is opened for."""
 
 
-class RegistryStorage:
+class RegistryStorage(ManifestFiles):
     """The storage of one registry. Made by `open`; usable as a context manager."""
 
     def __init__(self, folder: Path, lock: int, contents: Contents, quota: Quota) -> None:
-        self.folder = folder
-        self.scratch = folder / "scratch"
+        super().__init__(folder)
         self._records = folder / "blobs"
-        self._repositories = folder / "repositories"
         self._lock = lock
         self._contents = contents
         self.has_quota = quota != Quota()
         self._usage = Usage(quota, self._size_of_repository)
         self._links = threading.Lock()
         self._arriving: Counter[str] = Counter()
-        self._changing = [threading.RLock() for _ in range(64)]
 
     @classmethod
     def open(cls, folder: Path, *, contents: Contents | None = None, quota: Quota | None = None) -> "RegistryStorage":
@@ -118,33 +114,14 @@ class RegistryStorage:
             else:
                 self._usage.whole += self._contents.size(record)
 
-    def _part(self, repository: str, part: str, *more: str) -> Path:
-        # A part begins with "_", which no component of a repository's name does: names can't collide with parts.
-        return self._repositories.joinpath(names.check_repository(repository), part, *more)
-
     def _blob_link(self, repository: str, digest: str) -> Path:
         return self._part(repository, "_blobs", names.hex_of(digest))
 
     def _size_of_repository(self, repository: str) -> int:
         folder = self._part(repository, "_blobs")
-        return sum(self._contents.size(folder / entry) for entry in _entries(folder))
-
-    def changing(self, repository: str) -> threading.RLock:
-        """Held while what a repository has is changed, so that a collection sees it before or after, never in between."""
-        return self._changing[hash(repository) % len(self._changing)]
+        return sum(self._contents.size(folder / entry) for entry in entries(folder))
 
     # Reading
-
-    def repositories(self) -> Iterator[str]:
-        """The names of all repositories."""
-        for folder, parts, _ in os.walk(self._repositories):
-            if "_blobs" in parts or "_manifests" in parts:
-                yield Path(folder).relative_to(self._repositories).as_posix()
-            parts[:] = [part for part in parts if not part.startswith("_")]
-
-    def has_repository(self, repository: str) -> bool:
-        """Whether anything was ever pushed to the repository."""
-        return self._part(repository, "_blobs").is_dir() or self._part(repository, "_manifests").is_dir()
 
     def blob_size(self, repository: str, digest: str) -> int:
         """How many bytes the blob has. Raises BlobUnknownError, NameInvalidError, DigestInvalidError."""
@@ -187,47 +164,9 @@ class RegistryStorage:
                 pass
         return found
 
-    def manifest(self, repository: str, reference: str) -> StoredManifest | None:
-        """The manifest that a tag or a digest names, or None. Raises NameInvalidError."""
-        digest = reference if names.is_digest(reference) else self._tagged(repository, reference)
-        if digest is None:
-            return None
-        try:
-            record = self._part(repository, "_manifests", names.hex_of(digest)).read_bytes()
-        except FileNotFoundError:
-            return None
-        media_type, _, content = record.partition(b"\n")
-        return StoredManifest(digest, media_type.decode("latin-1"), content)
-
-    def _tagged(self, repository: str, tag: str) -> str | None:
-        path = self._part(repository, "_tags")
-        if not names.is_tag(tag):
-            return None
-        try:
-            return (path / tag).read_text()
-        except FileNotFoundError:
-            return None
-
-    def tags(self, repository: str) -> list[str]:
-        """The repository's tags, in ASCII order."""
-        return _entries(self._part(repository, "_tags"))
-
-    def referrers(self, repository: str, subject: str) -> list[StoredManifest]:
-        """The manifests whose subject is this digest, whether or not the subject itself is here; in order of digest."""
-        listed = _entries(self._part(repository, "_referrers", names.hex_of(subject)))
-        found = (self.manifest(repository, names.digest_named(entry)) for entry in listed)
-        return [manifest for manifest in found if manifest is not None]
-
     def blobs(self, repository: str) -> dict[str, float]:
         """The repository's blobs, and when somebody last pushed each or asked for it (Unix time)."""
         return self._ages(self._part(repository, "_blobs"))
-
-    def manifests(self, repository: str) -> dict[str, float]:
-        """The same of its manifests."""
-        return self._ages(self._part(repository, "_manifests"))
-
-    def _ages(self, folder: Path) -> dict[str, float]:
-        return {names.digest_named(entry): (folder / entry).stat().st_mtime for entry in _entries(folder)}
 
     def users(self, digest: str) -> int:
         """How many repositories have this blob."""
@@ -316,40 +255,6 @@ class RegistryStorage:
         self._contents.forget(digest)
         return size
 
-    def put_manifest(self, repository: str, reference: str, media_type: str, content: bytes) -> StoredManifest:
-        """Keep a manifest, and tag it if `reference` is a tag. An empty `media_type` is read from the manifest.
-
-        Raises DigestInvalidError (the content has another digest), ManifestInvalidError, ManifestBlobUnknownError,
-        TagInvalidError. Then nothing has changed.
-        """
-        names.check_reference(reference)
-        listed = read_manifest(content)
-        by_digest = names.is_digest(reference)
-        digest = digest_of(content, names.algorithm_of(reference) if by_digest else names.ALGORITHMS[0])
-        if by_digest and reference != digest:
-            raise DigestInvalidError(f"the manifest received has the digest {digest}, not {reference}")
-        manifest = StoredManifest(digest, media_type or listed.media_type, content)
-        with self.changing(repository):
-            for blob in listed.blobs:
-                if not self.has_blob(repository, blob):
-                    raise ManifestBlobUnknownError(f"the manifest lists {blob}, which {repository} doesn't have; push it first")
-            self._write_manifest(repository, reference, manifest, listed.subject)
-        return manifest
-
-    def _write_manifest(self, repository: str, reference: str, manifest: StoredManifest, subject: str | None) -> None:
-        # The referrers' entry goes first: a manifest that is there is always listed, an entry without one is passed over.
-        own = names.hex_of(manifest.digest)
-        if subject is not None and names.is_digest(subject):
-            self._write(self._part(repository, "_referrers", names.hex_of(subject), own), b"")
-        record = manifest.media_type.encode("latin-1") + b"\n" + manifest.content
-        self._write(self._part(repository, "_manifests", own), record)
-        if not names.is_digest(reference):
-            self._write(self._part(repository, "_tags", reference), manifest.digest.encode())
-
-    def _write(self, path: Path, content: bytes) -> None:
-        durable.make_folder(path.parent)
-        durable.write_file(path, content, scratch=self.scratch)
-
     def delete_blob(self, repository: str, digest: str) -> int:
         """Take the blob from the repository; its content goes with the last one that has it. Raises BlobUnknownError.
 
@@ -375,32 +280,3 @@ class RegistryStorage:
                     if not dry_run:
                         self._contents.forget(digest)
         return freed
-
-    def delete_manifest(self, repository: str, reference: str) -> None:
-        """Remove a tag; or, by digest, a manifest with all its tags. Raises ManifestUnknownError."""
-        with self.changing(repository):
-            manifest = self.manifest(repository, reference)
-            if manifest is None:
-                raise ManifestUnknownError(f"{repository} has no manifest {reference}")
-            if not names.is_digest(reference):
-                self._remove(self._part(repository, "_tags", reference))
-                return
-            for tag in self.tags(repository):
-                if self._tagged(repository, tag) == reference:
-                    self._remove(self._part(repository, "_tags", tag))
-            self._remove(self._part(repository, "_manifests", names.hex_of(reference)))
-            subject = read_manifest(manifest.content).subject
-            if subject is not None and names.is_digest(subject):
-                self._remove(self._part(repository, "_referrers", names.hex_of(subject), names.hex_of(reference)))
-
-    def _remove(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
-        if path.parent.is_dir():
-            durable.sync_folder(path.parent)
-
-
-def _entries(folder: Path) -> list[str]:
-    try:
-        return sorted(entry.name for entry in folder.iterdir())
-    except FileNotFoundError:
-        return []

@@ -17,7 +17,7 @@ from api.registry.reach import may_read_blob
 from api.registry.storage import RegistryStorage
 from api.registry.uploads import Upload, Uploads
 
-_CONTENT_RANGE = re.compile(r"(?:bytes )?(\d+)-(\d+)(?:/.*)?")
+_CONTENT_RANGE = re.compile(r"(?:bytes )?([0-9]{1,19})-([0-9]{1,19})(?:/.*)?")
 
 
 @dataclass(frozen=True)

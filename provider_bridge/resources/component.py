@@ -10,10 +10,10 @@ from provider_bridge.framework.resource import Call
 from provider_bridge.framework.schema import Schema
 from provider_bridge.problems import Json
 from provider_bridge.protocol.values import UNKNOWN, Object, Value, is_known
-from provider_bridge.resources import references
 from provider_bridge.resources.base import ApiDataSource, ApiResource, split_import_id
 from provider_bridge.resources.connection import Connection
 from provider_bridge.resources.plans import stand_in
+from provider_bridge.resources.reference_grammar import malformed
 from provider_bridge.resources.wire import from_wire, is_text_map, map_from_wire, map_to_wire
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class _Form:
             return state
         config = component["config"]
         for name in self.fields:
-            value = config[name]
             attribute = self.schema.attributes[name]
+            value = config.get(name, attribute.default)  # what may be left out is left out where it is empty
             state[name] = map_from_wire(value, before.get(name)) if self._is_map(name) else from_wire(attribute, value)
         for name in self.config:
             if name not in self.fields and name not in _SOURCE:
@@ -93,6 +93,9 @@ class _Form:
                 yield from (((name, Key(key)), text) for key, text in value.items() if isinstance(text, str))
             elif name == "manifest" and isinstance(value, str):
                 yield (name,), value
+            elif name == "probes" and isinstance(value, dict):
+                known = ((key, kind, probe[kind]) for key, probe in value.items() if probe for kind in ("http", "tcp"))
+                yield from (((name, Key(key), kind), text) for key, kind, text in known if isinstance(text, str))
 
 
 class ComponentResource(ApiResource):
@@ -110,13 +113,9 @@ class ComponentResource(ApiResource):
     def validate(self, config: Object) -> Iterator[Diagnostic]:
         """References must be readable."""
         for path, text in self.form.texts(config):
-            for reference in references.malformed(text):
-                yield error(
-                    "Invalid reference",
-                    f"{reference} is not a reference.",
-                    remedy=f"Write one of {references.ALLOWED}.",
-                    path=path,
-                )
+            wrong = malformed(text)
+            if wrong:
+                yield error("Invalid reference", f"{wrong}.", remedy=wrong.remedy, path=path)
 
     def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:
         """Hash the folder, decide whether this is a new version, and have the IMS check it."""

@@ -4,7 +4,7 @@ import re
 
 from provider_bridge.framework.functions import Function, FunctionError, Parameter
 from provider_bridge.protocol.values import Value
-from provider_bridge.resources.references import IMAGE_FIELDS, INSTALL_FIELDS
+from provider_bridge.resources.reference_names import IMAGE_FIELDS, INSTALL_FIELDS
 
 _NAME = re.compile(r"[a-z]([a-z0-9_-]{0,61}[a-z0-9])?")
 _NAME_RULE = "1 to 63 of a-z, 0-9, `-` and `_`; begins with a letter, ends with a letter or a digit"
@@ -51,10 +51,10 @@ class Image(Function):
 
     summary = "A reference to the image of another component."
     description = (
-        "Returns `{{ components.COMPONENT.image.FIELD }}`. The field is `repository`, `tag` or `digest` of the image in the "
-        "customer's registry."
+        "Returns `{{ components.COMPONENT.image.FIELD }}`. The field is `repository`, `tag`, `digest` or `uri` "
+        "(the repository with the digest) of the image in the customer's registry."
     )
-    parameters = (_COMPONENT, Parameter("field", "string", "`repository`, `tag` or `digest`."))
+    parameters = (_COMPONENT, Parameter("field", "string", "`repository`, `tag`, `digest` or `uri`."))
     returns = "string"
 
     def run(self, arguments: list[Value]) -> Value:

@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from registry_server import serve
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from api.contract.agents import (
@@ -57,13 +58,14 @@ class _BusyError(ProblemError):
 
 @dataclass
 class FakeJob:
-    """A job, and what its agent said about it. `attempt` is the current one."""
+    """A job, and what its agent said about it. `attempt` is the current one; `newer` are fields that no agent knows yet."""
 
     id: str
     payload: JobPayload
     attempt: int = 0
     cancel: Cancel = "none"
     held: bool = False
+    newer: dict[str, Any] = field(default_factory=dict)
     heartbeats: int = 0
     finish: Finish | None = None
     finishes: int = 0
@@ -107,9 +109,9 @@ class AgentProtocolServer:
         self._access_token: str | None = None
         self._nonces: set[str] = set()
 
-    async def offer(self, payload: JobPayload) -> FakeJob:
+    async def offer(self, payload: JobPayload, **newer: Any) -> FakeJob:
         """Queue a job."""
-        job = FakeJob(f"job_{next(self._numbers)}", payload)
+        job = FakeJob(f"job_{next(self._numbers)}", payload, newer=newer)
         async with self._moved:
             self.jobs[job.id] = job
             self._moved.notify_all()
@@ -216,7 +218,8 @@ class AgentProtocolServer:
                 return Response(status_code=204)  # nobody is there any more to take it
             job.held, job.attempt, job.cancel = True, job.attempt + 1, "none"
             self._moved.notify_all()
-            return _json(self._lease(job, resumed=False))
+            lease = self._lease(job, resumed=False).model_dump(mode="json")
+            return JSONResponse(lease | {"hint": "newer"} | {"payload": lease["payload"] | job.newer})
 
     async def heartbeat(self, request: Request) -> Response:
         body = Heartbeat.model_validate_json(await request.body())

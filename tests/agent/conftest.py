@@ -5,7 +5,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from emulated_s3 import s3_endpoint, s3_place
 from registry_server import RegistryServer, built_in_registry, debian_registry
+
+__all__ = ["s3_endpoint", "s3_place"]  # fixtures
 
 
 @pytest.fixture

@@ -386,3 +386,36 @@ async def test_no_secret_leaves_in_a_report_or_a_log(agent: Agent, ims: AgentPro
     assert "it is (sensitive)!" in first.log()
     assert not ims.sent(canary)
     assert not [path for path in agent.folder.rglob("*") if path.is_file() and canary.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("newer", "named"),
+    [
+        ({"only_region": "eu"}, "payload.sync.only_region"),
+        ({"kind": "teleport"}, "payload"),
+        ({"registry": {"url": "http://unused", "repository": "r", "username": "u", "password": "p", "proof": "x"}}, "proof"),
+        ({"digest": "blake3:00"}, "payload.sync.digest"),
+    ],
+)
+async def test_a_job_that_asks_for_what_the_agent_does_not_know_is_refused(
+    agent: Agent, ims: AgentProtocolServer, newer: dict[str, object], named: str
+) -> None:
+    """It came back for ever, and no other job was done; or what wasn't known was passed over."""
+    job, other = await ims.offer(SYNC, **newer), await ims.offer(SYNC)
+    async with agent.running() as running:
+        await ims.until(lambda: job.finish is not None and other.finish is not None)
+    assert running.executor.began == [other.id]
+    assert job.finish
+    assert job.finish.failure
+    assert other.finish
+    assert (job.finish.failure.code, job.attempt, other.finish.outcome) == ("job_not_understood", 1, "succeeded")
+    assert named in job.finish.failure.message
+    assert job.finish.failure.remedy
+
+
+async def test_a_newer_field_that_says_nothing_does_no_harm(agent: Agent, ims: AgentProtocolServer) -> None:
+    job = await ims.offer(SYNC, only_region=None, labels={}, draft=False, note="", parts=[])
+    async with agent.running():
+        await ims.until(lambda: job.finish is not None)
+    assert job.finish
+    assert job.finish.outcome == "succeeded"

@@ -13,7 +13,7 @@ INPUTS = [
     {"name": "password", "sensitive": True, "required": False},
 ]
 NETWORK = {"domain": "{{ inputs.domain }}"}
-SERVICE = {"network_id": "{{ components.network.outputs.id }}", "password": "{{ inputs.password }}"}
+SERVICE = {"network_id": "{{ components.network.outputs.id }}", "password": "{{ inputs.password | default('') }}"}
 
 
 def module(variables: dict[str, str] | None = None, *, path: str = "/src/module", digest: str | None = "1") -> Body:

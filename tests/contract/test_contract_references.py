@@ -31,8 +31,11 @@ def resolve(reference: Reference) -> Any:
         "{{ components.web.image.repository }}",
         "{{ components.web.image.tag }}",
         "{{ components.web.image.digest }}",
+        "{{ components.web.image.uri }}",
         "{{ install.id }}",
         "{{ install.name }}",
+        "{{ install.labels.tier }}",
+        "{{ self.outputs.url }}",
     ],
 )
 def test_what_may_be_referred_to(text: str) -> None:
@@ -45,15 +48,17 @@ def test_what_may_be_referred_to(text: str) -> None:
     [
         "{{ }}",
         "{{ inputs }}",
-        "{{ inputs.a.b }}",
         "{{ install.zone }}",
         "{{ components.a }}",
         "{{ components.a.outputs }}",
         "{{ components.a.image.size }}",
         "{{ secrets.a.b }}",
-        "{{ inputs.a | upper }}",
         "{{ 1 + 1 }}",
-        "{{ inputs..a }}",
+        "{{ install.region.x }}",
+        "{{ install.labels }}",
+        "{{ components.a.image.tag.x }}",
+        "{{ inputs[0] }}",
+        "{{ inputs['a b'] }}",
     ],
 )
 def test_anything_else_is_refused_with_what_is_allowed(text: str) -> None:
@@ -81,7 +86,8 @@ def test_all_variables_are_searched() -> None:
         ("{{ inputs.ports }}", [80, 443]),
         ("  {{ inputs.on }}\n", True),
         ("on: {{ inputs.on }}", "on: true"),
-        ("{{ inputs.ports }}{{ inputs.ports }}", "[80, 443][80, 443]"),
+        ("{{ inputs.ports[1] }}", 443),
+        ("{{ inputs.ports | to_json }}{{ inputs.ports[0] }}", "[80,443]80"),
         ("https://{{ inputs.domain }}/", "https://acme.example/"),
         ("{{ inputs.quoted }}!", '<"&>!'),
         ("no reference", "no reference"),

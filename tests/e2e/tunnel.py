@@ -19,10 +19,10 @@ class _Handler(socketserver.StreamRequestHandler):
             return
         with socket.create_connection(("127.0.0.1", port)) as other:
             self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            _join(self.connection, other)
+            join(self.connection, other)
 
 
-def _join(one: socket.socket, other: socket.socket) -> None:
+def join(one: socket.socket, other: socket.socket) -> None:
     with selectors.DefaultSelector() as both, contextlib.suppress(ConnectionError):
         both.register(one, selectors.EVENT_READ, other)
         both.register(other, selectors.EVENT_READ, one)

@@ -7,8 +7,8 @@ import pytest
 from api.contract import provider_schema, references
 from api.contract.source_digest import SourceError, source_digest, source_files
 from provider_bridge.framework.diagnostics import Key
-from provider_bridge.resources import references as ours
 from provider_bridge.resources.provider import ExclaveProvider
+from provider_bridge.resources.reference_grammar import malformed
 from provider_bridge.resources.refusals import attribute_path
 
 
@@ -34,6 +34,10 @@ def test_the_generated_files_are_fresh() -> None:
         "{{ components.web.image.layers }}",
         "{{ inputs }}",
         "{{ inputs.a.b }}",
+        "{{ inputs.a | lower }}",
+        "{{ inputs.a | lowr }}",
+        "{{ .nuon.install.id }}",
+        "{{ .nuon.org.id }}",
         "{{ input.domain }}",
         "{{ }}",
         "{{ 1 + 1 }}",
@@ -47,9 +51,9 @@ def test_the_provider_and_the_ims_read_the_same_references(text: str) -> None:
     try:
         references.find(text)
     except references.InvalidReferenceError:
-        assert ours.malformed(text)
+        assert malformed(text)
     else:
-        assert not ours.malformed(text)
+        assert not malformed(text)
 
 
 @pytest.mark.parametrize(

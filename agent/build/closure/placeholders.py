@@ -1,8 +1,8 @@
 """Stand-ins for references, so that a text can be read before a deploy knows their values."""
 
 from agent.failure import CodedError
-from api.contract.base import Json
-from api.contract.references import InvalidReferenceError, Reference, render
+from api.contract.reference_grammar import Expression, malformed, parse
+from api.contract.references import InvalidReferenceError, Reference, Value, evaluate
 
 OWN_HOST = "exclave.invalid"
 """The registry of images that are components themselves: they are mirrored as such (RFC 2606: the name can't exist)."""
@@ -20,18 +20,29 @@ class ReferenceWrongError(CodedError):
 
 
 def stand_in(text: str, field: str) -> str:
-    """The text with each reference replaced. Raises ReferenceWrongError."""
+    """The text with each reference replaced. Raises ReferenceWrongError.
+
+    An expression that is made of more than the images of components stands for something that only a deploy knows.
+    """
+    wrong = malformed(text)
+    if wrong:
+        raise ReferenceWrongError(str(wrong), field=field, remedy=wrong.remedy)
+    return "".join(part if isinstance(part, str) else _known(part) for part in parse(text))
+
+
+def _known(expression: Expression) -> str:
     try:
-        found = render(text, _value)
-    except InvalidReferenceError as error:
-        raise ReferenceWrongError(str(error), field=field) from None
-    return str(found)
+        return str(evaluate(expression, _value).value)
+    except InvalidReferenceError:
+        return UNKNOWN
 
 
-def _value(reference: Reference) -> Json:
+def _value(reference: Reference) -> Value:
     match reference.path:
         case ("components", name, "image", "repository"):
-            return f"{OWN_HOST}/{name.lower()}"
+            return Value(f"{OWN_HOST}/{name.lower()}")
+        case ("components", name, "image", "uri"):
+            return Value(f"{OWN_HOST}/{name.lower()}@{_IMAGE['digest']}")
         case ("components", _, "image", part):
-            return _IMAGE[part]
-    return UNKNOWN
+            return Value(_IMAGE[part])
+    raise InvalidReferenceError(f"{reference} is known only at the deploy")

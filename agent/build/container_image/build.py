@@ -4,6 +4,7 @@ from agent.artifact.outputs import IMAGE_OUTPUTS, declared
 from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.container_image.access import Access, access_to
 from agent.build.image_reference import ImageNameError, ImageReference
+from agent.build.materials import image_material
 from agent.build.mirror import mirror
 from agent.failure import CodedError
 from agent.oci.client import RegistryClient
@@ -45,6 +46,7 @@ async def build_container_image(config: ContainerImageConfig, context: BuildCont
         artifact_type=mirrored.artifact_type,
         size=mirrored.size,
         revision=mirrored.digest,
+        materials=(image_material(str(image), found.digest),),
         outputs=declared(IMAGE_OUTPUTS),
     )
 

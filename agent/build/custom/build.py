@@ -15,10 +15,12 @@ from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.closure.close import close
 from agent.build.closure.found_images import FoundImage
 from agent.build.composite import push_index, push_manifest
+from agent.build.materials import image_materials
 from agent.bundle.pack import UNDATED
 from agent.bundle.zip import PackedFile, write_zip
 from agent.failure import CodedError
 from agent.oci.manifest import canonical_json
+from agent.oci.provenance import Material
 from agent.plugin.entry_point import find_entry_point
 from agent.plugin.executable import ExecutablePlugin
 from agent.plugin.protocol import Answer, Plugin, Request, good, program_of
@@ -63,7 +65,15 @@ async def build_custom(config: CustomConfig, context: BuildContext) -> BuiltArti
     annotations = dated(source.created or UNDATED, source.revision)
     blob = Blob(CUSTOM_CONFIG, canonical_json(own.model_dump(mode="json")))
     head = await push_manifest(context, blob, (layer,), artifact_type=CUSTOM_ARTIFACT, annotations=annotations)
-    return await push_index(context, CUSTOM_ARTIFACT, [head, *closed.parts], annotations=annotations, revision=source.revision)
+    made_by = (Material(said.name, said.version, "application"),) if said.name else ()
+    return await push_index(
+        context,
+        CUSTOM_ARTIFACT,
+        [head, *closed.parts],
+        annotations=annotations,
+        revision=source.revision,
+        materials=(*made_by, *image_materials(closed.images)),
+    )
 
 
 def _plugin(config: CustomConfig, folder: Path, context: BuildContext) -> Plugin | None:

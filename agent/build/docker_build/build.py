@@ -13,6 +13,7 @@ from agent.build.docker_build.builders import Order, build_image, builder_folder
 from agent.build.docker_build.dockerfile import Base, Dockerfile, DockerfileError, read_dockerfile
 from agent.build.docker_build.layout import push_layout, write_layout
 from agent.build.image_reference import ImageNameError, ImageReference
+from agent.build.materials import image_materials
 from agent.build.mirror import PlatformMissingError, single
 from agent.build.source import FetchedSource
 from agent.bundle.platform import current_platform
@@ -64,6 +65,7 @@ async def build_docker_build(config: DockerBuildConfig, context: BuildContext) -
         artifact_type=config_blob.media_type if config_blob else manifest.media_type,
         size=size,
         revision=source.revision,
+        materials=image_materials({name: base.manifest.digest for name, base in resolved.items()}),
         outputs=declared(IMAGE_OUTPUTS),
     )
 

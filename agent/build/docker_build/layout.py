@@ -6,6 +6,8 @@ https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 import asyncio
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from agent.build.builder import BuildContext
 from agent.failure import CodedError
 from agent.oci.client import RegistryClient
@@ -46,7 +48,10 @@ async def push_layout(folder: Path, context: BuildContext) -> tuple[Manifest, in
 
     What built it isn't trusted: nothing is read but regular files, and each is what its digest says.
     """
-    index = ManifestBody.model_validate_json(await asyncio.to_thread(_read, folder, "index.json"))
+    try:
+        index = ManifestBody.model_validate_json(await asyncio.to_thread(_read, folder, "index.json"))
+    except ValidationError:
+        raise LayoutWrongError("the builder's index.json can't be read") from None
     if len(index.manifests) != 1:
         raise LayoutWrongError(f"the builder made {len(index.manifests)} images, not one")
     manifest = await asyncio.to_thread(_manifest, folder, index.manifests[0])

@@ -22,12 +22,14 @@ from agent.build.composite import push_index, push_manifest
 from agent.build.helm_chart.chart import Chart, chart_of_folder
 from agent.build.helm_chart.render import render
 from agent.build.helm_chart.repository import find_chart
+from agent.build.materials import image_materials, without_login
 from agent.build.mirror import Mirrored
 from agent.build.source import field_of
 from agent.bundle.pack import UNDATED
 from agent.failure import CodedError, JobFailedError
-from agent.oci.digest import digest_of
+from agent.oci.digest import digest_of, hex_of
 from agent.oci.manifest import canonical_json
+from agent.oci.provenance import Material
 from api.contract.components import HelmChartConfig
 
 _TITLE = "org.opencontainers.image.title"
@@ -77,9 +79,21 @@ async def build_helm_chart(config: HelmChartConfig, context: BuildContext) -> Bu
     blob = Blob(HELM_CONFIG, canonical_json(own.model_dump(mode="json")))
     head = await push_manifest(context, blob, layers, artifact_type=HELM_ARTIFACT, annotations=annotations)
     parts = [head, manifest, *closed.parts]
+    package = Material(own.chart, own.version, sha256=hex_of(digest_of(fetched.chart.package)), uri=_origin(config))
     return await push_index(
-        context, HELM_ARTIFACT, parts, annotations=annotations, revision=fetched.revision, outputs=declared(CHART_OUTPUTS)
+        context,
+        HELM_ARTIFACT,
+        parts,
+        annotations=annotations,
+        revision=fetched.revision,
+        outputs=declared(CHART_OUTPUTS),
+        materials=(package, *image_materials(closed.images)),
     )
+
+
+def _origin(config: HelmChartConfig) -> str:
+    """Where a chart of a repository is from; nothing for one of the source, which the provenance names itself."""
+    return without_login(config.helm_repo.repo_url) if config.helm_repo else ""
 
 
 async def _fetch(config: HelmChartConfig, context: BuildContext) -> _Fetched:

@@ -40,7 +40,7 @@ class Chart:
     @property
     def config(self) -> bytes:
         """The config blob, as Helm writes it: Chart.yaml as JSON."""
-        return json.dumps(self.metadata, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode()
+        return _json(self.metadata)
 
 
 def chart_of_folder(folder: Path) -> Chart:
@@ -78,7 +78,16 @@ def _metadata(content: bytes) -> tuple[str, str, Json]:
     name, version = document.get("name"), document.get("version")
     if not isinstance(name, str) or not isinstance(version, str) or not _NAME.fullmatch(name):
         raise ChartWrongError("Chart.yaml needs a `name` and a `version`", remedy="Both are strings: quote the version.")
+    try:
+        _json(document)
+    except (TypeError, ValueError) as error:
+        raise ChartWrongError(f"Chart.yaml can't be written as JSON: {error}", remedy="Quote its keys.") from None
     return name, version, document
+
+
+def _json(metadata: Json) -> bytes:
+    text = json.dumps(metadata, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str, allow_nan=False)
+    return text.encode()
 
 
 def _check_dependencies(metadata: Json, files: dict[str, bytes]) -> None:
@@ -87,7 +96,7 @@ def _check_dependencies(metadata: Json, files: dict[str, bytes]) -> None:
     wanted = metadata.get("dependencies") or []
     vendored = {path.split("/")[1] for path in files if path.startswith("charts/") and path.endswith("/Chart.yaml")}
     vendored |= {_packed_name(path, content) for path, content in files.items() if re.fullmatch(r"charts/[^/]+\.tgz", path)}
-    lines = files["Chart.yaml"].decode().splitlines()
+    lines = files["Chart.yaml"].decode(errors="replace").splitlines()
     for dependency in wanted if isinstance(wanted, list) else []:
         name = str(dependency.get("name")) if isinstance(dependency, dict) else str(dependency)
         if name not in vendored:

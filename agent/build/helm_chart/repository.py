@@ -17,6 +17,7 @@ from agent.failure import CodedError
 from agent.oci.client import RegistryClient
 from agent.oci.digest import digest_of, hex_of
 from agent.oci.errors import RegistryError, RegistryUnavailableError
+from agent.oci.reach import check_reach
 from api.contract.components import HelmRepository
 
 _INDEX_BYTES = 64 * 1024 * 1024
@@ -89,10 +90,10 @@ async def _of_registry(repository: HelmRepository, context: BuildContext) -> Fou
 async def _of_index(repository: HelmRepository, http: httpx.AsyncClient) -> bytes:
     base = repository.repo_url.rstrip("/") + "/"
     if urlsplit(base).scheme not in ("http", "https"):
-        raise ChartNotFoundError(f"{repository.repo_url!r} is neither https:// nor oci://", field="config.helm_repo.repo_url")
-    index = await _get(http, f"{base}index.yaml", _INDEX_BYTES, "config.helm_repo.repo_url")
+        raise ChartNotFoundError(f"{_shown(base)} is neither https:// nor oci://", field="config.helm_repo.repo_url")
+    index = await _get(http, base, "index.yaml", _INDEX_BYTES, "config.helm_repo.repo_url")
     entry = await asyncio.to_thread(_entry, index, repository)
-    package = await _get(http, urljoin(base, entry.urls[0]), CHART_BYTES, "config.helm_repo.version")
+    package = await _get(http, base, entry.urls[0], CHART_BYTES, "config.helm_repo.version")
     if entry.digest and hex_of(digest_of(package)) != hex_of(entry.digest):
         raise ChartWrongError(
             f"the package of {repository.chart} {repository.version} isn't the one of the index: its sha256 is "
@@ -109,27 +110,33 @@ def _entry(index: bytes, repository: HelmRepository) -> _Entry:
         entries = [_Entry.model_validate(entry) for entry in document["entries"].get(repository.chart) or []]
     except (YamlWrongError, ValidationError, KeyError, TypeError, AttributeError):
         raise ChartNotFoundError(
-            f"{repository.repo_url}/index.yaml isn't the index of a chart repository", field="config.helm_repo.repo_url"
+            f"{_shown(repository.repo_url)}/index.yaml isn't the index of a chart repository", field="config.helm_repo.repo_url"
         ) from None
     if not entries:
-        raise ChartNotFoundError(f"{repository.repo_url} has no chart {repository.chart!r}", field="config.helm_repo.chart")
+        raise ChartNotFoundError(
+            f"{_shown(repository.repo_url)} has no chart {repository.chart!r}", field="config.helm_repo.chart"
+        )
     for entry in entries:
         if entry.version == repository.version and entry.urls:
             return entry
     there = ", ".join(entry.version for entry in entries[:10])
     raise ChartNotFoundError(
-        f"{repository.repo_url} has no version {repository.version!r} of {repository.chart}",
+        f"{_shown(repository.repo_url)} has no version {repository.version!r} of {repository.chart}",
         remedy=f"Its newest versions are: {there}.",
         field="config.helm_repo.version",
     )
 
 
-async def _get(http: httpx.AsyncClient, url: str, most: int, field: str) -> bytes:
+async def _get(http: httpx.AsyncClient, base: str, path: str, most: int, field: str) -> bytes:
+    """What lies at `path`, or where that leads. A repository leads nowhere that a registry may not lead (`check_reach`)."""
+    url, to = base, path
     for _ in range(_MOST_REDIRECTS):
         try:
+            url = urljoin(url, to)
+            await check_reach(httpx.URL(base), httpx.URL(url), "the address")
             async with http.stream("GET", url, timeout=_SECONDS, follow_redirects=False) as response:
                 if response.has_redirect_location:
-                    url = urljoin(url, response.headers["location"])
+                    to = response.headers["location"]
                     continue
                 if response.status_code in (429, 500, 502, 503, 504):
                     raise ChartUnavailableError(f"{_shown(url)} answers {response.status_code}", field=field)
@@ -143,12 +150,19 @@ async def _get(http: httpx.AsyncClient, url: str, most: int, field: str) -> byte
                 return bytes(content)
         except httpx.TransportError as error:
             raise ChartUnavailableError(f"{_shown(url)} can't be reached: {type(error).__name__}", field=field) from None
-        except httpx.InvalidURL:
-            raise ChartNotFoundError(f"{_shown(url)} isn't an address", field=field) from None
+        except RegistryUnavailableError as error:
+            raise ChartUnavailableError(str(error), field=field) from None
+        except RegistryError as error:
+            raise ChartNotFoundError(str(error), remedy=error.failure.remedy, field=field) from None
+        except (httpx.InvalidURL, ValueError):
+            raise ChartNotFoundError(f"what {_shown(url)} leads to isn't an address", field=field) from None
     raise ChartNotFoundError(f"{_shown(url)} redirects more than {_MOST_REDIRECTS} times", field=field)
 
 
 def _shown(url: str) -> str:
     """An address without what may be secret in it."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "what it names"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -12,6 +12,7 @@ from agent.artifact.manifest import (
     ManifestsConfig,
     dated,
 )
+from agent.artifact.outputs import MANIFEST_OUTPUTS, declared
 from agent.build.archive import tar
 from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.closure.close import Closed, close
@@ -19,6 +20,7 @@ from agent.build.closure.found_images import FoundImage, images_in
 from agent.build.closure.placeholders import stand_in
 from agent.build.composite import push_index, push_manifest
 from agent.build.kubernetes_manifest.kustomize import KUSTOMIZED, kustomize
+from agent.build.materials import image_materials
 from agent.build.source import field_of
 from agent.build.yaml_reader import YamlWrongError
 from agent.bundle.pack import UNDATED
@@ -64,7 +66,15 @@ async def build_kubernetes_manifest(config: KubernetesManifestConfig, context: B
     blob = Blob(KUBERNETES_CONFIG, canonical_json(own.model_dump(mode="json")))
     head = await push_manifest(context, blob, (layer,), artifact_type=KUBERNETES_ARTIFACT, annotations=annotations)
     parts = [head, *closed.parts]
-    return await push_index(context, KUBERNETES_ARTIFACT, parts, annotations=annotations, revision=manifests.revision)
+    return await push_index(
+        context,
+        KUBERNETES_ARTIFACT,
+        parts,
+        annotations=annotations,
+        revision=manifests.revision,
+        materials=image_materials(closed.images),
+        outputs=declared(MANIFEST_OUTPUTS),
+    )
 
 
 async def _manifests(config: KubernetesManifestConfig, context: BuildContext) -> _Manifests:

@@ -80,6 +80,8 @@ def _leaks(folder: Path) -> Iterator[str]:
 
 def _leaks_of(document: yaml.Node, name: str) -> Iterator[str]:
     for key, value in document.value if isinstance(document, yaml.MappingNode) else []:
+        if not isinstance(key, yaml.ScalarNode):
+            continue
         if key.value == "helmCharts":
             yield f"{name}:{key.start_mark.line + 1}: helmCharts; make the chart a helm_chart component"
         if key.value in _LISTS and isinstance(value, yaml.SequenceNode):

@@ -11,8 +11,12 @@ from agent.bundle.manifest import ARTIFACT_TYPE
 from agent.bundle.module import ModuleInterface, interface_of
 from agent.bundle.pack import UNDATED, Bundle, Contents, pack
 from agent.bundle.platform import current_platform
+from agent.bundle.providers import ProviderPackage
+from agent.engine.find import Engine
 from agent.failure import CodedError, JobFailedError
+from agent.oci.digest import hex_of
 from agent.oci.manifest import IMAGE_MANIFEST
+from agent.oci.provenance import Material
 from agent.oci.push import push_bytes, push_file
 from api.contract.components import TerraformModuleConfig
 
@@ -27,7 +31,8 @@ class NotAModuleError(CodedError):
 async def build_terraform_module(config: TerraformModuleConfig, context: BuildContext) -> BuiltArtifact:
     """Fetch the source, pack it with what it needs, and push it. Raises JobFailedError."""
     source = await context.fetch(config.source)
-    bundle = await _pack(config, source, context)
+    engine = await context.engine()
+    bundle, providers = await _pack(config, source, engine, context)
     await _push(context, bundle)
     return BuiltArtifact(
         digest=bundle.digest,
@@ -37,12 +42,25 @@ async def build_terraform_module(config: TerraformModuleConfig, context: BuildCo
         revision=source.revision,
         variables=bundle.config.variables,
         outputs=bundle.config.outputs,
+        materials=_materials(bundle, engine, providers),
     )
 
 
-async def _pack(config: TerraformModuleConfig, source: FetchedSource, context: BuildContext) -> Bundle:
+def _materials(bundle: Bundle, engine: Engine, providers: tuple[ProviderPackage, ...]) -> tuple[Material, ...]:
+    packed = {layer.entry.title: hex_of(layer.entry.digest) for layer in bundle.layers}
+    return (
+        Material(engine.name, engine.version, "application"),
+        *(
+            Material(each.address, each.version, purl=f"pkg:terraform/{each.address}@{each.version}", sha256=packed[each.title])
+            for each in providers
+        ),
+    )
+
+
+async def _pack(
+    config: TerraformModuleConfig, source: FetchedSource, engine: Engine, context: BuildContext
+) -> tuple[Bundle, tuple[ProviderPackage, ...]]:
     platform = current_platform()
-    engine = await context.engine()
     try:
         interface = await asyncio.to_thread(_interface, source.folder)
         data = context.work / "data"
@@ -61,7 +79,7 @@ async def _pack(config: TerraformModuleConfig, source: FetchedSource, context: B
         revision=source.revision,
         created=source.created or UNDATED,
     )
-    return await asyncio.to_thread(pack, contents, context.work, context.store)
+    return await asyncio.to_thread(pack, contents, context.work, context.store), providers
 
 
 def _interface(folder: Path) -> ModuleInterface:

@@ -2,40 +2,44 @@
 
 import json
 
-from agent.engine.events import ChangeSummary, EngineEvent, parse
+from agent.engine.events import ChangeSummary, EngineEvent, ResourceEvent, parse
 from agent.engine.failures import failure_of, plan_is_stale
 from agent.engine.run import Ended, capture, run
 from agent.failure import JobFailedError
 from agent.install.deployer import Planned, Task
 from agent.install.failures import ApplyInterruptedError, DestroyIncompleteError, PlanStaleError
-from agent.install.terraform_module import errored_state
+from agent.install.terraform_module.checks import checks_of_plan, checks_of_state
 from agent.install.terraform_module.module import Module, prepare, prepared
 from agent.install.terraform_module.plan_summary import secrets, summarize
+from agent.install.terraform_module.working_copy import WorkingCopy, checked_out, may_have_resources
 from agent.install.variables import render_variables
 from agent.install.workspace import StoredOutput, StoredOutputs
 from agent.policy.planned import from_terraform
+from agent.state.states import States
 from api.contract.components import TerraformModuleConfig
 
 _READ_SECONDS = 300
 _PLAN_SECONDS = 3600
 _APPLY_SECONDS = 6 * 3600
+_ENDS = ("apply_complete", "apply_errored", "provision_complete", "provision_errored")
 
 
 class TerraformDeployer:
     """Deploys Terraform modules. See `agent.install.deployer.Deployer`."""
 
     def recover(self, task: Task) -> None:
-        """Put state in place that an engine could not write, before anything else looks at it or wipes the folder."""
-        done = errored_state.recover(task.workspace.work, task.workspace.state)
-        if done:
-            task.context.log(done)
+        """Nothing here: what a killed engine left is stored where its state is checked out (see `working_copy`)."""
 
     def deployed(self, task: Task) -> bool:
-        """Whether the state knows of any object."""
-        return errored_state.has_resources(task.workspace.state)
+        """Whether the state may know of any object."""
+        return may_have_resources(task.workspace, _states(task), task.job.component)
 
     async def plan(self, task: Task) -> Planned:
         """Save the engine's plan."""
+        async with checked_out(task, _states(task)):
+            return await self._plan(task)
+
+    async def _plan(self, task: Task) -> Planned:
         job, context, saved = task.job, task.context, task.saved
         if not isinstance(job.config, TerraformModuleConfig):
             raise TypeError(f"{job.config.kind} is no Terraform module")
@@ -56,6 +60,7 @@ class TerraformDeployer:
         if not shown.succeeded:
             raise JobFailedError(failure_of("plan", shown))
         document = json.loads(printed)
+        task.checks.extend(checks_of_plan(document, context.redactor.text))
         known = task.site.components.outputs(job.component)
         return Planned(summarize(document, outputs_known=known), [*secrets(document)], from_terraform(document))
 
@@ -65,16 +70,26 @@ class TerraformDeployer:
         One that was cut off is tried again with the same plan, which the engine refuses if anything was changed
         (`apply_interrupted`).
         """
-        return await _outputs(task, await _apply(task))
+        async with checked_out(task, _states(task)) as state:
+            outputs = await _outputs(task, await _apply(task, state))
+            task.checks.extend(checks_of_state(task.workspace.state, task.context.redactor.text))
+            return outputs
 
     async def destroy(self, task: Task) -> None:
         """Run the saved plan of the destruction."""
-        await _apply(task)
-        if self.deployed(task):
-            raise DestroyIncompleteError(f"objects of {task.job.component} are left in the state after the destroy")
+        async with checked_out(task, _states(task)) as state:
+            await _apply(task, state)
+            if not state.empty:
+                raise DestroyIncompleteError(f"objects of {task.job.component} are left in the state after the destroy")
+            state.forget()
 
 
-async def _apply(task: Task) -> Module:
+def _states(task: Task) -> States:
+    assert task.site.states, "an install agent has a place for states"
+    return task.site.states
+
+
+async def _apply(task: Task, state: WorkingCopy) -> Module:
     job, context, saved = task.job, task.context, task.saved
     module = await prepared(job, context, task.site, task.workspace, task.lock)
     said = saved.said("apply")
@@ -82,14 +97,20 @@ async def _apply(task: Task) -> Module:
     if begun_before and any(_is_end_of_apply(parse(line)) for line in said.read_text(errors="replace").splitlines()):
         context.log(f"{job.component}: the plan was applied before the agent was stopped")
         return module
+    state.check_room()
+
+    def follow(event: EngineEvent) -> None:
+        context.log(event.text)
+        if isinstance(event, ResourceEvent) and event.type in _ENDS:
+            state.changed()
+
     ended = await run(
         module.command(task.lock, "apply", "-json", "-input=false", "-no-color", str(saved.file)),
         said,
-        lambda event: context.log(event.text),
+        follow,
         context.cancellation,
         timeout=_APPLY_SECONDS,
     )
-    TerraformDeployer().recover(task)
     if not ended.succeeded:
         context.cancellation.check()
         raise _failure(task, ended, begun_before)

@@ -15,7 +15,7 @@ from agent.engine.find import Engine, EngineNotFoundError
 from agent.engine.run import Command, run
 from agent.failure import CodedError, JobFailedError
 from agent.install.site import Site
-from agent.install.terraform_module import errored_state
+from agent.install.terraform_module.working_copy import ERRORED
 from agent.install.workspace import Workspace
 from agent.job import JobContext
 from agent.oci.signature import verify
@@ -111,8 +111,8 @@ def _lay_out(workspace: Workspace, bundle: UnpackedBundle) -> None:
     backend = {"terraform": {"backend": {"local": {"path": str(workspace.state)}}}}
     (workspace.work / _OVERRIDE).write_text(json.dumps(backend))
     (workspace.work / _CLI_CONFIG).write_text(cli_config(bundle.mirror))
-    # Only an apply may leave this file (see errored_state); one that comes in a bundle is not state of this install.
-    (workspace.work / errored_state.FILE_NAME).unlink(missing_ok=True)
+    # Only an apply may leave this file (see working_copy); one that comes in a bundle is not state of this install.
+    (workspace.work / ERRORED).unlink(missing_ok=True)
     (workspace.work / _READY).unlink(missing_ok=True)
 
 

@@ -373,3 +373,33 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, key: VendorKey) -> None:
     assert said.exit_code == 1
     assert "isn't an image layout" in said.output
     assert "Traceback" not in said.output
+
+
+def with_header(size: int) -> bytes:
+    """A tar whose extended header says that it has so many bytes."""
+    header = tarfile.TarInfo("oci-layout")
+    header.type, header.size = tarfile.XHDTYPE, size
+    return header.tobuf(tarfile.USTAR_FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("oci-layout", b"[" * 200_000), ("oci-layout", b"3"), ("index.json", b"[" * 200_000)]
+)
+def test_a_layout_nested_without_an_end_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        for each, good in {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": b"{}"}.items():
+            info = tarfile.TarInfo(each)
+            data = content if each == name else good
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    with pytest.raises(JobFailedError):
+        LayoutReader.open(tmp_path / "x.tar")
+
+
+def test_a_header_as_large_as_the_memory_is_refused(tmp_path: Path) -> None:
+    """tarfile reads an extended header in one piece."""
+    with (tmp_path / "x.tar").open("wb") as file:
+        file.write(with_header(8 * 1024 * 1024 * 1024 - 1))
+        file.truncate(9 * 1024 * 1024 * 1024)
+    with pytest.raises(BadLayoutError, match="header"):
+        LayoutReader.open(tmp_path / "x.tar")

@@ -12,6 +12,7 @@ from agent.install.registries import CustomerRegistry, RegistryWriter
 from agent.install.site import Site
 from agent.install.workspace import Components
 from agent.oci.vendor_key import VendorKey
+from agent.state.place import Place, open_states
 
 
 @pytest.fixture
@@ -31,5 +32,7 @@ def account(tmp_path: Path, vendor: RegistryServer, customer: RegistryServer, ht
         env=os.environ,
         http=http,
         approvals=Approvals(tmp_path / "home"),
+        app_name="shop",
+        states=open_states(Place(), tmp_path / "home", "ins_1", "agt_1"),
     )
     return Customer(vendor, customer, site, key, tmp_path / "vendor-side")

@@ -9,11 +9,14 @@ from registry_server import RegistryServer
 from agent.build.build import run_build
 from agent.cancellation import Cancellation
 from agent.engine.find import Engine, find_engine
+from agent.failure import CodedError
 from agent.install.executor import InstallExecutor
 from agent.install.site import Site
 from agent.job import JobContext
+from agent.oci.signature import sign, verify
 from agent.oci.vendor_key import VendorKey
 from agent.redaction import Redactor
+from agent.trust.claims import claims_of
 from api.contract.agents import BuildJob, DeployJob, JobResult, RegistryAccess, SyncJob
 from api.contract.base import Json
 from api.contract.components import ComponentConfig, PathSource, Source, TerraformModuleConfig
@@ -107,7 +110,18 @@ class Customer:
         return TerraformModuleConfig(source=Source(path=PathSource(path="unused")), variables=variables)
 
     async def run(self, job: DeployJob, job_id: str = "job_1", cancellation: Cancellation | None = None) -> JobResult:
+        """Run a job of an honest IMS: its config is one with which the vendor has built the component."""
+        await self.build_with(job)
         return await InstallExecutor(self.site).run(job, self.context(job_id, cancellation))
+
+    async def build_with(self, job: DeployJob) -> None:
+        """Sign for the job's config, as a build with it would, if the customer has the artifact with the vendor's signature."""
+        registry, repository = await self.site.registry.client(), self.site.registry.repository(job.repository)
+        try:
+            await verify(registry, repository, job.digest, (self.key.public_pem,))
+        except CodedError:
+            return
+        await sign(registry, repository, job.digest, self.key, repository, claims_of("shop", job.component, job.config))
 
     async def deploy(self, component: str, variables: dict[str, str] | None = None, **inputs: dict[str, Json]) -> JobResult:
         """Sync, plan, and apply that plan."""

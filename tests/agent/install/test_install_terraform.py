@@ -267,8 +267,9 @@ async def test_an_apply_that_was_cut_off_needs_a_new_plan(account: Customer, tmp
 
     assert cut.code == "apply_interrupted"
     assert cut.retryable
-    state = json.loads((account.home("slow") / "state" / "terraform.tfstate").read_text())
-    assert "first" in [resource["name"] for resource in state["resources"]]
+    stored = account.site.states.of("slow").load()
+    assert stored
+    assert "first" in [resource["name"] for resource in json.loads(stored.state)["resources"]]
 
 
 async def test_a_cancelled_apply_is_reported_as_cancelled(account: Customer, tmp_path: Path) -> None:
@@ -289,16 +290,24 @@ async def test_a_cancelled_apply_is_reported_as_cancelled(account: Customer, tmp
 async def test_state_that_an_apply_could_not_write_is_put_in_its_place(account: Customer) -> None:
     await account.build("network", NETWORK)
     await account.deploy("network", {"cidr": "a"})
-    state = account.home("network") / "state" / "terraform.tfstate"
-    before = state.read_text()
+    states = account.site.states.of("network")
+    before = states.load()
+    assert before
+    known = (account.home("network") / "state" / "known.json").read_bytes()
     await account.deploy("network", {"cidr": "b"})
+    after = states.load()
+    assert after
     # What Terraform does when it can't write: the old state stays, and the new one lies where it ran.
-    (account.home("network") / "work" / "errored.tfstate").write_text(state.read_text())
-    state.write_text(before)
+    (account.home("network") / "work" / "errored.tfstate").write_bytes(after.state)
+    (account.home("network") / "state" / "known.json").write_bytes(known)
+    states.save(before.state, after.tag)
 
     planned = await account.run(account.job("plan", "network", {"cidr": "b"}), "job_next")
 
     assert planned == PlanResult(summary=PlanSummary(), plan_digest=planned.plan_digest)
+    now = states.load()
+    assert now
+    assert now.state == after.state
 
 
 async def test_a_job_for_another_install_is_refused(account: Customer) -> None:
@@ -324,7 +333,7 @@ async def test_nothing_is_read_by_others(account: Customer) -> None:
     home = account.home("network")
     for path in (
         home / "outputs.json",
-        home / "state" / "terraform.tfstate",
+        account.site.components.folder.parent / "states" / "ins_1" / "network" / "current",
         home / "plans" / "job_plan" / "variables.tfvars.json",
     ):
         assert path.stat().st_mode & 0o077 == 0

@@ -69,6 +69,7 @@ async def run(customer: Customer, key: X25519PrivateKey, kind: str, job_id: str,
     job = customer.job(kind, "talks", VARIABLES, plan=plan).model_copy(update={"sealed": box})
     wire = job.model_dump_json()
     assert not any(canary in wire for canary in CANARIES)
+    await customer.build_with(job)
     return await InstallExecutor(customer.site).run(job, customer.context(job_id))
 
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from agent.failure import JobFailedError
@@ -9,9 +11,14 @@ SCOPE = Scope(
     install_id="ins_1",
     install_name="acme",
     inputs={"domain": "acme.test", "ports": [80, 443], "password": 'p"<&>'},
-    outputs={"network": {"id": "net-1", "subnets": {"a": 1}, "token": "hidden"}}.get,
+    outputs={
+        "network": {"id": "net-1", "subnets": {"a": 1}, "token": "hidden"},
+        "web": {"repository": "reg.test/shop/web", "tag": "1.2", "uri": "reg.test/shop/web@sha256:1"},
+    }.get,
     digests={"web": "sha256:" + "1" * 64},
     install_region="eu-central-1",
+    install_labels={"tier": "gold"},
+    component="network",
 )
 
 
@@ -44,13 +51,21 @@ def failure(text: str, constraint: str | None = None, name: str = "x") -> Failur
         ("{{ inputs.password }}", "string", 'p"<&>'),  # nothing is escaped
         ("{{ inputs.ports }}", "list(number)", [80, 443]),
         ("{{inputs.ports}}", None, [80, 443]),
-        ('{"ports": {{ inputs.ports }}}', "object({ ports = list(number) })", {"ports": [80, 443]}),
+        ('{"ports": {{ inputs.ports | to_json }}}', "object({ ports = list(number) })", {"ports": [80, 443]}),
         ("{{ install.name }}-{{ install.id }}", "string", "acme-ins_1"),
         ("{{ install.region }}", "string", "eu-central-1"),
         ("{{ components.network.outputs.id }}", "string", "net-1"),
         ("{{ components.network.outputs.subnets }}", "map(number)", {"a": 1}),
         ("{{ components.network.outputs.token }}", "string", "hidden"),
         ("{{ components.web.image.digest }}", "string", "sha256:" + "1" * 64),
+        ("{{ components.web.image.repository }}", "string", "reg.test/shop/web"),
+        ("{{ components.web.image.tag }}", "string", "1.2"),
+        ("{{ components.web.image.uri }}", "string", "reg.test/shop/web@sha256:1"),
+        ("{{ install.labels.tier }}", "string", "gold"),
+        ("{{ install.labels.zone | default('a') }}", "string", "a"),
+        ("{{ install.platform | default('none') }}", "string", "none"),
+        ("{{ inputs.gone | default(inputs.ports) }}", "list(number)", [80, 443]),
+        ("{{ self.outputs.id }}", "string", "net-1"),
     ],
 )
 def test_a_text_becomes_the_value_that_its_variable_takes(text: str, constraint: str | None, value: Json) -> None:
@@ -63,9 +78,11 @@ def test_a_text_becomes_the_value_that_its_variable_takes(text: str, constraint:
         ("{{ inputs.nope }}", "it has: domain, password, ports"),
         ("{{ components.network.outputs.nope }}", "it has: id, subnets, token"),
         ("{{ components.gone.outputs.id }}", "'gone' is not deployed"),
-        ("{{ components.network.image.tag }}", "has no value"),
+        ("{{ components.network.image.tag }}", "is no image"),
+        ("{{ components.absent.image.uri }}", "'absent' is not deployed"),
+        ("{{ install.labels.zone }}", "no labels.zone"),
         ("{{ nonsense }}", "is not known"),
-        ("{{ }}", "not a reference"),
+        ("{{ }}", "nothing between the braces"),
     ],
 )
 def test_what_cannot_be_resolved_names_what_there_is(text: str, said: str) -> None:
@@ -95,3 +112,22 @@ def test_a_variable_that_the_module_does_not_declare_is_refused() -> None:
     found = failure("x", name="typo")
     assert (found.code, found.field) == ("unknown_variable", "config.variables.typo")
     assert "it declares: x, y" in found.message
+
+
+def test_what_is_made_of_secrets_is_learnt_and_nothing_else() -> None:
+    learnt: list[Json] = []
+    scope = dataclasses.replace(
+        SCOPE,
+        secrets={"key": "hush-hush"},
+        sensitive_inputs=["password"],
+        sensitive_outputs=lambda component: ["token"] if component == "network" else [],
+        learn=learnt.append,
+    )
+    texts = {
+        "a": "{{ secrets.key | upper }} of {{ inputs.domain }}",
+        "b": "{{ components.network.outputs.token | replace('h', 'x') }}{{ self.outputs.token | sha256 | length }}",
+        "c": "{{ inputs.password | length }}{{ inputs.domain | upper }}{{ components.network.outputs.id }}",
+    }
+    declared = [ModuleVariable(name=name) for name in texts]
+    assert render_variables(texts, declared, scope)["a"] == "HUSH-HUSH of acme.test"
+    assert learnt == ["HUSH-HUSH", "xidden", 64, 5]

@@ -3,7 +3,7 @@
 import pytest
 from shop import module
 
-from api.components.graph import check_config, check_release, input_names, needs, suggestion
+from api.components.graph import check_config, check_given, check_release, input_names, needs, suggestion
 from api.contract.components import ContainerImageConfig, HelmChartConfig, TerraformModuleConfig
 from api.contract.inputs import InputSpec
 
@@ -77,6 +77,46 @@ def test_a_reference_that_cannot_be_read_is_told_once() -> None:
     (problem,) = check_release({"a": config(x="{{ nope }}")}, [])
     assert problem.field == "components.a.variables.x"
     assert "not known" in problem.message
+
+
+def test_references_inside_functions_make_the_graph() -> None:
+    one = config(
+        a='{{ join(",", components.b.outputs.zones) | default(inputs.domain | upper) }}', c="{{ .nuon.sandbox.outputs.x }}"
+    )
+    assert needs(one) == {"b", "sandbox"}
+    assert input_names(one) == {"domain"}
+
+
+def test_a_wrong_function_is_told_with_its_place_and_a_suggestion() -> None:
+    (problem,) = check_config("a", config(x="https://{{ inputs.domain | lowr }}"), [DOMAIN])
+    assert problem.field == "config.variables.x"
+    assert problem.message.startswith("character 28: there is no function `lowr`")
+    assert problem.remedy == "Did you mean `lower`?"
+
+
+def test_only_images_are_referred_to_as_images() -> None:
+    image = ContainerImageConfig.model_validate({"kind": "container_image", "public": {"image_url": "a", "tag": "1"}})
+    user = config(x="{{ components.b.image.uri }}")
+    assert check_release({"a": user, "b": image}, []) == []
+    (problem,) = check_release({"a": user, "b": config()}, [])
+    assert (problem.field, problem.remedy[:27]) == ("components.a.variables.x", "Refer to one of its outputs")
+
+
+def test_a_component_knows_its_own_outputs_only_in_probes() -> None:
+    (problem,) = check_config("a", config(x="{{ self.outputs.url }}"), [])
+    assert "only its probes" in problem.message
+
+
+def test_what_an_install_does_not_give_is_told_unless_a_default_stands_ready() -> None:
+    text = "{{ install.region }}{{ install.labels.tier }}{{ inputs.domain }}"
+    guarded = "{{ install.region | default('x') }}{{ default('', install.labels.tier) }}{{ inputs.domain | default('d') }}"
+    configs = {"a": config(x=text, y=guarded)}
+    problems = check_given(configs, {"domain"}, {"region": None, "platform": None})
+    assert [problem.field for problem in problems] == ["components.a.variables.x"] * 3
+    assert ["region" in problems[0].remedy, "labels.tier" in problems[1].remedy, "inputs.domain" in problems[2].remedy] == [
+        True
+    ] * 3
+    assert check_given(configs, set(), {"region": "eu", "labels.tier": "gold"}) == []
 
 
 def test_no_suggestion_is_made_where_nothing_is_near() -> None:

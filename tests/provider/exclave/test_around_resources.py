@@ -54,7 +54,7 @@ def test_functions_build_references_and_refuse_names_that_cannot_be(workspace: W
     workspace.run(
         Step(outputs, state=[output(f"o{number}", text) for number, text in enumerate(calls.values())]),
         Step(outputs.replace('"database"', '"Data base"'), error=Said(detail="'Data base' can't be the name of a component")),
-        Step(outputs.replace('"digest"', '"layers"'), error=Said(detail="it has: repository, tag, digest")),
+        Step(outputs.replace('"digest"', '"layers"'), error=Said(detail="it has: repository, tag, digest, uri")),
         Step("", plan_only=True),
     )
 

@@ -1,0 +1,1 @@
+"""Deploys Kubernetes manifests by server-side apply, with an inventory in the cluster."""

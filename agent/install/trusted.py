@@ -1,0 +1,36 @@
+"""`config-signed`: what a job is told to run, and with which config, is what the vendor's build side has signed.
+
+Everything else in a job is the IMS's word: which of the signed things runs, when, and with which inputs. The customer's policy
+and their own approval limit that. docs/decisions/0019 has the whole of it.
+"""
+
+import asyncio
+import hashlib
+
+from agent.install.site import Site
+from agent.job import JobContext
+from agent.oci.signature import Signed, verify
+from agent.trust.claims import CONFIG, claims_of
+from api.contract.agents import DeployJob
+
+
+async def check_signed(job: DeployJob, context: JobContext, site: Site) -> None:
+    """Check the artifact in the customer's registry, the app, the component and the config against one signature.
+
+    Raises SignatureError. A site without an app's name takes any config along with an artifact that is signed.
+    """
+    if site.app_name is None:
+        return
+    claims = claims_of(site.app_name, job.component, job.config)
+    registry = await site.registry.client()
+    signed = await verify(registry, site.registry.repository(job.repository), job.digest, site.vendor_keys, claims)
+    await note_verified(job.component, job.digest, signed, context, site)
+
+
+async def note_verified(component: str, digest: str, signed: Signed, context: JobContext, site: Site) -> None:
+    """Write down that an artifact was verified, with which key (the digest of its PEM) and for which config."""
+    key = "sha256:" + hashlib.sha256(signed.key.encode()).hexdigest()
+    said = {"job": context.job_id, "component": component, "digest": digest, "key": key}
+    if CONFIG in signed.claims:
+        said["config"] = signed.claims[CONFIG]
+    await asyncio.to_thread(site.ledger.append, "artifact.verified", **said)

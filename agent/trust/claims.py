@@ -1,0 +1,25 @@
+"""What a signature says besides the digest: for which component of which app it was made, and with which config.
+
+The build agent puts it into the signed payload (`optional` in cosign's simple signing), and the install agent runs a job only
+with a config that was signed like this (`config-signed`). So the IMS chooses among what was built, and can't make up the rest.
+"""
+
+from agent.oci.digest import digest_of
+from agent.oci.manifest import canonical_json
+from api.contract.base import Digest
+from api.contract.components import ComponentConfig
+
+APP = "dev.exclave.app"
+COMPONENT = "dev.exclave.component"
+CONFIG = "dev.exclave.config"
+
+
+def config_digest(config: ComponentConfig) -> Digest:
+    """The digest of a config. Fields that are as they are by default don't count: a newer version may know more of them."""
+    document = {"kind": config.kind, **config.model_dump(mode="json", exclude_defaults=True)}
+    return digest_of(canonical_json(document))
+
+
+def claims_of(app: str, component: str, config: ComponentConfig) -> dict[str, str]:
+    """The claims under which a build is signed."""
+    return {APP: app, COMPONENT: component, CONFIG: config_digest(config)}
