@@ -13,6 +13,7 @@ from agent.failure import CodedError, JobFailedError
 from agent.install.deployer import Planned, Task
 from agent.install.failures import ApplyInterruptedError, DestroyIncompleteError, PlanStaleError
 from agent.install.helm_chart import changes
+from agent.install.helm_chart.health import release_checks
 from agent.install.helm_chart.planning import compared, plan_destruction, rendered, secrets_of
 from agent.install.helm_chart.render import words_of
 from agent.install.helm_chart.rendering import Rendering, digest_of_objects
@@ -59,6 +60,7 @@ class HelmDeployer:
             ours = last is not None and last.plan == mark
             if last is not None and ours and last.status == "deployed":
                 task.context.log(f"{task.job.component}: the plan was applied before the agent was stopped")
+                task.checks.extend(await release_checks(at, last, task.context.redactor.text))
                 return _outputs(saved)
             if at.revision != saved.revision and not ours:
                 raise _moved(task, at.revision)
@@ -67,6 +69,7 @@ class HelmDeployer:
             done = (await stored_releases(at.client, saved.release, saved.namespace))[0]
             if digest_of_objects([*done.rendering.objects(), *done.rendering.hooks()]) != saved.objects:
                 raise RenderingChangedError(f"revision {done.revision} of {saved.release} is not what was planned")
+            task.checks.extend(await release_checks(at, done, task.context.redactor.text))
         return _outputs(saved)
 
     async def destroy(self, task: Task) -> None:
@@ -93,6 +96,8 @@ async def _plan(task: Task) -> Planned:
             return await plan_destruction(task, config, at, before)
         rendering, saved = await rendered(task, config, at)
         planned = await compared(at, before, rendering)
+        if last and (task.job.look_at_health or not planned):
+            task.checks.extend(await release_checks(at, last, task.context.redactor.text))
         if last and last.status != "deployed":
             planned.insert(0, PlannedChange(address=f"release/{saved.release}", actions=["update"], attributes=["status"]))
         saved.save(task.saved.file)
