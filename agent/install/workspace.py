@@ -152,7 +152,7 @@ class Workspace:
         older = sorted((folder for folder in plans.iterdir()), key=lambda folder: folder.stat().st_mtime, reverse=True)
         for folder in older[KEPT_PLANS - 1 :]:
             shutil.rmtree(folder)
-        plan.folder.mkdir()
+        plan.folder.mkdir(mode=0o700)  # what is in it may be secret
         return plan
 
     def outputs(self) -> StoredOutputs | None:
