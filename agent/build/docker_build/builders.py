@@ -9,7 +9,6 @@ import json
 import os
 import shlex
 import shutil
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.build.builder import BuildContext
-from agent.build.docker_build import sandbox
 from agent.build.program import Completed, OutputTooLongError, find_program, run_program
 from agent.failure import CodedError
+from agent.sandbox.inside import FIRST_USER, subordinate
+from agent.sandbox.sandbox import for_builders
 
 BUILDER = "EXCLAVE_BUILDER"
 NETWORK = "EXCLAVE_BUILD_NETWORK"
@@ -68,8 +68,8 @@ async def builder_folder() -> AsyncIterator[Path]:
     try:
         yield folder
     finally:
-        if os.getuid() != 0 and sandbox.subordinate("/etc/subuid") is not None:
-            await run_program([*_sandboxed(False), "rm", "-rf", str(folder)], folder=Path("/"), env=_env(folder), timeout=600)
+        if os.getuid() != 0 and subordinate("/etc/subuid") is not None:
+            await run_program([*for_builders(), "rm", "-rf", str(folder)], folder=Path("/"), env=_env(folder), timeout=600)
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
@@ -83,7 +83,7 @@ async def build_image(order: Order, context: BuildContext) -> None:
         raise BuilderMissingError(
             "this build agent has no buildah", remedy=f"Install buildah and uidmap, or name another builder in {BUILDER}."
         )
-    if os.getuid() != 0 and (sandbox.subordinate("/etc/subuid") is None or shutil.which("newuidmap") is None):
+    if os.getuid() != 0 and (subordinate("/etc/subuid") is None or shutil.which("newuidmap") is None):
         raise BuilderMissingError(
             "this build agent's user can't make a sandbox",
             remedy="Install uidmap, and give the user a range in /etc/subuid and /etc/subgid (`usermod --add-subuids …`).",
@@ -91,7 +91,7 @@ async def build_image(order: Order, context: BuildContext) -> None:
     if os.getuid() == 0:
         await asyncio.to_thread(_give_away, order.folder)
     stores = ["--root", str(order.folder / "store"), "--runroot", str(order.folder / "run"), "--storage-driver", "vfs"]
-    program = [*_sandboxed(context.env.get(NETWORK) == "host"), str(buildah), *stores]
+    program = [*for_builders(network=context.env.get(NETWORK) == "host"), str(buildah), *stores]
     env = {**_env(order.folder), "PATH": context.env.get("PATH", "")}
     for name, layout in order.bases.items():
         # Relative: buildah makes a name of the path, and not every path can be one.
@@ -131,10 +131,6 @@ def _variables(order: Order) -> dict[str, str]:
     }
 
 
-def _sandboxed(network: bool) -> list[str]:
-    return [sys.executable, "-I", str(Path(sandbox.__file__)), *(["--network"] if network else []), "--"]
-
-
 def _env(folder: Path) -> dict[str, str]:
     """Nothing of the agent's environment: no credential of any cloud."""
     return {
@@ -149,7 +145,7 @@ def _env(folder: Path) -> dict[str, str]:
 def _give_away(folder: Path) -> None:
     """Let the sandbox's root, which is nobody outside, own what it works with."""
     for path in [folder, *folder.rglob("*")]:
-        os.lchown(path, sandbox.FIRST_USER, sandbox.FIRST_USER)
+        os.lchown(path, FIRST_USER, FIRST_USER)
 
 
 async def _run(argv: list[str], folder: Path, env: Mapping[str, str], context: BuildContext) -> Completed:
