@@ -5,7 +5,8 @@ down, so neither the agent's services nor the cloud's metadata address can be re
 does. Exits with the program's status; 125 if it fails itself.
 
 A builder also gets a user namespace, in which it is root and outside of which it is an unprivileged range of users: from
-FIRST_USER for an agent that runs as root; for any other one, by newuidmap, that which /etc/subuid gives its user.
+FIRST_USER for an agent that runs as root; for any other one, by newuidmap, that which /etc/subuid gives its user. With `--own`,
+for programs of the agent itself, that root is the agent's user, and the range follows it.
 
 With `--plain`, for plugins, it is a plain user instead, the first of that range, without capabilities or a way to get any.
 It has an empty /tmp, in which `--bind SOURCE NAME` shows a folder, read-only, under a name; what lies below a `--hide`-den
@@ -56,8 +57,8 @@ def subordinate(file: str) -> tuple[int, int] | None:
     return None
 
 
-def _write_maps(process: int, *, alone: bool) -> None:
-    if alone:
+def _write_maps(process: int, options: argparse.Namespace) -> None:
+    if options.alone:
         Path(f"/proc/{process}/setgroups").write_text("deny")
         Path(f"/proc/{process}/uid_map").write_text(f"{os.getuid()} {os.getuid()} 1\n")
         Path(f"/proc/{process}/gid_map").write_text(f"{os.getgid()} {os.getgid()} 1\n")
@@ -69,7 +70,10 @@ def _write_maps(process: int, *, alone: bool) -> None:
         found = subordinate(file)
         if found is None:
             raise OSError(f"{file} gives this user no range")
-        ids = ["0", str(own), "1", "1", str(found[0]), str(min(found[1], _COUNT))]
+        # Root in there may do what its user outside may: so that isn't the agent's user, whose keys are files.
+        ids = ["0", str(found[0]), str(min(found[1], _COUNT))]
+        if options.own or options.plain:
+            ids = ["0", str(own), "1", "1", str(found[0]), str(min(found[1], _COUNT))]
         subprocess.run([f"new{kind}map", str(process), *ids], check=True)
 
 
@@ -155,6 +159,7 @@ def _become_plain(options: argparse.Namespace) -> None:
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--network", action="store_true")
+    parser.add_argument("--own", action="store_true")
     parser.add_argument("--plain", action="store_true")
     parser.add_argument("--die-with", type=int)
     parser.add_argument("--bind", nargs=2, action="append", default=[])
@@ -191,7 +196,7 @@ def main(arguments: list[str]) -> int:
     if os.read(ready, 1) == b"1":
         try:
             if not (options.plain and options.root):
-                _write_maps(child, alone=options.alone)
+                _write_maps(child, options)
             os.write(go, b"1")
         except (OSError, subprocess.CalledProcessError) as error:
             print(f"sandbox: {error}", file=sys.stderr, flush=True)

@@ -29,9 +29,12 @@ class SandboxImpossibleError(CodedError):
     )
 
 
-def for_builders(*, network: bool = False) -> list[str]:
-    """What comes before the argv of a builder, which is root in there."""
-    return [*_start(), *(["--network"] if network else []), "--"]
+def for_builders(folder: Path, *, network: bool = False, own: bool = False) -> list[str]:
+    """What comes before the argv of a builder, which is root in there, and begins in `folder`.
+
+    `own` is for programs of ours: the agent's user is that root, and the range of users follows it.
+    """
+    return [*_start(), "--cd", str(folder), *(["--network"] if network else []), *(["--own"] if own else []), "--"]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from agent.plugin.protocol import Answer, Change, Operation, Request, good
 from agent.policy.planned import Action, PlannedObject, PlannedObjects, whole
 from api.contract.base import Json, Model
 from api.contract.components import CustomConfig
-from api.contract.references import InvalidReferenceError, render
+from api.contract.references import InvalidReferenceError
 from api.contract.resources import PlannedChange, PlanSummary
 
 _PLAN_SECONDS = 900.0
@@ -130,7 +130,7 @@ def _environment(task: Task) -> dict[str, str]:
     environment = {}
     for name, text in config.environment.items():
         try:
-            value = render(text, scope.resolve)
+            value = scope.render(text)
         except InvalidReferenceError as error:
             raise UnresolvedReferenceError(
                 f"variable {name!r}: {error}",

@@ -37,7 +37,9 @@ def test_what_runs_in_it_ends_when_the_agent_is_killed(kind: str, folder: Path) 
     """A builder went on for up to an hour, and kept its folder."""
     if os.getuid() != 0:
         pytest.skip("needs root, or a range of users")
-    argv = PlainSandbox({"x": folder}, "x").argv(["sleep", "300"]) if kind == "plain" else [*for_builders(), "sleep", "300"]
+    argv = (
+        PlainSandbox({"x": folder}, "x").argv(["sleep", "300"]) if kind == "plain" else [*for_builders(folder), "sleep", "300"]
+    )
     at = argv.index("--die-with") + 1
     agent = f"import os, subprocess, sys\nargv = {argv!r}\nargv[{at}] = str(os.getpid())\n"
     agent += "child = subprocess.Popen(argv)\nprint(child.pid, flush=True)\nchild.wait()\n"
@@ -102,3 +104,21 @@ def test_what_the_vendor_chose_means_nothing_to_the_sandbox(folder: Path) -> Non
     assert "LD_PRELOAD" not in env
     assert env["PATH"] != "/tmp/x"
     assert env[f"{inside.FOR_PROGRAM}PATH"] == "/tmp/x"
+
+
+def test_root_of_a_builder_is_not_the_agents_user(tmp_path: Path) -> None:
+    """It was: a RUN that left its chroot could read the agent's signing key."""
+    tools = ("unshare", "setpriv", "newuidmap")
+    if os.getuid() != 0 or not Path(SYSTEM).exists() or not all(map(shutil.which, tools)):
+        pytest.skip("needs root, unshare, setpriv and uidmap")
+    (tmp_path / "subid").write_text("12345:300000:65536\n")
+    mounts = " && ".join(f"mount --bind {tmp_path / 'subid'} /etc/{name}" for name in ("subuid", "subgid"))
+    user = "exec setpriv --reuid 12345 --regid 12345 --clear-groups"
+    said = {}
+    for own in ("", "--own"):
+        program = f"{SYSTEM} -I {inside.__file__} {own} -- cat /proc/self/uid_map"
+        ran = subprocess.run(["unshare", "-m", "sh", "-c", f"{mounts} && {user} {program}"], cwd="/", capture_output=True)
+        if ran.returncode != 0:
+            pytest.skip(f"this machine lets nobody make a user namespace: {ran.stderr.decode()}")
+        said[own] = [line.split()[1] for line in ran.stdout.decode().splitlines()]
+    assert said == {"": ["300000"], "--own": ["12345", "300000"]}
