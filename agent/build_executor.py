@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.build.build import run_build
+from agent.build.build import run_build, sweep
 from agent.cancellation import unless_cancelled
 from agent.engine.find import Engine, EngineNotFoundError, find_engine
 from agent.failure import CodedError
@@ -73,6 +73,8 @@ class BuildExecutor:
         self._env = env
         self._sealing_key = sealing_key
         self._resolver = resolver
+        self._swept = False
+        self._sweeping = asyncio.Lock()
         self._allowed_sources = allowed_sources
         self._notices = notices
 
@@ -81,6 +83,10 @@ class BuildExecutor:
         if not isinstance(payload, BuildJob):
             raise WrongJobError("a build agent only builds")
         check_origins(payload.config, self._allowed_sources)
+        async with self._sweeping:
+            if not self._swept:
+                await sweep(self._work)
+                self._swept = True
         secrets = await self._secrets(payload, context)
         build = run_build(
             payload,

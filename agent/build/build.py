@@ -14,6 +14,7 @@ from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.container_image.build import build_container_image
 from agent.build.custom.build import build_custom
 from agent.build.docker_build.build import build_docker_build
+from agent.build.docker_build.builder_folder import sweep_builder_folders
 from agent.build.helm_chart.build import build_helm_chart
 from agent.build.kubernetes_manifest.build import build_kubernetes_manifest
 from agent.build.materials import record_of
@@ -89,6 +90,13 @@ async def run_build(
     record = record_of(job, built.revision, built.materials, started, now())
     await _attest(built, key, record, context)
     return _result(built, access.repository)
+
+
+async def sweep(work: Path) -> None:
+    """Remove what builds left that were killed with their agent. Before the first build of the agent that has this folder."""
+    for left in await asyncio.to_thread(lambda: list(work.glob("build-*"))):
+        await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
+    await sweep_builder_folders()
 
 
 async def _build(config: ComponentConfig, context: BuildContext) -> BuiltArtifact:
