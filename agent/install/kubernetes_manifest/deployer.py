@@ -25,6 +25,7 @@ from agent.install.kubernetes_manifest.secrets import secret_values
 from agent.install.workspace import StoredOutputs
 from agent.kubernetes.client import KubernetesClient, connect
 from agent.kubernetes.errors import UnknownKindError
+from agent.kubernetes.health import workload_checks
 from agent.kubernetes.objects import Obj, Ref
 from agent.kubernetes.waiting import wait_gone, wait_ready
 from agent.policy.planned import PlannedObjects, kubernetes_object
@@ -72,6 +73,7 @@ async def _plan(task: Task) -> Planned:
             planned = await planner.plan(objects)
         listed = await inventory.read()
         removals = await planner.removals(but=[each.ref for each in planned])
+        task.checks.extend(await workload_checks(client, [each.before for each in planned if each.before is not None]))
     saved = SavedManifests(
         objects=tuple(each.saved for each in planned if each.saved),
         removals=tuple(removals),
@@ -109,6 +111,7 @@ async def _apply(task: Task) -> StoredOutputs:
             live = await wait_ready(client, wanted, saved.timeout, log)
         else:
             live = {ref: found for ref in wanted if (found := await client.get(ref)) is not None}
+        task.checks.extend(await workload_checks(client, live.values()))
         await _remove(client, saved.removals, saved.timeout, task)
         if {ref.identity for ref in await inventory.read()} != {ref.identity for ref in wanted}:
             await inventory.write(wanted)
