@@ -254,7 +254,7 @@ class DeployCreate(Model):
 
 
 class PlanSummary(Model):
-    """What a plan would do: counts and addresses, never values."""
+    """What a plan would do: counts and addresses; values only where the customer's policy shows them."""
 
     add: int = Field(default=0, description="How many resources would be made.")
     change: int = Field(default=0, description="How many resources would be changed.")
@@ -272,8 +272,25 @@ class PlannedChange(Model):
     """One resource that a plan touches, with the *names* of the attributes that change."""
 
     address: str = Field(description="The resource's address in its module.")
-    actions: list[str] = Field(description="What would be done: `create`, `update`, `delete`.")
+    actions: list[str] = Field(description="What would be done: `create`, `update`, `delete`, `move`, `import`.")
     attributes: list[str] = Field(default_factory=list, description="The names of the attributes that would change.")
+    previous_address: str | None = Field(default=None, description="Where it is now, if it would move.")
+    values: dict[str, "ValueChange"] = Field(
+        default_factory=dict,
+        description="Values of attributes that would change, by name: only if the customer's policy says `plan_values: "
+        "redacted`, and only short single ones that aren't sensitive.",
+    )
+
+
+Scalar = bool | int | float | str | None
+
+
+class ValueChange(Model):
+    """One attribute before and after. `unknown` is one that only the apply will tell."""
+
+    before: Scalar = Field(default=None, description="What it is.")
+    after: Scalar = Field(default=None, description="What it would be.")
+    unknown: bool = Field(default=False, description="Whether only the apply tells what it will be.")
 
 
 class Step(Model):

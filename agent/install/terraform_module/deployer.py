@@ -1,18 +1,19 @@
 """Plan, apply and destroy one Terraform module: the engine's own saved plan is what is applied."""
 
 import json
+from pathlib import Path
 
 from agent.engine.events import ChangeSummary, EngineEvent, ResourceEvent, parse
 from agent.engine.failures import failure_of, plan_is_stale
 from agent.engine.run import Ended, capture, run
-from agent.failure import JobFailedError
+from agent.failure import CodedError, JobFailedError
 from agent.install.deployer import Planned, Task
 from agent.install.failures import ApplyInterruptedError, DestroyIncompleteError, PlanStaleError
 from agent.install.terraform_module.checks import checks_of_plan, checks_of_state
 from agent.install.terraform_module.module import Module, prepare, prepared
 from agent.install.terraform_module.plan_summary import secrets, summarize
 from agent.install.terraform_module.working_copy import WorkingCopy, checked_out, may_have_resources
-from agent.install.variables import render_variables
+from agent.install.variables import render_environment, render_variables
 from agent.install.workspace import StoredOutput, StoredOutputs
 from agent.policy.planned import from_terraform
 from agent.state.states import States
@@ -22,6 +23,13 @@ _READ_SECONDS = 300
 _PLAN_SECONDS = 3600
 _APPLY_SECONDS = 6 * 3600
 _ENDS = ("apply_complete", "apply_errored", "provision_complete", "provision_errored")
+
+
+class VarFileMissingError(CodedError):
+    """The config names a file of variables that isn't in the source."""
+
+    code = "var_file_missing"
+    remedy = "Correct the path in `var_files`, or add the file to the source."
 
 
 class TerraformDeployer:
@@ -40,18 +48,26 @@ class TerraformDeployer:
             return await self._plan(task)
 
     async def _plan(self, task: Task) -> Planned:
-        job, context, saved = task.job, task.context, task.saved
-        if not isinstance(job.config, TerraformModuleConfig):
-            raise TypeError(f"{job.config.kind} is no Terraform module")
-        module = await prepare(job, context, task.site, task.workspace, task.lock)
-        saved.variables.write_text(json.dumps(render_variables(job.config.variables, module.config.variables, task.scope)))
-        arguments = ["plan", "-json", "-input=false", "-no-color", f"-out={saved.file}", f"-var-file={saved.variables}"]
+        job, context, saved, config = task.job, task.context, task.saved, _config(task)
+        environment = render_environment(config.environment, task.scope)
+        saved.environment.write_text(json.dumps(environment))
+        module = (await prepare(job, context, task.site, task.workspace, task.lock)).within(environment)
+        saved.variables.write_text(json.dumps(render_variables(config.variables, module.config.variables, task.scope)))
+        files = [*_var_files(config, module.folder), saved.variables]
+        arguments = [
+            "plan",
+            "-json",
+            "-input=false",
+            "-no-color",
+            f"-out={saved.file}",
+            *(f"-var-file={file}" for file in files),
+        ]
         ended = await run(
-            module.command(task.lock, *arguments, *(["-destroy"] if task.destroys else [])),
+            module.command(task.lock, *arguments, *_parallelism(config), *(["-destroy"] if task.destroys else [])),
             saved.said("plan"),
             lambda event: context.log(event.text),
             context.cancellation,
-            timeout=_PLAN_SECONDS,
+            timeout=_seconds(config, _PLAN_SECONDS),
         )
         context.cancellation.check()
         if not ended.succeeded:
@@ -62,7 +78,8 @@ class TerraformDeployer:
         document = json.loads(printed)
         task.checks.extend(checks_of_plan(document, context.redactor.text))
         known = task.site.components.outputs(job.component)
-        return Planned(summarize(document, outputs_known=known), [*secrets(document)], from_terraform(document))
+        values = task.site.policy.document.plan_values == "redacted"
+        return Planned(summarize(document, outputs_known=known, values=values), [*secrets(document)], from_terraform(document))
 
     async def apply(self, task: Task) -> StoredOutputs:
         """Run the saved plan, unless it came to its end before, and read the outputs.
@@ -84,14 +101,38 @@ class TerraformDeployer:
             state.forget()
 
 
+def _config(task: Task) -> TerraformModuleConfig:
+    if not isinstance(task.job.config, TerraformModuleConfig):
+        raise TypeError(f"{task.job.config.kind} is no Terraform module")
+    return task.job.config
+
+
+def _var_files(config: TerraformModuleConfig, folder: Path) -> list[Path]:
+    files = [folder / name for name in config.var_files]
+    for name, file in zip(config.var_files, files, strict=True):
+        if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
+            raise VarFileMissingError(f"the bundle has no file {name!r}", field="config.var_files")
+    return files
+
+
+def _parallelism(config: TerraformModuleConfig) -> list[str]:
+    return [] if config.parallelism is None else [f"-parallelism={config.parallelism}"]
+
+
+def _seconds(config: TerraformModuleConfig, usual: int) -> int:
+    return usual if config.timeout_minutes is None else config.timeout_minutes * 60
+
+
 def _states(task: Task) -> States:
     assert task.site.states, "an install agent has a place for states"
     return task.site.states
 
 
 async def _apply(task: Task, state: WorkingCopy) -> Module:
-    job, context, saved = task.job, task.context, task.saved
+    job, context, saved, config = task.job, task.context, task.saved, _config(task)
     module = await prepared(job, context, task.site, task.workspace, task.lock)
+    if saved.environment.is_file():  # a plan of an older agent has none
+        module = module.within(json.loads(saved.environment.read_bytes()))
     said = saved.said("apply")
     begun_before = said.exists()
     if begun_before and any(_is_end_of_apply(parse(line)) for line in said.read_text(errors="replace").splitlines()):
@@ -105,11 +146,11 @@ async def _apply(task: Task, state: WorkingCopy) -> Module:
             state.changed()
 
     ended = await run(
-        module.command(task.lock, "apply", "-json", "-input=false", "-no-color", str(saved.file)),
+        module.command(task.lock, "apply", "-json", "-input=false", "-no-color", *_parallelism(config), str(saved.file)),
         said,
         follow,
         context.cancellation,
-        timeout=_APPLY_SECONDS,
+        timeout=_seconds(config, _APPLY_SECONDS),
     )
     if not ended.succeeded:
         context.cancellation.check()

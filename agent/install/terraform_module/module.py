@@ -3,7 +3,8 @@
 import asyncio
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.bundle.manifest import BundleConfig
@@ -55,6 +56,10 @@ class Module:
     def command(self, lock: int, *arguments: str) -> Command:
         """A command of the engine in this module."""
         return Command(self.engine, arguments, self.folder, self.environment, lock)
+
+    def within(self, environment: Mapping[str, str]) -> "Module":
+        """The same with more in its environment. What the agent gives the engine by itself, wins."""
+        return replace(self, environment={**environment, **self.environment})
 
 
 async def prepare(job: DeployJob, context: JobContext, site: Site, workspace: Workspace, lock: int) -> Module:
