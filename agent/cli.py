@@ -140,8 +140,9 @@ def build_command(signing_key: str | None, allowed_sources: tuple[str, ...], **o
 @click.option(
     "--state",
     envvar="EXCLAVE_AGENT_STATE",
-    help="Where Terraform's state is kept, sealed: `home`, a folder, s3://BUCKET/PREFIX?region=…, or gs://BUCKET/PREFIX. "
-    "Kept in the home folder for later starts.  [default: as before, at first home]",
+    help="Where Terraform's state is kept, sealed: `home`, a folder, s3://BUCKET/PREFIX?region=…, or gs://BUCKET/PREFIX; or, "
+    "by Terraform itself, in the backend of your own that backend:FILE names. Kept in the home folder for later starts.  "
+    "[default: as before, at first home]",
 )
 @click.option(
     "--state-key",

@@ -33,6 +33,7 @@ from agent.own_log import log_to_stderr
 from agent.policy.read import PolicyFileError
 from agent.secrets.resolve import ENV_PREFIX, Resolver
 from agent.serve import Machine, Start, StartError, rotate_key, serve
+from agent.state.backend import read_backend
 from agent.state.place import chosen, open_states
 from agent.worker import Limits
 from api.client import ApiError, UnreachableError
@@ -113,7 +114,8 @@ def start_install_agent(
             sealing_key=machine.identity.sealing_key,
             resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
             app_name=enrolled.app_name or "",  # an install has one; no name at all fits no signature
-            states=open_states(place, folder, install, enrolled.agent_id),
+            states=None if place.backend else open_states(place, folder, install, enrolled.agent_id),
+            backend=read_backend(place.backend, install) if place.backend else None,
             policy_file=policy.absolute() if policy else None,
             kubeconfig=kubeconfig.absolute() if kubeconfig else None,
             kube_context=kube_context,

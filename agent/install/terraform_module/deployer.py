@@ -1,21 +1,26 @@
 """Plan, apply and destroy one Terraform module: the engine's own saved plan is what is applied."""
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+from agent.cancellation import Cancellation
 from agent.engine.events import ChangeSummary, EngineEvent, ResourceEvent, parse
 from agent.engine.failures import failure_of, plan_is_stale
-from agent.engine.run import Ended, capture, run
+from agent.engine.run import Command, Ended, capture, run
 from agent.failure import CodedError, JobFailedError
 from agent.install.deployer import Planned, Task
 from agent.install.failures import ApplyInterruptedError, DestroyIncompleteError, PlanStaleError
 from agent.install.terraform_module.checks import checks_of_plan, checks_of_state
 from agent.install.terraform_module.module import Module, prepare, prepared
+from agent.install.terraform_module.own_backend import OwnBackend, in_own_backend
 from agent.install.terraform_module.plan_summary import secrets, summarize
 from agent.install.terraform_module.working_copy import WorkingCopy, checked_out, may_have_resources
 from agent.install.variables import render_environment, render_variables
 from agent.install.workspace import StoredOutput, StoredOutputs
 from agent.policy.planned import from_terraform
+from agent.state.statefile import has_resources
 from agent.state.states import States
 from api.contract.components import TerraformModuleConfig
 
@@ -39,19 +44,20 @@ class TerraformDeployer:
         """Nothing here: what a killed engine left is stored where its state is checked out (see `working_copy`)."""
 
     def deployed(self, task: Task) -> bool:
-        """Whether the state may know of any object."""
-        return may_have_resources(task.workspace, _states(task), task.job.component)
+        """Whether the state may know of any object. Of a backend of the customer's, only its engine can tell."""
+        return task.site.backend is not None or may_have_resources(task.workspace, _states(task), task.job.component)
 
     async def plan(self, task: Task) -> Planned:
         """Save the engine's plan."""
-        async with checked_out(task, _states(task)):
-            return await self._plan(task)
+        async with _state(task) as state:
+            return await self._plan(task, state)
 
-    async def _plan(self, task: Task) -> Planned:
+    async def _plan(self, task: Task, state: WorkingCopy | OwnBackend) -> Planned:
         job, context, saved, config = task.job, task.context, task.saved, _config(task)
         environment = render_environment(config.environment, task.scope)
         saved.environment.write_text(json.dumps(environment))
         module = (await prepare(job, context, task.site, task.workspace, task.lock)).within(environment)
+        await state.ready(module)
         saved.variables.write_text(json.dumps(render_variables(config.variables, module.config.variables, task.scope)))
         files = [*_var_files(config, module.folder), saved.variables]
         arguments = [
@@ -62,7 +68,8 @@ class TerraformDeployer:
             f"-out={saved.file}",
             *(f"-var-file={file}" for file in files),
         ]
-        ended = await run(
+        ended = await _run(
+            state,
             module.command(task.lock, *arguments, *_parallelism(config), *(["-destroy"] if task.destroys else [])),
             saved.said("plan"),
             lambda event: context.log(event.text),
@@ -87,16 +94,16 @@ class TerraformDeployer:
         One that was cut off is tried again with the same plan, which the engine refuses if anything was changed
         (`apply_interrupted`).
         """
-        async with checked_out(task, _states(task)) as state:
-            outputs = await _outputs(task, await _apply(task, state))
-            task.checks.extend(checks_of_state(task.workspace.state, task.context.redactor.text))
+        async with _state(task) as state:
+            module = await _apply(task, state)
+            outputs = await _outputs(task, module)
+            task.checks.extend(checks_of_state(await state.current(module), task.context.redactor.text))
             return outputs
 
     async def destroy(self, task: Task) -> None:
         """Run the saved plan of the destruction."""
-        async with checked_out(task, _states(task)) as state:
-            await _apply(task, state)
-            if not state.empty:
+        async with _state(task) as state:
+            if has_resources(await state.current(await _apply(task, state))):
                 raise DestroyIncompleteError(f"objects of {task.job.component} are left in the state after the destroy")
             state.forget()
 
@@ -128,11 +135,16 @@ def _states(task: Task) -> States:
     return task.site.states
 
 
-async def _apply(task: Task, state: WorkingCopy) -> Module:
+def _state(task: Task) -> AbstractAsyncContextManager[WorkingCopy | OwnBackend]:
+    return in_own_backend(task) if task.site.backend is not None else checked_out(task, _states(task))
+
+
+async def _apply(task: Task, state: WorkingCopy | OwnBackend) -> Module:
     job, context, saved, config = task.job, task.context, task.saved, _config(task)
     module = await prepared(job, context, task.site, task.workspace, task.lock)
     if saved.environment.is_file():  # a plan of an older agent has none
         module = module.within(json.loads(saved.environment.read_bytes()))
+    await state.ready(module)
     said = saved.said("apply")
     begun_before = said.exists()
     if begun_before and any(_is_end_of_apply(parse(line)) for line in said.read_text(errors="replace").splitlines()):
@@ -145,7 +157,8 @@ async def _apply(task: Task, state: WorkingCopy) -> Module:
         if isinstance(event, ResourceEvent) and event.type in _ENDS:
             state.changed()
 
-    ended = await run(
+    ended = await _run(
+        state,
         module.command(task.lock, "apply", "-json", "-input=false", "-no-color", *_parallelism(config), str(saved.file)),
         said,
         follow,
@@ -156,6 +169,24 @@ async def _apply(task: Task, state: WorkingCopy) -> Module:
         context.cancellation.check()
         raise _failure(task, ended, begun_before)
     return module
+
+
+async def _run(
+    state: WorkingCopy | OwnBackend,
+    command: Command,
+    said: Path,
+    on_event: Callable[[EngineEvent], None],
+    cancellation: Cancellation,
+    *,
+    timeout: float,
+) -> Ended:
+    """As `run`; once more if only the lock of an engine that was killed stood in the way."""
+    ended = await run(command, said, on_event, cancellation, timeout=timeout)
+    state.ended(ended)
+    if not ended.succeeded and await state.unlocked(ended):
+        ended = await run(command, said, on_event, cancellation, timeout=timeout)
+        state.ended(ended)
+    return ended
 
 
 def _is_end_of_apply(event: EngineEvent) -> bool:
