@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from agent.build_executor import BuildExecutor
 from agent.bundle.hcl import warm_up
+from agent.closed_memory import close_memory
 from agent.engine.find import EngineNotFoundError, find_engine
 from agent.failure import CodedError
 from agent.identity import VERSION, Home, HomeInUseError, IdentityError
@@ -133,6 +134,7 @@ def _run(
     vendor_key: Callable[[Home], str | None],
     executor: Callable[[Machine], Executor],
 ) -> None:
+    close_memory()
     os.umask(0o077)
     start = _start(kind, options)
     if options["stop_with_stdin"]:

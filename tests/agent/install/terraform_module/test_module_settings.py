@@ -48,6 +48,27 @@ async def test_the_engine_gets_the_components_environment_at_plan_and_apply(acco
     assert "canary-4711" not in account.secrets.text("\n".join(account.log))
 
 
+async def test_a_modules_programs_see_nothing_of_the_agents_own_environment(account: Customer, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    secret = {
+        "EXCLAVE_AGENT_TOKEN": "canary-1",
+        "EXCLAVE_SECRET_DB": "canary-2",
+        "TF_TOKEN_x": "canary-3",
+        "GITHUB_TOKEN": "canary-4",
+    }
+    passed = {"HTTPS_PROXY": "http://proxy.test:3128", "NO_PROXY": "10.0.0.0/8", "SSL_CERT_FILE": "/etc/ssl/own.pem"}
+    account.site = replace(account.site, env={**os.environ, **secret, **passed})
+    script = f"tr '\\\\0' '\\\\n' < /proc/self/environ > {said}"
+    await account.build(
+        "nosy", f'resource "terraform_data" "x" {{\n  provisioner "local-exec" {{ command = "{script}" }}\n}}\n'
+    )
+    await account.deploy("nosy")
+    seen = dict(line.partition("=")[::2] for line in said.read_text().splitlines() if "=" in line)
+    assert {name: seen.get(name) for name in passed} == passed
+    assert not set(secret) & set(seen)
+    assert "canary" not in said.read_text()
+
+
 async def test_an_environment_variable_without_a_value_stops_the_plan(account: Customer) -> None:
     await account.build("env", NETWORK)
     await account.sync("env")
