@@ -7,9 +7,9 @@ _PR_SET_DUMPABLE = 4
 
 
 def close_memory() -> None:
-    """Linux then gives `/proc/PID/environ`, `/proc/PID/mem` and ptrace of this process to root alone; elsewhere, nothing happens.
+    """Linux then gives `/proc/PID/environ`, `/proc/PID/mem` and ptrace of this process to root alone.
 
-    It doesn't hold for programs that this process starts.
+    It doesn't hold for programs that this process starts. Elsewhere, nothing happens.
     """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

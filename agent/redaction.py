@@ -91,8 +91,8 @@ class Redactor:
         return result
 
     def _value(self, change: ValueChange) -> ValueChange:
-        redacted = {"before": self.json(change.before), "after": self.json(change.after)}
-        return ValueChange.model_validate({**redacted, "unknown": change.unknown})
+        before, after = (None if each is None else self.text(each) for each in (change.before, change.after))
+        return change.model_copy(update={"before": before, "after": after})
 
     def _health(self, health: ComponentHealth | None) -> ComponentHealth | None:
         if health is None:

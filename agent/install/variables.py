@@ -150,12 +150,10 @@ def render_environment(texts: Mapping[str, str], scope: Scope) -> dict[str, str]
     values: dict[str, str] = {}
     for name, text in texts.items():
         try:
-            value = render(text, scope.resolve)
+            value = scope.render(text)
         except InvalidReferenceError as error:
             raise UnresolvedReferenceError(
-                f"environment variable {name!r}: {error}",
-                remedy="Correct the reference, or deploy what it refers to first.",
-                field=f"config.environment.{name}",
+                f"environment variable {name!r}: {error}", remedy=error.remedy, field=f"config.environment.{name}"
             ) from None
         values[name] = value if isinstance(value, str) else json.dumps(value)
     return values

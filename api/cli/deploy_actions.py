@@ -1,7 +1,5 @@
 """`exclave deploys approve`, `reject`, `retry`, `skip` and `rollback`."""
 
-import json
-
 import click
 
 from api.cli.session import ims_options, run, segment, show_json
@@ -131,8 +129,8 @@ def show_plan(component: str, plan: PlanSummary | None, *, err: bool = False) ->
         moved = f"  (was {change.previous_address})" if change.previous_address else ""
         click.echo(f"    {'/'.join(change.actions)} {change.address}{moved}{names}", err=err)
         for name, value in change.values.items():
-            after = "(known after apply)" if value.unknown else json.dumps(value.after)
-            click.echo(f"        {name}: {json.dumps(value.before)} → {after}", err=err)
+            after = "(known after apply)" if value.unknown else value.after or "(not set)"
+            click.echo(f"        {name}: {value.before or '(not set)'} → {after}", err=err)
 
 
 def _show(deploy: Deploy, as_json: bool) -> None:

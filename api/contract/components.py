@@ -81,12 +81,12 @@ class TerraformModuleConfig(Model):
     parallelism: int | None = Field(
         default=None, ge=1, le=256, description="How many objects are worked on at once. Left out: the engine's own number, 10."
     )
-    timeout_minutes: int | None = Field(
+    timeout: int | None = Field(
         default=None,
         ge=1,
-        le=1440,
-        description="How long a plan, an apply or a destroy may take; it is then stopped as by Ctrl-C. Left out: 60 for a "
-        "plan, 360 for the others.",
+        le=86400,
+        description="How long a plan, an apply or a destroy may take, in seconds; it is then stopped as by Ctrl-C. Left out: an "
+        "hour for a plan, six for the others.",
     )
     probes: Probes = Field(default_factory=dict)
 

@@ -282,14 +282,11 @@ class PlannedChange(Model):
     )
 
 
-Scalar = bool | int | float | str | None
-
-
 class ValueChange(Model):
-    """One attribute before and after. `unknown` is one that only the apply will tell."""
+    """One attribute before and after, each as JSON: `"eu-west-1"`, `3`, `true`. Null is an attribute that isn't set."""
 
-    before: Scalar = Field(default=None, description="What it is.")
-    after: Scalar = Field(default=None, description="What it would be.")
+    before: str | None = Field(default=None, description="What it is, as JSON.")
+    after: str | None = Field(default=None, description="What it would be, as JSON.")
     unknown: bool = Field(default=False, description="Whether only the apply tells what it will be.")
 
 

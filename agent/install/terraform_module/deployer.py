@@ -127,7 +127,7 @@ def _parallelism(config: TerraformModuleConfig) -> list[str]:
 
 
 def _seconds(config: TerraformModuleConfig, usual: int) -> int:
-    return usual if config.timeout_minutes is None else config.timeout_minutes * 60
+    return usual if config.timeout is None else config.timeout
 
 
 def _states(task: Task) -> States:

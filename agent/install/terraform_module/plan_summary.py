@@ -1,5 +1,6 @@
 """What may be said of a plan: counts, addresses, names of attributes, and values if asked for. And what in it is secret."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -58,16 +59,22 @@ def _values(change: Mapping[str, Any], names: list[str]) -> dict[str, ValueChang
     found: dict[str, ValueChange] = {}
     for name in names:
         hidden = any(mask is True or mask.get(name) for mask in sensitive)
-        pair = before.get(name), after.get(name)
+        pair = _text(before.get(name)), _text(after.get(name))
         # Cut texts could not be recognised as secrets any more, so long ones are left out.
-        if hidden or not all(map(_short, pair)) or unknown.get(name) not in (None, False, True):
+        single = not any(isinstance(each.get(name), list | dict) for each in (before, after))
+        if (
+            hidden
+            or not single
+            or any(len(each or "") > _LONGEST_VALUE for each in pair)
+            or unknown.get(name) not in (None, False, True)
+        ):
             continue
         found[name] = ValueChange(before=pair[0], after=pair[1], unknown=bool(unknown.get(name)))
     return found
 
 
-def _short(value: Json) -> bool:
-    return not isinstance(value, list | dict) and len(str(value)) <= _LONGEST_VALUE
+def _text(value: Json) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _attributes(change: Mapping[str, Any]) -> list[str]:

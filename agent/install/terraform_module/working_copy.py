@@ -86,7 +86,7 @@ def may_have_resources(workspace: Workspace, states: States, component: str) -> 
     """Whether the state may know of any object. Asks only this machine's disk."""
     left = left_behind(workspace)
     if left:
-        return any(map(has_resources, left))
+        return any(not state or has_resources(state) for state in left)  # an empty file is one that was cut off
     known = _known(workspace)
     if known is not None:
         return known.resources

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from customer import Customer
 from pydantic import ValidationError
-from test_install_terraform import NETWORK, failure_of
+from test_install_terraform import NETWORK, SLOW, failure_of
 
-from agent.install.terraform_module.deployer import _seconds
 from agent.policy.document import PolicyDocument
 from agent.policy.policy import Policy
 from api.contract.agents import DeployJob, JobResult
@@ -86,7 +85,7 @@ async def test_an_environment_variable_without_a_value_stops_the_plan(account: C
         {"var_files": ["/etc/passwd"]},
         {"var_files": ["-x"]},
         {"parallelism": 0},
-        {"timeout_minutes": 0},
+        {"timeout": 0},
     ],
 )
 def test_settings_that_reach_beyond_the_module_are_refused(fields: dict[str, Any]) -> None:
@@ -108,9 +107,18 @@ async def test_files_of_variables_give_values_and_variables_win(account: Custome
     assert (missing.code, missing.field) == ("var_file_missing", "config.var_files")
 
 
-def test_a_component_says_how_long_it_may_take() -> None:
-    assert _seconds(config(timeout_minutes=5), 3600) == 300
-    assert _seconds(config(), 3600) == 3600
+async def test_an_apply_that_takes_too_long_is_stopped_and_keeps_its_state(account: Customer, tmp_path: Path) -> None:
+    await account.build("slow", SLOW)
+    await account.sync("slow")
+    variables = {"marker": str(tmp_path / "started")}
+    await account.run(job_of(account, "plan", "slow", variables=variables), "job_plan")
+    late = await failure_of(account.run(job_of(account, "apply", "slow", plan="job_plan", timeout=5), "job_apply"))
+    assert late.code == "apply_failed"
+    assert "it took longer than 5 s" in late.message
+    assert account.site.states
+    stored = account.site.states.of("slow").load()
+    assert stored
+    assert "first" in [each["name"] for each in json.loads(stored.state)["resources"]]
 
 
 async def test_a_move_and_an_import_are_told_and_change_nothing_else(account: Customer) -> None:
@@ -161,8 +169,8 @@ resource "terraform_data" "x" {
     (account.site.approvals.home / "policy.yaml").write_text("version: 1\nplan_values: redacted\n")
     told = await account.run(job_of(account, "plan", "told", **fields), "job_2")
     values = account.secrets.result(told).summary.resources[0].values  # type: ignore[union-attr]
-    assert values["triggers_replace"].after == "web-1"
-    assert values["input"].after == "url=web-1&key=(sensitive)"
+    assert values["triggers_replace"].after == '"web-1"'
+    assert values["input"].after == '"url=web-1&key=(sensitive)"'
     assert values["id"].unknown
 
 

@@ -54,9 +54,9 @@ def test_values_are_told_if_they_are_wanted_and_neither_sensitive_nor_long() -> 
     )
     (planned,) = summarize({"resource_changes": [change]}, outputs_known={}, values=True).resources
     assert planned.values == {
-        "size": ValueChange(before=1, after=12345678901234567890),
-        "name": ValueChange(before="a", after=None),
-        "computed": ValueChange(before="id-1", unknown=True),
+        "size": ValueChange(before="1", after="12345678901234567890"),
+        "name": ValueChange(before='"a"', after=None),
+        "computed": ValueChange(before='"id-1"', unknown=True),
     }
     assert summarize({"resource_changes": [change]}, outputs_known={}).resources[0].values == {}
     whole = resource(["create"], after={"name": "a"}, after_sensitive=True)
