@@ -109,6 +109,12 @@ def is_hook(obj: Obj) -> bool:
     return HOOK in (obj["metadata"].get("annotations") or {})
 
 
+def events_of(hook: Obj) -> frozenset[str]:
+    """When helm runs a hook: `pre-install`, `post-upgrade` and the like."""
+    said = str((hook["metadata"].get("annotations") or {}).get(HOOK, ""))
+    return frozenset(each.strip() for each in said.split(","))
+
+
 def kept(obj: Obj) -> bool:
     """Whether helm leaves an object where it is when it removes the rest."""
     return str((obj["metadata"].get("annotations") or {}).get(KEEP, "")).strip().lower() == "keep"

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from agent.artifact.chart_values import chart_value, nested, structured
 from agent.install.variables import Scope, UnresolvedReferenceError
 from api.contract.base import Json
-from api.contract.references import InvalidReferenceError, find, render
+from api.contract.reference_grammar import parse
+from api.contract.references import InvalidReferenceError, find
 
 
 def render_values(texts: Mapping[str, str], scope: Scope) -> dict[str, Json]:
@@ -20,12 +21,12 @@ def _value(path: str, text: str, scope: Scope) -> Json:
     try:
         if not find(text):
             return chart_value(text)
-        value = render(text, scope.resolve)
+        value = scope.render(text)
     except InvalidReferenceError as error:
         raise UnresolvedReferenceError(
             f"value {path!r}: {error}",
-            remedy="Correct the reference, or deploy what it refers to first.",
+            remedy=error.remedy,
             field=f"config.values.{path}",
         ) from None
-    whole = text.strip().startswith("{{") and text.strip().endswith("}}") and text.count("{{") == 1
+    whole = len([part for part in parse(text) if not isinstance(part, str) or part.strip()]) == 1
     return structured(value) if isinstance(value, str) and not whole else value
