@@ -17,6 +17,7 @@ from agent.install.helm_chart.saved_release import SavedRelease
 from agent.install.helm_chart.session import Session
 from agent.install.helm_chart.stored_release import StoredRelease
 from agent.install.helm_chart.values import render_values
+from agent.install.kubernetes_manifest.render import ImageNotHereError
 from agent.install.kubernetes_manifest.secrets import secret_values
 from agent.kubernetes.client import KubernetesClient
 from agent.policy.planned import PlannedObjects
@@ -33,6 +34,8 @@ async def rendered(task: Task, config: HelmChartConfig, at: Session) -> tuple[Re
     facts = await _facts(at.client) if at.last is None and await brings_kinds(config, chart) else None
     rendering = await render(at.runner, config, chart, [*chart.values, own], facts)
     rendering = await asyncio.to_thread(rendering.with_images, chart.config.images, chart.repository)
+    if chart.config.closure == "strict":
+        await asyncio.to_thread(_check_images, rendering, chart.repository.partition("/")[0])
     package = await asyncio.to_thread(lambda: release_chart(chart.package.read_bytes(), rendering))
     saved = SavedRelease(
         release=at.runner.release,
@@ -59,6 +62,13 @@ def _outputs(at: Session, chart: FetchedChart) -> dict[str, str]:
         "namespace": at.runner.namespace,
         "release_name": at.runner.release,
     }
+
+
+def _check_images(rendering: Rendering, host: str) -> None:
+    """`closure`: also of what only this cluster or an upgrade brings out. Raises ImageNotHereError."""
+    for image in rendering.images():
+        if image.sure and not image.name.startswith(f"{host}/"):
+            raise ImageNotHereError(f"{image} is not in the install's own registry, {host}")
 
 
 async def _facts(client: KubernetesClient) -> Facts:
@@ -99,8 +109,8 @@ async def plan_destruction(task: Task, config: HelmChartConfig, at: Session, las
         if each.action == "forget":
             task.context.log(f"{each.ref} stays where it is: its chart says `helm.sh/resource-policy: keep`")
     hooks = run_with(await placed(client, before.hooks(), runner.namespace), ("pre-delete", "post-delete"))
-    SavedRelease(
-        release=runner.release, namespace=runner.namespace, revision=at.revision if last else 0, timeout=config.timeout
-    ).save(task.saved.file)
+    revision = at.revision if last else 0
+    saved = SavedRelease(release=runner.release, namespace=runner.namespace, revision=revision, timeout=config.timeout)
+    saved.save(task.saved.file)
     judged = PlannedObjects(objects=tuple(each.judged for each in (*changes, *hooks)))
     return Planned(count(changes), [*secret_values(before.objects())], judged)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from agent.build.closure.found_images import FoundImage, images_in
 from agent.build.closure.rewrite import rewrite_images
 from agent.build.yaml_reader import documents
 from agent.failure import CodedError
@@ -87,6 +88,10 @@ class Rendering:
         return Rendering(
             tuple(Document(each.path, rewrite_images(each.path, each.text, images, repository)) for each in self.documents)
         )
+
+    def images(self) -> list[FoundImage]:
+        """The images that it names. Blocks."""
+        return [image for each in self.documents for image in images_in(each.path, each.text)]
 
     def objects(self) -> list[Obj]:
         """What helm applies and keeps: neither hooks nor CRDs of `crds/`."""
