@@ -1,15 +1,22 @@
 """What the customer's rules see of a chart, whose release it is, and how it is."""
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 from charts import CONFIG_MAP, Cluster
+from images import push_image
+from registry_server import RegistryServer
 from test_install_helm import DEPLOYMENT, HOOK
 
 from agent.failure import JobFailedError
+from api.contract.base import Json
 
 pytestmark = pytest.mark.anyio
+
+EXAMPLE = Path(__file__).parents[4] / "terraform" / "examples" / "helm-chart"
 
 
 def judged(cluster: Cluster, job_id: str) -> list[Any]:
@@ -86,3 +93,30 @@ async def test_the_health_of_a_release(cluster: Cluster) -> None:
     looked = await cluster.plan(job_id="job_drift")
     assert looked.health is not None
     assert (looked.health.status, looked.health.checks[0].name) == ("degraded", "deployment/web")
+
+
+async def test_the_example_can_be_deployed(cluster: Cluster, debian: RegistryServer) -> None:
+    """Its chart with its values, and an image of the test's own."""
+    await push_image(debian, "library/nginx", "1.27")
+    text = (EXAMPLE / "main.tf").read_text()
+    assert 'replicas = "2"' in text
+    shutil.copytree(EXAMPLE / "chart", cluster.source)
+    values = {
+        "greeting": "{{ inputs.greeting }} from {{ install.name }}",
+        "apiKey": "{{ inputs.api_key }}",
+        "replicas": "2",
+        "image.repository": f"{debian.url.removeprefix('http://')}/library/nginx",
+    }
+    await cluster.release({}, values=values, namespace="greeter", atomic=True, timeout=300)
+    given: dict[str, dict[str, Json]] = {"inputs": {"greeting": "Hello"}, "sensitive": {"api_key": "key-of-acme"}}
+    applied = await cluster.deploy(**given)
+    assert applied.outputs["app_version"] == "1.27"
+    page = cluster.kubernetes.cluster.find("ConfigMap", "web", "greeter")
+    deployment = cluster.kubernetes.cluster.find("Deployment", "web", "greeter")
+    assert page is not None
+    assert deployment is not None
+    assert page["data"]["index.html"] == "Hello from acme"
+    assert deployment["spec"]["replicas"] == 2
+    assert (
+        await cluster.plan(job_id="job_again", inputs={"greeting": "Hello"}, sensitive={"api_key": "key-of-acme"})
+    ).summary.empty
