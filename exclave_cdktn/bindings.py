@@ -1076,6 +1076,7 @@ class ExclaveInstall(Resource):
         approval: str | None = None,
         approval_timeout_hours: float | None = None,
         drift_check_hours: float | None = None,
+        heal_drift: bool | cdk.IResolvable | None = None,
         inputs: Mapping[str, str] | cdk.IResolvable | None = None,
         labels: Mapping[str, str] | cdk.IResolvable | None = None,
         platform: str | None = None,
@@ -1092,6 +1093,8 @@ class ExclaveInstall(Resource):
             approval: Who approves a plan: `auto` (nobody), `vendor` or `customer`. One of auto, vendor, customer.
             approval_timeout_hours: How long a plan waits for its approval before its step fails; null = forever.
             drift_check_hours: How often to look whether what is deployed has drifted; null = never.
+            heal_drift: Deploy the same release again when a drift run has found drift. `approval` holds for that deploy,
+                too.
             inputs: Values for the app's inputs that aren't sensitive.
             labels: What the vendor says about the install, to choose it by: `?selector=region=eu`.
             platform: Whose cloud it is in: `aws`, `google`, `azure` or `custom`. One of aws, google, azure, custom.
@@ -1106,6 +1109,7 @@ class ExclaveInstall(Resource):
             "approval": approval,
             "approval_timeout_hours": approval_timeout_hours,
             "drift_check_hours": drift_check_hours,
+            "heal_drift": heal_drift,
             "inputs": inputs,
             "labels": labels,
             "platform": platform,
@@ -1134,6 +1138,11 @@ class ExclaveInstall(Resource):
     def drift_check_hours(self) -> float:
         """How often to look whether what is deployed has drifted; null = never."""
         return self.get_number_attribute("drift_check_hours")
+
+    @property
+    def heal_drift(self) -> cdk.IResolvable:
+        """Deploy the same release again when a drift run has found drift. `approval` holds for that deploy, too."""
+        return self.get_boolean_attribute("heal_drift")
 
     @property
     def id(self) -> str:
@@ -1242,10 +1251,13 @@ class ExclaveKubernetesManifestComponent(Resource):
         app_id: str,
         name: str,
         closure: str | None = None,
+        force_conflicts: bool | cdk.IResolvable | None = None,
         kustomize: bool | cdk.IResolvable | None = None,
         manifest: str | None = None,
         namespace: str | None = None,
         probes: Mapping[str, ExclaveKubernetesManifestComponentProbes] | cdk.IResolvable | None = None,
+        timeout: float | None = None,
+        wait: bool | cdk.IResolvable | None = None,
         git: ExclaveKubernetesManifestComponentGit | cdk.IResolvable | None = None,
         path: ExclaveKubernetesManifestComponentPath | cdk.IResolvable | None = None,
         **meta: Unpack[Meta],
@@ -1260,11 +1272,14 @@ class ExclaveKubernetesManifestComponent(Resource):
             closure: Whether every image that is named travels with the artifact. `strict`: each is found at the build and
                 mirrored, and one that can't be fails the build. `off`: an install may pull from elsewhere. One of strict,
                 off.
+            force_conflicts: Whether fields that another field manager owns are taken over, rather than an error.
             kustomize: Whether the folder is a kustomization rather than plain manifests.
             manifest: The manifests as YAML, instead of files. They may hold references, such as `{{ inputs.domain }}`.
             namespace: The namespace of what names none.
             probes: What the install agent looks at, by name, after each apply and in each drift run: the component is then
                 `healthy`, `degraded` or `unknown`.
+            timeout: How long to wait until everything is ready, or gone, in seconds.
+            wait: Whether an apply waits until everything is ready.
             git: The folder with the manifests. It is in a git repository.
             path: The folder with the manifests. It is on the disk of whoever runs Terraform and of the build agent.
         """
@@ -1272,10 +1287,13 @@ class ExclaveKubernetesManifestComponent(Resource):
             "app_id": app_id,
             "name": name,
             "closure": closure,
+            "force_conflicts": force_conflicts,
             "kustomize": kustomize,
             "manifest": manifest,
             "namespace": namespace,
             "probes": probes,
+            "timeout": timeout,
+            "wait": wait,
             "git": git,
             "path": path,
         }
@@ -1292,6 +1310,11 @@ class ExclaveKubernetesManifestComponent(Resource):
         and one that can't be fails the build. `off`: an install may pull from elsewhere.
         """
         return self.get_string_attribute("closure")
+
+    @property
+    def force_conflicts(self) -> cdk.IResolvable:
+        """Whether fields that another field manager owns are taken over, rather than an error."""
+        return self.get_boolean_attribute("force_conflicts")
 
     @property
     def id(self) -> str:
@@ -1333,9 +1356,19 @@ class ExclaveKubernetesManifestComponent(Resource):
         return self.get_string_attribute("source_digest")
 
     @property
+    def timeout(self) -> float:
+        """How long to wait until everything is ready, or gone, in seconds."""
+        return self.get_number_attribute("timeout")
+
+    @property
     def version(self) -> float:
         """Counts the component's configs, from 1."""
         return self.get_number_attribute("version")
+
+    @property
+    def wait(self) -> cdk.IResolvable:
+        """Whether an apply waits until everything is ready."""
+        return self.get_boolean_attribute("wait")
 
     @property
     def git(self) -> cdk.IResolvable:
@@ -1652,7 +1685,11 @@ class ExclaveTerraformModuleComponent(Resource):
         app_id: str,
         name: str,
         bundle_engine: str | None = None,
+        environment: Mapping[str, str] | cdk.IResolvable | None = None,
+        parallelism: float | None = None,
         probes: Mapping[str, ExclaveTerraformModuleComponentProbes] | cdk.IResolvable | None = None,
+        timeout: float | None = None,
+        var_files: Sequence[str] | cdk.IResolvable | None = None,
         variables: Mapping[str, str] | cdk.IResolvable | None = None,
         git: ExclaveTerraformModuleComponentGit | cdk.IResolvable | None = None,
         path: ExclaveTerraformModuleComponentPath | cdk.IResolvable | None = None,
@@ -1667,8 +1704,15 @@ class ExclaveTerraformModuleComponent(Resource):
             name: The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it.
             bundle_engine: Whether the engine's binary travels in the bundle. `auto`: OpenTofu (MPL-2.0) does, Terraform
                 (BUSL-1.1) doesn't and the install agent uses its own. One of auto, always, never.
+            environment: Variables of the engine's environment, for providers that take settings there. They may hold
+                references, such as `{{ inputs.region }}`. What the install agent's own environment has, wins.
+            parallelism: How many objects are worked on at once. Left out: the engine's own number, 10.
             probes: What the install agent looks at, by name, after each apply and in each drift run: the component is then
                 `healthy`, `degraded` or `unknown`.
+            timeout: How long a plan, an apply or a destroy may take, in seconds; it is then stopped as by Ctrl-C. Left out:
+                an hour for a plan, six for the others.
+            var_files: Files of variables (`.tfvars`, `.tfvars.json`) in the source's folder; a later one wins over an
+                earlier one, and `variables` over all.
             variables: Values for the module's variables. They may hold references, such as `{{ inputs.domain }}` or `{{
                 components.network.outputs.id }}`. Lists and maps are written as JSON.
             git: The module's folder. It is in a git repository.
@@ -1678,7 +1722,11 @@ class ExclaveTerraformModuleComponent(Resource):
             "app_id": app_id,
             "name": name,
             "bundle_engine": bundle_engine,
+            "environment": environment,
+            "parallelism": parallelism,
             "probes": probes,
+            "timeout": timeout,
+            "var_files": var_files,
             "variables": variables,
             "git": git,
             "path": path,
@@ -1698,6 +1746,13 @@ class ExclaveTerraformModuleComponent(Resource):
         return self.get_string_attribute("bundle_engine")
 
     @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables of the engine's environment, for providers that take settings there. They may hold references, such as
+        `{{ inputs.region }}`. What the install agent's own environment has, wins.
+        """
+        return self.get_string_map_attribute("environment")
+
+    @property
     def id(self) -> str:
         """The component's id."""
         return self.get_string_attribute("id")
@@ -1706,6 +1761,11 @@ class ExclaveTerraformModuleComponent(Resource):
     def name(self) -> str:
         """The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it."""
         return self.get_string_attribute("name")
+
+    @property
+    def parallelism(self) -> float:
+        """How many objects are worked on at once. Left out: the engine's own number, 10."""
+        return self.get_number_attribute("parallelism")
 
     @property
     def probes(self) -> cdk.IResolvable:
@@ -1720,6 +1780,20 @@ class ExclaveTerraformModuleComponent(Resource):
         `git`, the build records the commit.
         """
         return self.get_string_attribute("source_digest")
+
+    @property
+    def timeout(self) -> float:
+        """How long a plan, an apply or a destroy may take, in seconds; it is then stopped as by Ctrl-C. Left out: an hour
+        for a plan, six for the others.
+        """
+        return self.get_number_attribute("timeout")
+
+    @property
+    def var_files(self) -> Sequence[str]:
+        """Files of variables (`.tfvars`, `.tfvars.json`) in the source's folder; a later one wins over an earlier one, and
+        `variables` over all.
+        """
+        return self.get_list_attribute("var_files")
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -2915,6 +2989,11 @@ class DataExclaveInstall(DataSource):
         return self.get_number_attribute("drift_check_hours")
 
     @property
+    def heal_drift(self) -> cdk.IResolvable:
+        """Deploy the same release again when a drift run has found drift. `approval` holds for that deploy, too."""
+        return self.get_boolean_attribute("heal_drift")
+
+    @property
     def id(self) -> str:
         """The install's id."""
         return self.get_string_attribute("id")
@@ -3035,6 +3114,11 @@ class DataExclaveKubernetesManifestComponent(DataSource):
         return self.get_string_attribute("closure")
 
     @property
+    def force_conflicts(self) -> cdk.IResolvable:
+        """Whether fields that another field manager owns are taken over, rather than an error."""
+        return self.get_boolean_attribute("force_conflicts")
+
+    @property
     def git(self) -> cdk.IResolvable:
         """The folder with the manifests. It is in a git repository."""
         return self.interpolation_for_attribute("git")
@@ -3084,9 +3168,19 @@ class DataExclaveKubernetesManifestComponent(DataSource):
         return self.get_string_attribute("source_digest")
 
     @property
+    def timeout(self) -> float:
+        """How long to wait until everything is ready, or gone, in seconds."""
+        return self.get_number_attribute("timeout")
+
+    @property
     def version(self) -> float:
         """Counts the component's configs, from 1."""
         return self.get_number_attribute("version")
+
+    @property
+    def wait(self) -> cdk.IResolvable:
+        """Whether an apply waits until everything is ready."""
+        return self.get_boolean_attribute("wait")
 
 
 class DataExclaveRelease(DataSource):
@@ -3435,6 +3529,13 @@ class DataExclaveTerraformModuleComponent(DataSource):
         return self.get_string_attribute("bundle_engine")
 
     @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables of the engine's environment, for providers that take settings there. They may hold references, such as
+        `{{ inputs.region }}`. What the install agent's own environment has, wins.
+        """
+        return self.get_string_map_attribute("environment")
+
+    @property
     def git(self) -> cdk.IResolvable:
         """The module's folder. It is in a git repository."""
         return self.interpolation_for_attribute("git")
@@ -3448,6 +3549,11 @@ class DataExclaveTerraformModuleComponent(DataSource):
     def name(self) -> str:
         """The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it."""
         return self.get_string_attribute("name")
+
+    @property
+    def parallelism(self) -> float:
+        """How many objects are worked on at once. Left out: the engine's own number, 10."""
+        return self.get_number_attribute("parallelism")
 
     @property
     def path(self) -> cdk.IResolvable:
@@ -3467,6 +3573,20 @@ class DataExclaveTerraformModuleComponent(DataSource):
         `git`, the build records the commit.
         """
         return self.get_string_attribute("source_digest")
+
+    @property
+    def timeout(self) -> float:
+        """How long a plan, an apply or a destroy may take, in seconds; it is then stopped as by Ctrl-C. Left out: an hour
+        for a plan, six for the others.
+        """
+        return self.get_number_attribute("timeout")
+
+    @property
+    def var_files(self) -> Sequence[str]:
+        """Files of variables (`.tfvars`, `.tfvars.json`) in the source's folder; a later one wins over an earlier one, and
+        `variables` over all.
+        """
+        return self.get_list_attribute("var_files")
 
     @property
     def variables(self) -> Mapping[str, str]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from agent.failure import CodedError
 from api.contract.base import Digest, Json
-from api.contract.references import InvalidReferenceError, MissingValueError, Reference, Value, render_marked
+from api.contract.reference_grammar import Expression
+from api.contract.references import InvalidReferenceError, MissingValueError, Reference, Value, evaluate_marked, render_marked
 from api.contract.resources import ModuleVariable
 
 _STRUCTURED = re.compile(r"\s*(list|map|set|object|tuple)\b")
@@ -63,6 +64,10 @@ class Scope:
     def render(self, text: str) -> Json:
         """A text with its references replaced. Raises InvalidReferenceError, which never repeats a value."""
         return render_marked(text, self._marked, self.learn)
+
+    def evaluate(self, expression: Expression) -> Json:
+        """The value of one expression. Raises InvalidReferenceError, which never repeats a value."""
+        return evaluate_marked(expression, self._marked, self.learn)
 
     def resolve(self, reference: Reference) -> Json:
         """The value of a reference. Raises InvalidReferenceError, which never repeats a value."""
@@ -142,6 +147,20 @@ def render_variables(texts: Mapping[str, str], declared: Sequence[ModuleVariable
         except InvalidReferenceError as error:
             raise UnresolvedReferenceError(f"variable {name!r}: {error}", remedy=error.remedy, field=field) from None
         values[name] = _structured(name, value, types[name]) if isinstance(value, str) else value
+    return values
+
+
+def render_environment(texts: Mapping[str, str], scope: Scope) -> dict[str, str]:
+    """The variables of an environment; what isn't text stands there as JSON. Raises UnresolvedReferenceError."""
+    values: dict[str, str] = {}
+    for name, text in texts.items():
+        try:
+            value = scope.render(text)
+        except InvalidReferenceError as error:
+            raise UnresolvedReferenceError(
+                f"environment variable {name!r}: {error}", remedy=error.remedy, field=f"config.environment.{name}"
+            ) from None
+        values[name] = value if isinstance(value, str) else json.dumps(value)
     return values
 
 

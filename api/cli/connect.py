@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from api.cli.connection_kit import (
     as_registry_file,
     check_folder,
     fill,
+    instructions,
     targets,
 )
 from api.cli.session import ims_options, open_private, run, segment, show_json
@@ -32,6 +34,7 @@ from api.contract.base import Model, Timestamp
 from api.contract.resources import Install
 
 _LOOK_SECONDS = 2.0
+_PULLING = ("kubernetes", "helm", "aws", "aws-cloudformation", "google")
 _LOOPBACK = re.compile(r"https?://(127\.|localhost\b|\[::1\])")
 
 
@@ -111,6 +114,8 @@ def connect_command(
         found = await ims.call("GET", f"/v1/installs/{segment(install)}", answer=Install)
         if target is not None and _LOOPBACK.match(agent_url or url):
             say(f"Warning: {agent_url or url} leads nowhere from another machine; give the customer's way in --agent-url.")
+        if target in _PULLING and "/" not in image:
+            say(f"Warning: the image {image} names no registry; give one that the customer can pull from in --image.")
         if target is None:
             made = Connection(install=found.name, install_id=found.id)
         else:
@@ -146,32 +151,33 @@ def _refuse_second_agent(found: Install) -> None:
 async def _make(
     ims: ImsClient, found: Install, target: Target, folder: Path, settings: AgentSettings, registry: str | None
 ) -> Connection:
-    """The folder, then the token: whatever is wrong with the folder costs none. Raises KitError and ApiError."""
+    """The folder, then the token: whatever is wrong with the folder costs none. Raises KitError; then nothing is left."""
     check_folder(folder)
-    body = EnrollmentCreate(kind="install", install_id=found.id)
-    with open_private(folder / TOKEN_FILE) as file:
-        try:
+    try:
+        fill(folder, target, settings)
+        if registry is not None:
+            with open_private(folder / REGISTRY_FILE) as file:
+                file.write(registry)
+        with open_private(folder / TOKEN_FILE) as file:
+            body = EnrollmentCreate(kind="install", install_id=found.id)
             token = await ims.call("POST", "/v1/agents/enrollments", body=body, answer=EnrollmentCreated)
-        except BaseException:
-            (folder / TOKEN_FILE).unlink()
-            raise
-        file.write(token.secret + "\n")
-    if registry is not None:
-        with open_private(folder / REGISTRY_FILE) as file:
-            file.write(registry)
-    readme = (
+            file.write(token.secret + "\n")
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    (folder / "README.md").write_text(
         f"# The Exclave agent of install {found.name}\n"
         f"Run this, in this folder:\n\n    {RECIPES[target].run}\n\n"
         f"It starts the agent, which calls {settings.url} and nobody calls. The token in the file `{TOKEN_FILE}` works once, "
         f"until {token.expires_at:%Y-%m-%d %H:%M} UTC: until then, whoever reads it can take the agent's place.\n\n"
+        + instructions(target, settings)
     )
-    files = fill(folder, target, settings, readme)
     return Connection(
         install=found.name,
         install_id=found.id,
         target=target,
         folder=str(folder.absolute()),
-        files=files,
+        files=sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()),
         run=RECIPES[target].run,
         enrollment_id=token.id,
         expires_at=token.expires_at,

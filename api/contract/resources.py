@@ -70,6 +70,10 @@ class InstallCreate(Model):
     drift_check_hours: int | None = Field(
         default=None, ge=1, le=8760, description="How often to look whether what is deployed has drifted; null = never."
     )
+    heal_drift: bool = Field(
+        default=False,
+        description="Deploy the same release again when a drift run has found drift. `approval` holds for that deploy, too.",
+    )
     platform: Platform | None = Field(default=None, description="Whose cloud it is in: `aws`, `google`, `azure` or `custom`.")
     region: Region | None = Field(
         default=None, description="The platform's region; `{{ install.region }}` refers to it. `custom` takes any."
@@ -85,6 +89,7 @@ class InstallUpdate(Model):
     approval_timeout_hours: int | None = Field(default=None, ge=1, le=8760)
     labels: dict[str, str] = Field(default_factory=dict)
     drift_check_hours: int | None = Field(default=None, ge=1, le=8760)
+    heal_drift: bool = False
     platform: Platform | None = None
     region: Region | None = None
 
@@ -127,6 +132,7 @@ class Install(Model):
     approval_timeout_hours: int | None
     labels: dict[str, str]
     drift_check_hours: int | None
+    heal_drift: bool
     platform: Platform | None
     region: str | None
     drift_due_at: Timestamp | None = Field(description="When drift is looked for next; a deploy under way delays it.")
@@ -254,7 +260,7 @@ class DeployCreate(Model):
 
 
 class PlanSummary(Model):
-    """What a plan would do: counts and addresses, never values."""
+    """What a plan would do: counts and addresses; values only where the customer's policy shows them."""
 
     add: int = Field(default=0, description="How many resources would be made.")
     change: int = Field(default=0, description="How many resources would be changed.")
@@ -272,8 +278,22 @@ class PlannedChange(Model):
     """One resource that a plan touches, with the *names* of the attributes that change."""
 
     address: str = Field(description="The resource's address in its module.")
-    actions: list[str] = Field(description="What would be done: `create`, `update`, `delete`.")
+    actions: list[str] = Field(description="What would be done: `create`, `update`, `delete`, `move`, `import`.")
     attributes: list[str] = Field(default_factory=list, description="The names of the attributes that would change.")
+    previous_address: str | None = Field(default=None, description="Where it is now, if it would move.")
+    values: dict[str, "ValueChange"] = Field(
+        default_factory=dict,
+        description="Values of attributes that would change, by name: only if the customer's policy says `plan_values: "
+        "redacted`, and only short single ones that aren't sensitive.",
+    )
+
+
+class ValueChange(Model):
+    """One attribute before and after, each as JSON: `"eu-west-1"`, `3`, `true`. Null is an attribute that isn't set."""
+
+    before: str | None = Field(default=None, description="What it is, as JSON.")
+    after: str | None = Field(default=None, description="What it would be, as JSON.")
+    unknown: bool = Field(default=False, description="Whether only the apply tells what it will be.")
 
 
 class Step(Model):

@@ -180,7 +180,7 @@ class Cluster:
             return self._write(resource, applied, None, managed, how), True
         old = {**old, "apiVersion": resource.api_version}
         managed = Managed.of(old)
-        new = merged(old, applied, resource)
+        new = copy.deepcopy(merged(old, applied, resource))
         before, after = leaves(old, resource), leaves(new, resource)
         modified = {path for path in wanted if path not in before or before[path] != after.get(path)}
         conflicts = managed.conflicts(owner, modified)

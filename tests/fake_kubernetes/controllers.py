@@ -47,6 +47,8 @@ class Controllers:
             "CustomResourceDefinition": self._definition,
         }
         self.cluster.reacts.append(self._react)
+        for name in self.cluster.names("Namespace"):
+            self._account(name)
 
     def set(self, kind: str, name: str = "", **how: Any) -> None:
         """How objects come up that are written from now on."""

@@ -126,6 +126,10 @@ def _required(field: str) -> Cause:
 def _missing(resource: Resource, obj: dict[str, Any]) -> "list[Cause]":
     found: list[Cause] = []
     spec = obj.get("spec") or {}
+    if not isinstance(spec.get("replicas", 1), int):
+        found.append(
+            {"reason": "FieldValueTypeInvalid", "message": "Invalid value: must be an integer", "field": "spec.replicas"}
+        )
     template = spec if resource.kind == "Pod" else (spec.get("template") or {}).get("spec") or {}
     if resource.kind in (*_WORKLOADS, "Pod"):
         at = "spec" if resource.kind == "Pod" else "spec.template.spec"

@@ -5,6 +5,7 @@ import contextlib
 import json
 import socket
 import ssl
+import sys
 import tempfile
 import threading
 import time
@@ -72,6 +73,8 @@ class FakeKubernetes:
         self._server.shutdown()
         self._server.close_all()
         self._thread.join()
+        if self._server.errors:
+            raise self._server.errors[0]
 
     @property
     def url(self) -> str:
@@ -110,6 +113,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, fake: FakeKubernetes) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.fake = fake
+        self.errors: list[BaseException] = []
         self._open: set[socket.socket] = set()
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.verify_mode = ssl.CERT_OPTIONAL
@@ -129,7 +133,10 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is none of ours."""
+        """A client that goes away is none of ours; any other error is, and `stop` raises it."""
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, OSError):
+            self.errors.append(error)
 
     def close_all(self) -> None:
         for connection in list(self._open):

@@ -94,7 +94,7 @@ def aws(folder: Path, keys: GoogleKeys) -> Iterator[str]:
     settings = {
         "AUTH": "true",
         "BIND_HOST": "127.0.0.1",
-        "SERVICES": "iam,sts,ecr",
+        "SERVICES": "iam,sts,ecr,s3,secretsmanager",
         "GOOGLE_JWKS": str(jwks),
         "HOME": str(folder),
     }

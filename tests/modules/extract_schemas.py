@@ -3,6 +3,7 @@
     pip download --no-deps --dest WHEELS \
         cdktn-provider-aws==25.8.1 cdktf-cdktf-provider-aws==19.0.0 \
         cdktn-provider-google==21.1.0 cdktf-cdktf-provider-google==13.0.0
+    pip download --no-deps --dest WHEELS cdktf-cdktf-provider-aws==20.0.0 cdktf-cdktf-provider-google==15.0.0
     python tests/modules/extract_schemas.py WHEELS
 
 No binary of these providers is in any Python index, but bindings are, which are generated from `terraform providers schema`:
@@ -24,16 +25,52 @@ from typing import Any
 FOLDER = Path(__file__).with_name("schemas")
 
 TYPES = {
-    "aws": ("provider", "data-aws-caller-identity", "ecr-repository", "iam-role", "iam-role-policy"),
+    "aws": (
+        "provider",
+        "cloudwatch-log-group",
+        "data-aws-caller-identity",
+        "ecr-repository",
+        "ecs-cluster",
+        "ecs-service",
+        "ecs-task-definition",
+        "efs-access-point",
+        "efs-file-system",
+        "efs-file-system-policy",
+        "efs-mount-target",
+        "iam-role",
+        "iam-role-policy",
+        "iam-role-policy-attachment",
+        "s3-bucket",
+        "s3-bucket-lifecycle-configuration",
+        "s3-bucket-ownership-controls",
+        "s3-bucket-policy",
+        "s3-bucket-public-access-block",
+        "s3-bucket-server-side-encryption-configuration",
+        "s3-bucket-versioning",
+        "secretsmanager-secret",
+        "secretsmanager-secret-version",
+        "security-group",
+        "vpc-security-group-egress-rule",
+        "vpc-security-group-ingress-rule",
+    ),
     "google": (
         "provider",
         "artifact-registry-repository",
+        "compute-disk",
+        "compute-firewall",
+        "compute-instance",
         "artifact-registry-repository-iam-member",
         "iam-workload-identity-pool",
         "iam-workload-identity-pool-provider",
+        "project-iam-member",
         "project-service",
+        "secret-manager-secret",
+        "secret-manager-secret-iam-member",
+        "secret-manager-secret-version",
         "service-account",
         "service-account-iam-member",
+        "storage-bucket",
+        "storage-bucket-iam-member",
     ),
 }
 

@@ -12,7 +12,12 @@ from harness import Workspace, served
 from standin import StandIn
 
 ROOT = Path(__file__).parents[2]
-MODULES = {"aws": ROOT / "modules/ecr-access", "google": ROOT / "modules/gar-access"}
+MODULES = {
+    "aws": ROOT / "modules/ecr-access",
+    "google": ROOT / "modules/gar-access",
+    "install-aws": ROOT / "modules/install-agent-aws",
+    "install-google": ROOT / "modules/install-agent-google",
+}
 
 ENGINE = engines()[0]
 

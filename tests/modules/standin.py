@@ -15,8 +15,13 @@ from provider_bridge.framework.schema import Schema, schema_from_json
 from provider_bridge.protocol.values import Object
 
 SCHEMAS = Path(__file__).with_name("schemas")
-OLDEST = {"aws": "aws-5.31.0", "google": "google-5.11.0"}
-NEWEST = {"aws": "aws-6.69.1", "google": "google-8.7.0"}
+OLDEST = {
+    "aws": "aws-5.31.0",
+    "google": "google-5.11.0",
+    "install-aws": "aws-5.99.1",
+    "install-google": "google-6.38.0",
+}
+NEWEST = {"aws": "aws-6.69.1", "google": "google-8.7.0", "install-aws": "aws-6.69.1", "install-google": "google-8.7.0"}
 
 Document = dict[str, Any]
 
@@ -61,7 +66,8 @@ class Handler(Resource):
         return self.provider.clients
 
     def create(self, call: Call, planned: Object) -> Object | None:
-        return {**known(planned), "id": "in-the-state-alone"}
+        more = {"arn": "arn:aws:in-the-state-alone:::object"} if "arn" in planned else {}
+        return {**known(planned), "id": "in-the-state-alone", **more}
 
     def read(self, call: Call, state: Object) -> Object | None:
         return state
@@ -119,6 +125,9 @@ def framework_schema(block: Document) -> Document:
         name: {"description": "", **{key: each[key] for key in ("type", "required", "optional", "computed") if key in each}}
         for name, each in block["attributes"].items()
     }
+    for name in attributes:
+        if name.endswith("_wo"):  # so the real ones name what is write-only, which the bindings don't say
+            attributes[name]["write_only"] = True
     blocks = {
         name: {
             **framework_schema(each["block"]),
@@ -132,7 +141,15 @@ def framework_schema(block: Document) -> Document:
 
 
 def known(planned: Object) -> Object:
-    """A plan's values, with null for what only the cloud can say."""
+    """A plan's values, with null for what only the cloud can say, however deep."""
+    return {name: _known(value) for name, value in planned.items()}
+
+
+def _known(value: Any) -> Any:
     from provider_bridge.protocol.values import UNKNOWN
 
-    return {name: None if value is UNKNOWN else value for name, value in planned.items()}
+    if value is UNKNOWN:
+        return None
+    if isinstance(value, dict):
+        return {name: _known(each) for name, each in value.items()}
+    return [_known(each) for each in value] if isinstance(value, list) else value

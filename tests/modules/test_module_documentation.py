@@ -16,8 +16,11 @@ EVERY_FOLDER = sorted({path.parent for module in MODULES for path in module.rglo
 of_every_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
 
 
-def test_both_modules_are_there() -> None:
-    assert [module.name for module in MODULES] == ["ecr-access", "gar-access"]
+SYSTEMS = {"ecr-access": "aws", "gar-access": "google", "install-agent-aws": "aws", "install-agent-google": "google"}
+
+
+def test_every_module_is_there() -> None:
+    assert [module.name for module in MODULES] == list(SYSTEMS)
 
 
 @of_every_module
@@ -62,7 +65,7 @@ def test_the_readmes_links_lead_somewhere(module: Path) -> None:
 
 @of_every_module
 def test_the_registry_of_an_ims_packs_the_whole_module(module: Path, tmp_path: Path) -> None:
-    assert system_of(module) == {"ecr-access": "aws", "gar-access": "google"}[module.name]
+    assert system_of(module) == SYSTEMS[module.name]
     pack_module(module, tmp_path / "module.zip")
     with zipfile.ZipFile(tmp_path / "module.zip") as archive:
         packed = set(archive.namelist())

@@ -77,13 +77,22 @@ def test_the_readers_of_policies_see_what_does_not_fit_and_what_changes_things()
 
 def checkov(plan: dict[str, Any], folder: Path) -> set[str]:
     """The checks that fail on a plan."""
-    python = python_of("checkov")
     path = folder / "plan.json"
     path.write_text(json.dumps(plan))
+    return _checkov(["-f", str(path), "--framework", "terraform_plan"], folder)
+
+
+def checkov_on_code(folder: Path, framework: str = "terraform") -> set[str]:
+    """The checks that fail on a folder's code, where comments may explain why one is left out."""
+    return _checkov(["-d", str(folder), "--framework", framework], folder)
+
+
+def _checkov(what: list[str], home: Path) -> set[str]:
+    python = python_of("checkov")
     program = Path(python).with_name("checkov")
     done = subprocess.run(
-        [python, str(program), "-f", str(path), "--framework", "terraform_plan", "-o", "json", "--quiet", "--skip-download"],
-        env={**os.environ, "HOME": str(folder)},
+        [python, str(program), *what, "-o", "json", "--quiet", "--skip-download"],
+        env={**os.environ, "HOME": str(home)},
         capture_output=True,
         text=True,
     )

@@ -13,8 +13,7 @@ from agent.failure import CodedError, JobFailedError
 from agent.install.deployer import Planned, Task
 from agent.install.failures import ApplyInterruptedError, DestroyIncompleteError, PlanStaleError
 from agent.install.helm_chart.changes import count
-from agent.install.helm_chart.health import health_of_release
-from agent.install.helm_chart.live import look, placed
+from agent.install.helm_chart.health import release_checks
 from agent.install.helm_chart.planning import compared, plan_destruction, rendered
 from agent.install.helm_chart.render import words_of
 from agent.install.helm_chart.rendering import digest_of_objects
@@ -70,6 +69,7 @@ class HelmDeployer:
             ours = last is not None and last.plan == mark
             if last is not None and ours and last.status == "deployed":
                 task.context.log(f"{task.job.component}: the plan was applied before the agent was stopped")
+                task.checks.extend(await release_checks(at, last, task.context.redactor.text))
                 return _outputs(saved)
             if at.revision != saved.revision and not ours:
                 raise _moved(task, at.revision)
@@ -78,9 +78,7 @@ class HelmDeployer:
             done = (await stored_releases(at.client, saved.release, saved.namespace))[0]
             if digest_of_objects([*done.rendering.objects(), *done.rendering.hooks()]) != saved.objects:
                 raise RenderingChangedError(f"revision {done.revision} of {saved.release} is not what was planned")
-            objects = await placed(at.client, done.rendering.objects(), saved.namespace)
-            live = await look(at.client, objects, {}, saved.release, saved.namespace)
-            task.checks.extend(health_of_release(done, objects, live, task.context.redactor.text))
+            task.checks.extend(await release_checks(at, done, task.context.redactor.text))
         return _outputs(saved)
 
     async def destroy(self, task: Task) -> None:
@@ -109,7 +107,9 @@ async def _plan(task: Task) -> Planned:
         rendering, saved = await rendered(task, config, at)
         secrets = [*secret_values([*rendering.objects(), *rendering.hooks()])]
         task.context.redactor.learn(secrets)  # before the API server says anything of them
-        changes, hooks = await compared(task, at, last, rendering)
+        changes, hooks = await compared(at, last, rendering)
+        if last and (task.job.look_at_health or not changes):
+            task.checks.extend(await release_checks(at, last, task.context.redactor.text))
         saved.save(task.saved.file)
     summary = count(changes)
     update: dict[str, object] = {"outputs_change": task.site.components.outputs(task.job.component) != saved.outputs}

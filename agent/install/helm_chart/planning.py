@@ -8,7 +8,6 @@ from agent.durable import write_durably
 from agent.install.deployer import Planned, Task
 from agent.install.helm_chart.artifact import FetchedChart, fetch_chart
 from agent.install.helm_chart.changes import Change, count, of_hooks, of_objects, removed, run_with
-from agent.install.helm_chart.health import health_of_release
 from agent.install.helm_chart.live import look, placed
 from agent.install.helm_chart.release_chart import release_chart
 from agent.install.helm_chart.render import Facts, brings_kinds, render
@@ -75,17 +74,12 @@ async def _facts(client: KubernetesClient) -> Facts:
     return Facts(await client.version(), tuple(await client.api_versions()))
 
 
-async def compared(task: Task, at: Session, last: StoredRelease | None, after: Rendering) -> tuple[list[Change], list[Change]]:
-    """What the cluster would see of the next revision, as the plan says it, and besides that the hooks that would run.
-
-    Also looks how what runs now is.
-    """
+async def compared(at: Session, last: StoredRelease | None, after: Rendering) -> tuple[list[Change], list[Change]]:
+    """What the cluster would see of the next revision, as the plan says it, and besides that the hooks that would run."""
     client, release, namespace = at.client, at.runner.release, at.runner.namespace
     before = last.rendering if last else Rendering(())
     old, new = await placed(client, before.objects(), namespace), await placed(client, after.objects(), namespace)
     live = await look(client, old, new, release, namespace)
-    if last:
-        task.checks.extend(health_of_release(last, old, live, task.context.redactor.text))
     crds = await placed(client, after.crds(), "")
     ran, runs = await placed(client, before.hooks(), namespace), await placed(client, after.hooks(), namespace)
     made = [ref for ref in sorted(crds) if await client.get(ref) is None]

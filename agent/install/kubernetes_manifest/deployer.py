@@ -25,6 +25,7 @@ from agent.install.kubernetes_manifest.secrets import secret_values
 from agent.install.workspace import StoredOutputs
 from agent.kubernetes.client import KubernetesClient, connect
 from agent.kubernetes.errors import UnknownKindError
+from agent.kubernetes.health import workload_checks
 from agent.kubernetes.objects import Obj, Ref
 from agent.kubernetes.waiting import wait_gone, wait_ready
 from agent.policy.planned import PlannedObjects, kubernetes_object
@@ -70,6 +71,8 @@ async def _plan(task: Task) -> Planned:
             # Before the API server says anything of them.
             task.context.redactor.learn([*secret_values(objects)])
             planned = await planner.plan(objects)
+            before = {each.ref: each.before for each in planned}
+            task.checks.extend(await workload_checks(client, before, task.context.redactor.text))
         listed = await inventory.read()
         removals = await planner.removals(but=[each.ref for each in planned])
     saved = SavedManifests(
@@ -109,6 +112,8 @@ async def _apply(task: Task) -> StoredOutputs:
             live = await wait_ready(client, wanted, saved.timeout, log)
         else:
             live = {ref: found for ref in wanted if (found := await client.get(ref)) is not None}
+        seen = {ref: live.get(ref) for ref in wanted}
+        task.checks.extend(await workload_checks(client, seen, task.context.redactor.text))
         await _remove(client, saved.removals, saved.timeout, task)
         if {ref.identity for ref in await inventory.read()} != {ref.identity for ref in wanted}:
             await inventory.write(wanted)

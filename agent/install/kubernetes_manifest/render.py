@@ -4,9 +4,8 @@ References are resolved after the YAML is read, each where it stands: whatever a
 that is one reference, without quotes, keeps the value's type; in quotes, or within a longer text, it becomes text.
 """
 
+import base64
 import copy
-import functools
-import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -21,9 +20,9 @@ from agent.install.kubernetes_manifest.artifact import FetchedManifests
 from agent.install.variables import Scope, UnresolvedReferenceError
 from agent.kubernetes.objects import Obj
 from api.contract.base import Json
-from api.contract.references import InvalidReferenceError
+from api.contract.reference_functions import WrongValueError, spelled
+from api.contract.reference_grammar import Expression, InvalidReferenceError, parse
 
-_BRACES = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _WORD = re.compile(r"ref[0-9a-f]{16}x")
 _MOST_VALUES = 500_000
 _MOST_DEPTH = 150
@@ -58,7 +57,7 @@ def render_objects(fetched: FetchedManifests, scope: Scope, *, inline: bool) -> 
             raise YamlWrongError(f"{name} isn't UTF-8") from None
         values: dict[str, Json] = {}
         if inline:
-            text = _BRACES.sub(functools.partial(_hold, scope, values), text)
+            text = _held(scope, text, values)
         text = rewrite_images(name, text, fetched.config.images, fetched.repository)
         if fetched.config.closure == "strict":
             _check_images(name, text, values, fetched.repository.partition("/")[0])
@@ -69,15 +68,19 @@ def render_objects(fetched: FetchedManifests, scope: Scope, *, inline: bool) -> 
     return found
 
 
-def _hold(scope: Scope, values: dict[str, Json], expression: re.Match[str]) -> str:
-    """A word that stands for the expression's value while the YAML is read, and that nothing else can be."""
+def _held(scope: Scope, text: str, values: dict[str, Json]) -> str:
+    """The text with a word for each expression, which stands for its value while the YAML is read, and can be nothing else."""
+    written: list[str] = []
     try:
-        value = scope.render(expression[0])
+        for part in parse(text):
+            if isinstance(part, Expression):
+                word = f"ref{secrets.token_hex(8)}x"
+                values[word] = scope.evaluate(part)
+                part = word
+            written.append(part)
     except InvalidReferenceError as error:
         raise UnresolvedReferenceError(str(error), remedy=error.remedy, field=_FIELD) from None
-    word = f"ref{secrets.token_hex(8)}x"
-    values[word] = value
-    return word
+    return "".join(written)
 
 
 def _check_images(name: str, text: str, values: Mapping[str, Json], host: str) -> None:
@@ -89,8 +92,10 @@ def _check_images(name: str, text: str, values: Mapping[str, Json], host: str) -
 
 def _put(text: str, values: Mapping[str, Json]) -> str:
     def value(word: re.Match[str]) -> str:
-        found = values.get(word[0], word[0])
-        return found if isinstance(found, str) else json.dumps(found)
+        try:
+            return spelled(values.get(word[0], word[0]))
+        except WrongValueError as error:
+            raise UnresolvedReferenceError(str(error), remedy=error.remedy, field=_FIELD) from None
 
     return _WORD.sub(value, text)
 
@@ -139,7 +144,7 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode) -> Json:
         text = str(node.value)
-        if node.style is None and text in self._values:
+        if not node.style and text in self._values:  # without quotes
             return copy.deepcopy(self._values[text])
         if (whole := _put(text, self._values)) != text:
             return whole
@@ -164,4 +169,15 @@ def _objects(where: str, value: Json) -> list[Obj]:
         if not isinstance(found, str) or not found:
             raise ManifestWrongError(f"{where} ({value.get('kind') or 'no kind'} {name or 'without a name'}) has no {what}")
     assert isinstance(metadata, dict)
-    return [{**value, "metadata": {key: each for key, each in metadata.items() if key not in _NOT_OURS}}]
+    obj = {**value, "metadata": {key: each for key, each in metadata.items() if key not in _NOT_OURS}}
+    return [_encoded(obj) if obj["kind"] == "Secret" and obj["apiVersion"] == "v1" else obj]
+
+
+def _encoded(secret: Obj) -> Obj:
+    """A Secret with its `stringData` as `data`: the server stores it so, and would else not know whose the fields are."""
+    texts = secret.get("stringData") or {}
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise ManifestWrongError(f"Secret/{secret['metadata']['name']}: stringData has a value that isn't a text")
+    data = {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
+    kept = {name: value for name, value in secret.items() if name != "stringData"}
+    return {**kept, "data": {**(secret.get("data") or {}), **data}} if data else kept

@@ -9,11 +9,10 @@ from api.contract.base import Json
 
 
 def secret_values(objects: Iterable[Obj | None]) -> Iterator[Json]:
-    """Every value of the Secrets among the objects: as it is written, and as text where it is one."""
+    """Every value of the Secrets among the objects: in base64, and as text where it is one."""
     for obj in objects:
         if obj is None or obj.get("kind") != "Secret" or obj.get("apiVersion") != "v1":
             continue
-        yield from (obj.get("stringData") or {}).values()
         for value in (obj.get("data") or {}).values():
             yield value
             try:

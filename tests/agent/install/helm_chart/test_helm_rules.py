@@ -86,13 +86,13 @@ async def test_the_health_of_a_release(cluster: Cluster) -> None:
     assert applied.health is not None
     assert [(each.name, each.status) for each in applied.health.checks] == [
         ("release/web", "healthy"),
-        ("deployment/web", "healthy"),
+        ("Deployment/default/web", "healthy"),
     ]
     cluster.kubernetes.controllers.set("Deployment", "web", after=None)
     cluster.kubernetes.cluster.edit("Deployment", "web", lambda obj: obj["spec"].update(paused=None, minReadySeconds=1))
     looked = await cluster.plan(job_id="job_drift")
     assert looked.health is not None
-    assert (looked.health.status, looked.health.checks[0].name) == ("degraded", "deployment/web")
+    assert (looked.health.status, looked.health.checks[0].name) == ("degraded", "Deployment/default/web")
 
 
 async def test_the_example_can_be_deployed(cluster: Cluster, debian: RegistryServer) -> None:
