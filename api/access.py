@@ -202,6 +202,7 @@ async def admin(caller: Annotated[Caller, Depends(_administers)]) -> str:
 
 
 Viewer = Annotated[Caller, Security(Needs("read"), scopes=["read"])]
+ViewerOfApp = Annotated[Caller, Security(Needs("read", "app"), scopes=["read", "scope:app"])]
 ViewerOfAll = Annotated[Caller, Security(Needs("read", "all"), scopes=["read", "scope:all"])]
 Editor = Annotated[Caller, Security(Needs("define"), scopes=["define"])]
 EditorOfApp = Annotated[Caller, Security(Needs("define", "app"), scopes=["define", "scope:app"])]

@@ -1076,6 +1076,7 @@ class ExclaveInstall(Resource):
         approval: str | None = None,
         approval_timeout_hours: float | None = None,
         drift_check_hours: float | None = None,
+        heal_drift: bool | cdk.IResolvable | None = None,
         inputs: Mapping[str, str] | cdk.IResolvable | None = None,
         labels: Mapping[str, str] | cdk.IResolvable | None = None,
         platform: str | None = None,
@@ -1092,6 +1093,8 @@ class ExclaveInstall(Resource):
             approval: Who approves a plan: `auto` (nobody), `vendor` or `customer`. One of auto, vendor, customer.
             approval_timeout_hours: How long a plan waits for its approval before its step fails; null = forever.
             drift_check_hours: How often to look whether what is deployed has drifted; null = never.
+            heal_drift: Deploy the same release again when a drift run has found drift. `approval` holds for that deploy,
+                too.
             inputs: Values for the app's inputs that aren't sensitive.
             labels: What the vendor says about the install, to choose it by: `?selector=region=eu`.
             platform: Whose cloud it is in: `aws`, `google`, `azure` or `custom`. One of aws, google, azure, custom.
@@ -1106,6 +1109,7 @@ class ExclaveInstall(Resource):
             "approval": approval,
             "approval_timeout_hours": approval_timeout_hours,
             "drift_check_hours": drift_check_hours,
+            "heal_drift": heal_drift,
             "inputs": inputs,
             "labels": labels,
             "platform": platform,
@@ -1134,6 +1138,11 @@ class ExclaveInstall(Resource):
     def drift_check_hours(self) -> float:
         """How often to look whether what is deployed has drifted; null = never."""
         return self.get_number_attribute("drift_check_hours")
+
+    @property
+    def heal_drift(self) -> cdk.IResolvable:
+        """Deploy the same release again when a drift run has found drift. `approval` holds for that deploy, too."""
+        return self.get_boolean_attribute("heal_drift")
 
     @property
     def id(self) -> str:
@@ -2937,6 +2946,11 @@ class DataExclaveInstall(DataSource):
     def drift_check_hours(self) -> float:
         """How often to look whether what is deployed has drifted; null = never."""
         return self.get_number_attribute("drift_check_hours")
+
+    @property
+    def heal_drift(self) -> cdk.IResolvable:
+        """Deploy the same release again when a drift run has found drift. `approval` holds for that deploy, too."""
+        return self.get_boolean_attribute("heal_drift")
 
     @property
     def id(self) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from agent.failure import CodedError
 from api.contract.base import Digest, Json
-from api.contract.references import InvalidReferenceError, MissingValueError, Reference, Value, render_marked
+from api.contract.reference_grammar import Expression
+from api.contract.references import InvalidReferenceError, MissingValueError, Reference, Value, evaluate_marked, render_marked
 from api.contract.resources import ModuleVariable
 
 _STRUCTURED = re.compile(r"\s*(list|map|set|object|tuple)\b")
@@ -63,6 +64,10 @@ class Scope:
     def render(self, text: str) -> Json:
         """A text with its references replaced. Raises InvalidReferenceError, which never repeats a value."""
         return render_marked(text, self._marked, self.learn)
+
+    def evaluate(self, expression: Expression) -> Json:
+        """The value of one expression. Raises InvalidReferenceError, which never repeats a value."""
+        return evaluate_marked(expression, self._marked, self.learn)
 
     def resolve(self, reference: Reference) -> Json:
         """The value of a reference. Raises InvalidReferenceError, which never repeats a value."""

@@ -53,7 +53,8 @@ class StoredOutputs(Model):
 class PlanRecord(Model):
     """What a plan was made of, and what it would do. `plan_digest` is None if there was nothing to destroy, and so no plan.
 
-    `config` and `repository` are those of the job that made it: whoever applies it uses these, whatever that job says.
+    `config` and `repository` are those of the job that made it: whoever applies it uses these, whatever that job says. `asking`
+    are the rules of the customer's policy that wanted their yes to it.
     """
 
     bundle: Digest
@@ -62,6 +63,7 @@ class PlanRecord(Model):
     summary: PlanSummary | None = None
     config: ComponentConfig | None = None
     repository: str | None = None
+    asking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ class Workspace:
         older = sorted((folder for folder in plans.iterdir()), key=lambda folder: folder.stat().st_mtime, reverse=True)
         for folder in older[KEPT_PLANS - 1 :]:
             shutil.rmtree(folder)
-        plan.folder.mkdir()
+        plan.folder.mkdir(mode=0o700)  # what is in it may be secret
         return plan
 
     def outputs(self) -> StoredOutputs | None:

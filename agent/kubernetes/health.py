@@ -1,38 +1,29 @@
-"""What objects say of a component's health."""
+"""What the objects of a component in a cluster say of its health."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 
 from agent.kubernetes.client import KubernetesClient
-from agent.kubernetes.objects import Obj, Ref, metadata, status
+from agent.kubernetes.objects import Obj, Ref
 from agent.kubernetes.readiness import readiness
 from agent.kubernetes.waiting import why_not
 from api.contract.component_health import HealthCheck, checked
 
-_WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Pod", "PersistentVolumeClaim"})
+_WORKLOADS = frozenset({"DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "ReplicationController", "StatefulSet"})
 
 
-async def workload_checks(client: KubernetesClient, objects: Iterable[Obj]) -> list[HealthCheck]:
-    """One check for each object that runs or that says of itself whether it is ready; of others there is nothing to say.
-
-    The reasons may hold what objects and events say: whoever reports them redacts them first.
-    """
-    checks: list[HealthCheck] = []
-    for obj in objects:
-        if not _says(obj):
+async def workload_checks(
+    client: KubernetesClient, live: Mapping[Ref, Obj | None], redact: Callable[[str], str]
+) -> list[HealthCheck]:
+    """A check for each workload, and for anything else that isn't ready or isn't there. None = it isn't there."""
+    found = []
+    for ref in sorted(live):
+        obj = live[ref]
+        if obj is None:
+            found.append(checked(redact(str(ref)), "workload", "degraded", "it isn't there"))
             continue
-        ref, seen = Ref.of(obj), readiness(obj)
-        name = f"{ref.kind.lower()}/{ref.name}"
-        if seen.ready:
-            checks.append(checked(name, "workload", "healthy"))
-        else:
-            checks.append(checked(name, "workload", "degraded", await why_not(client, ref, obj, seen)))
-    return checks
-
-
-def _says(obj: Obj) -> bool:
-    """Whether the object has a health: it is a workload, a Service with a load balancer, or has a condition `Ready`."""
-    if obj.get("kind") in _WORKLOADS and "deletionTimestamp" not in metadata(obj):
-        return True
-    if obj.get("kind") == "Service":
-        return (obj.get("spec") or {}).get("type") == "LoadBalancer"
-    return any(each.get("type") == "Ready" for each in status(obj).get("conditions") or [])
+        seen = readiness(obj)
+        if not seen.ready:
+            found.append(checked(redact(str(ref)), "workload", "degraded", redact(await why_not(client, ref, obj, seen))))
+        elif ref.kind in _WORKLOADS:
+            found.append(checked(redact(str(ref)), "workload", "healthy"))
+    return found

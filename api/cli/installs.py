@@ -1,5 +1,6 @@
 """`exclave installs`."""
 
+import json
 import sys
 
 import click
@@ -8,6 +9,7 @@ from api.cli.connect import connect_command
 from api.cli.deploy_actions import show_plan
 from api.cli.session import collect, ims_options, run, segment, show_json, show_table
 from api.client import ImsClient
+from api.contract.renders import InstallRender, RenderedText
 from api.contract.resources import Deploy, Install, InstalledComponent
 from api.contract.statistics import Durations, InstallStats
 
@@ -58,6 +60,37 @@ def show_install(install: str, url: str, as_json: bool) -> None:
             click.echo(f"    {name} = {value}")
         for name in component.sensitive_outputs:
             click.echo(f"    {name} = (sensitive: it stays with the install's agent)")
+
+
+@installs_command.command("render")
+@click.argument("install")
+@click.option("--component", help="Only this one.")
+@click.option("--release", help="The configs of this release, by its id; else the newest ones of the app.")
+@ims_options
+def render_install(install: str, component: str | None, release: str | None, url: str, as_json: bool) -> None:
+    """Show what references stand for in INSTALL. Exit code 1 if one can't be filled in.
+
+    Values stay with the install's agent: sensitive ones are masked, and outputs are those of the last deploy.
+    """
+    params = {name: value for name, value in (("component", component), ("release", release)) if value}
+    path = f"/v1/installs/{segment(install)}/render"
+    found = run(url, lambda ims: ims.call("GET", path, answer=InstallRender, params=params))
+    wrong = [text for one in found.components for text in one.texts if text.problem]
+    if as_json:
+        show_json(found)
+    else:
+        rows = [[one.name, text.field, _value(text)] for one in found.components for text in one.texts]
+        show_table(["COMPONENT", "FIELD", "VALUE"], rows, empty="No text of a component refers to anything.")
+        for text in wrong:
+            click.echo(f"{text.field}: {text.problem}\n{text.remedy}".rstrip())
+    sys.exit(1 if wrong else 0)
+
+
+def _value(text: RenderedText) -> str:
+    if text.problem:
+        return "(can't be filled in: see below)"
+    one_line = isinstance(text.value, str) and "\n" not in text.value
+    return str(text.value) if one_line else json.dumps(text.value, ensure_ascii=False)
 
 
 @installs_command.command("stats")

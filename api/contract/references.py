@@ -5,7 +5,7 @@ runs, and nothing is escaped. A text that is one expression and nothing else kee
 a text, a number or true and false can stand. No error repeats a value. The grammar is in `reference_grammar`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from api.contract.base import Json
@@ -27,10 +27,13 @@ __all__ = [
     "Reference",
     "Value",
     "evaluate",
+    "evaluate_marked",
     "find",
     "find_all",
     "render",
     "render_marked",
+    "sole",
+    "within_text",
 ]
 
 
@@ -65,36 +68,35 @@ def render(text: str, resolve: Callable[[Reference], Json]) -> Json:
 
 def render_marked(text: str, resolve: Callable[[Reference], Value], learn: Callable[[Json], None]) -> Json:
     """The same; `learn` is told every value in it that is sensitive, or was made of one that is."""
-    parts = [_learnt(part, resolve, learn) for part in parse(text)]
-    alone = [part for part in parts if not (isinstance(part, str) and not part.strip())]
-    if len(alone) == 1 and not isinstance(alone[0], str):
-        return alone[0].value
-    return "".join(part if isinstance(part, str) else part.spelled for part in parts)
+    parts = parse(text)
+    alone = sole(parts)
+    if alone is not None:
+        return evaluate_marked(alone, resolve, learn)
+    return "".join(
+        part if isinstance(part, str) else within_text(part, evaluate_marked(part, resolve, learn)) for part in parts
+    )
 
 
-@dataclass(frozen=True)
-class _Part:
-    """The value of one expression of a text."""
-
-    at: str
-    value: Json
-
-    @property
-    def spelled(self) -> str:
-        """The value inside the text. Raises InvalidReferenceError."""
-        try:
-            return spelled(self.value)
-        except WrongValueError as error:
-            raise InvalidReferenceError(f"{self.at}: {error}", error.remedy) from None
+def sole(parts: Sequence[str | Expression]) -> Expression | None:
+    """The expression of a text that is that and nothing else: the text has its value, with its type."""
+    alone = [part for part in parts if isinstance(part, Expression) or part.strip()]
+    return alone[0] if len(alone) == 1 and isinstance(alone[0], Expression) else None
 
 
-def _learnt(part: str | Expression, resolve: Callable[[Reference], Value], learn: Callable[[Json], None]) -> str | _Part:
-    if isinstance(part, str):
-        return part
-    found = evaluate(part, resolve)
+def within_text(expression: Expression, value: Json) -> str:
+    """The value of an expression inside a longer text. Raises InvalidReferenceError for what can't stand there."""
+    try:
+        return spelled(value)
+    except WrongValueError as error:
+        raise InvalidReferenceError(f"{expression.at}: {error}", error.remedy) from None
+
+
+def evaluate_marked(expression: Expression, resolve: Callable[[Reference], Value], learn: Callable[[Json], None]) -> Json:
+    """The value of one expression; see `render_marked`."""
+    found = evaluate(expression, resolve)
     if found.sensitive:
         learn(found.value)
-    return _Part(part.at, found.value)
+    return found.value
 
 
 def evaluate(expression: Expression, resolve: Callable[[Reference], Value]) -> Value:

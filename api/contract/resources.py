@@ -70,6 +70,10 @@ class InstallCreate(Model):
     drift_check_hours: int | None = Field(
         default=None, ge=1, le=8760, description="How often to look whether what is deployed has drifted; null = never."
     )
+    heal_drift: bool = Field(
+        default=False,
+        description="Deploy the same release again when a drift run has found drift. `approval` holds for that deploy, too.",
+    )
     platform: Platform | None = Field(default=None, description="Whose cloud it is in: `aws`, `google`, `azure` or `custom`.")
     region: Region | None = Field(
         default=None, description="The platform's region; `{{ install.region }}` refers to it. `custom` takes any."
@@ -85,6 +89,7 @@ class InstallUpdate(Model):
     approval_timeout_hours: int | None = Field(default=None, ge=1, le=8760)
     labels: dict[str, str] = Field(default_factory=dict)
     drift_check_hours: int | None = Field(default=None, ge=1, le=8760)
+    heal_drift: bool = False
     platform: Platform | None = None
     region: Region | None = None
 
@@ -127,6 +132,7 @@ class Install(Model):
     approval_timeout_hours: int | None
     labels: dict[str, str]
     drift_check_hours: int | None
+    heal_drift: bool
     platform: Platform | None
     region: str | None
     drift_due_at: Timestamp | None = Field(description="When drift is looked for next; a deploy under way delays it.")

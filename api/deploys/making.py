@@ -17,16 +17,13 @@ from api.contract.resources import DeployCreate
 from api.db.transaction import Read, Write
 from api.deploys import decide as engine
 from api.deploys import drift, inputs, loading, service, targets
-from api.deploys.models import DeployRow, StepRow
+from api.deploys.models import PENDING, DeployRow, StepRow
 from api.deploys.planning import PlannedStep, StepKey, plan_deploy, plan_teardown
 from api.installs import service as installs
 from api.installs.models import LABELS, InstallRow
 from api.releases import service as releases
 from api.releases.models import ReleaseRow
 from api.secrets.vault import Vault
-
-PENDING = "deploys:pending"
-"""The topic that is rung when there are deploys to plan."""
 
 
 @dataclass(frozen=True)

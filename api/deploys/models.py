@@ -13,6 +13,9 @@ from api.db.columns import JsonOf, UtcDateTime
 from api.db.row import Row
 from api.deploys.decide import StepPhase
 
+PENDING = "deploys:pending"
+"""The topic that is rung when there are deploys to plan: rows with the status `pending`."""
+
 
 class DeployRow(Row, table=True):
     """A deploy. At most one is under way on an install: the index says so, not a lock in memory.

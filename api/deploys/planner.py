@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from api.db.database import Database
 from api.deploys import making
+from api.deploys.models import PENDING
 from api.secrets.vault import Vault
 
 _log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ _RETRY_SECONDS = 5.0
 
 async def run(db: Database, vault: Vault) -> None:
     """Until cancelled, or the server stops. What is left then is planned after the next start: it is rows."""
-    with db.doorbell.listen(making.PENDING) as listener:
+    with db.doorbell.listen(PENDING) as listener:
         while not db.doorbell.closed:
             try:
                 await plan_all(db, vault)

@@ -12,7 +12,7 @@ from api.contract.problems import ConflictError, NotFoundError
 from api.contract.resources import DeployStatus
 from api.db.transaction import Read, Write
 from api.deploys import decide as engine
-from api.deploys import drift, health
+from api.deploys import drift, healing, health
 from api.deploys.models import DeployRow, StepRow
 from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs import queue
@@ -260,6 +260,8 @@ def _end(tx: Write, deploy: DeployRow, status: DeployStatus, failure: Failure | 
         app_id=deploy.app_id,
         install_id=deploy.install_id,
     )
+    if deploy.kind == "drift":
+        healing.after(tx, deploy)
 
 
 def step_ended(tx: Write, job: JobRow, outcome: str, result: JobResult | None, failure: Failure | None) -> None:

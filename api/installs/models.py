@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Column, Index, LargeBinary, String, text
+from sqlalchemy import Column, Index, LargeBinary, String, false, text
 from sqlmodel import Field, col
 
 from api.contract.base import Json
@@ -46,6 +46,7 @@ class InstallRow(Row, table=True):
     labels: dict[str, str] = Field(default_factory=dict, sa_column=Column(JsonOf(dict[str, str]), nullable=False))
     drift_check_hours: int | None = None
     drift_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    heal_drift: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     platform: Platform | None = Field(default=None, sa_type=String)
     region: str | None = None
     inputs_version: int = 1

@@ -1,16 +1,19 @@
 """`/v1/installs`."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
 
-from api.access import Editor, EditorOfApp, Key, State, Viewer
+from fastapi import APIRouter, Query, Response
+
+from api.access import Editor, EditorOfApp, Key, State, Viewer, ViewerOfApp
 from api.contract.base import Page
+from api.contract.renders import InstallRender
 from api.contract.resources import Install, InstallCreate, InstallUpdate
 from api.db.idempotency import once
 from api.db.transaction import Write
 from api.deploys import forget
 from api.events.changes import check_version
 from api.http import After, DryRun, Force, IfMatch, Limit, set_etag
-from api.installs import service
+from api.installs import rendering, service
 from api.labels import Selector
 
 router = APIRouter(prefix="/v1/installs", tags=["installs"])
@@ -55,6 +58,19 @@ async def get_install(install: str, caller: Viewer, response: Response) -> Insta
     found = await caller.read(service.get, install)
     set_etag(response, found.version)
     return found
+
+
+@router.get("/{install}/render")
+async def render_install(
+    install: str,
+    caller: ViewerOfApp,
+    release: Annotated[
+        str | None, Query(description="The configs of this release, by its id; else the newest of the app.")
+    ] = None,
+    component: Annotated[str | None, Query(description="Only this component.")] = None,
+) -> InstallRender:
+    """What references stand for in an install now, as far as the IMS knows. Sensitive values are masked."""
+    return await caller.read(rendering.render, install, release=release, component=component)
 
 
 @router.put("/{install}")

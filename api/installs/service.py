@@ -24,7 +24,7 @@ from api.installs.models import LABELS, InstalledComponentRow, InstallRow
 from api.releases.models import ReleaseRow
 from api.secrets.vault import Vault
 
-_SETTINGS = ("approval", "approval_timeout_hours", "labels", "drift_check_hours", "platform", "region")
+_SETTINGS = ("approval", "approval_timeout_hours", "labels", "drift_check_hours", "heal_drift", "platform", "region")
 """What an update replaces besides the inputs."""
 
 
@@ -151,6 +151,7 @@ def create(tx: Write, vault: Vault, body: InstallCreate) -> Install:
         approval_timeout_hours=body.approval_timeout_hours,
         drift_check_hours=body.drift_check_hours,
         drift_due_at=_next_look(tx, body.drift_check_hours),
+        heal_drift=body.heal_drift,
         platform=body.platform,
         region=body.region,
         created_at=tx.now,
@@ -173,6 +174,7 @@ def _record(row: InstallRow) -> Json:
         "approval_timeout_hours": row.approval_timeout_hours,
         "labels": row.labels,
         "drift_check_hours": row.drift_check_hours,
+        "heal_drift": row.heal_drift,
         "platform": row.platform,
         "region": row.region,
     }
@@ -224,7 +226,7 @@ def update(tx: Write, vault: Vault, install: str, body: InstallUpdate) -> Instal
     changed = sorted(name for name in fingerprints if row.sensitive_fingerprints.get(name) != fingerprints[name])
     row.inputs, row.sensitive_fingerprints, row.approval = body.inputs, fingerprints, body.approval
     row.approval_timeout_hours = body.approval_timeout_hours
-    row.platform, row.region = body.platform, body.region
+    row.platform, row.region, row.heal_drift = body.platform, body.region, body.heal_drift
     if row.drift_check_hours != body.drift_check_hours:
         row.drift_check_hours, row.drift_due_at = body.drift_check_hours, _next_look(tx, body.drift_check_hours)
     row.labels = body.labels

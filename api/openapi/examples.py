@@ -54,6 +54,7 @@ from api.contract.previews import (
     PreviewStep,
 )
 from api.contract.registry import Collection, InRepository, SkippedRepository
+from api.contract.renders import InstallRender, RenderedComponent, RenderedText
 from api.contract.resources import (
     App,
     AppCreate,
@@ -269,6 +270,7 @@ ANSWERS: list[Model] = [
         approval_timeout_hours=None,
         labels={"region": "eu"},
         drift_check_hours=24,
+        heal_drift=False,
         platform="aws",
         region="eu-central-1",
         drift_due_at=_AT + timedelta(days=1),
@@ -581,6 +583,28 @@ ANSWERS: list[Model] = [
         created_at=_AT,
         started_at=_AT,
         ended_at=_LATER,
+    ),
+    InstallRender(
+        install_id=_INSTALL,
+        install="acme",
+        release_number=7,
+        components=[
+            RenderedComponent(
+                name="service",
+                kind="terraform_module",
+                texts=[
+                    RenderedText(
+                        field="variables.vpc_id", text="{{ components.network.outputs.vpc_id | upper }}", value="VPC-0A1B"
+                    ),
+                    RenderedText(
+                        field="variables.url",
+                        text="https://{{ inputs.user }}:{{ secrets.password }}@api.example.com",
+                        value="https://app:(sensitive)@api.example.com",
+                        sensitive=True,
+                    ),
+                ],
+            )
+        ],
     ),
     InstallStats(
         install_id=_INSTALL, deploys=_DURATIONS, components=[ComponentStats(component="network", **_DURATIONS.model_dump())]

@@ -76,6 +76,7 @@ BY_OPERATION: dict[str, list[type[ProblemError]]] = {
     "reject_step": [ConflictError, NotTheApproverError],
     "replay": [ConflictError],
     "replay_delivery": [ConflictError],
+    "render_install": [NotFoundError],
     "retry_deploy": [ConflictError],
     "retry_step": [ConflictError],
     "revoke_token": [ConflictError],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _FINGERPRINTS = "sensitive_fingerprints"
 _TEARDOWN_SECONDS = 3600.0
-_SETTINGS = ("approval", "approval_timeout_hours", "labels", "drift_check_hours", "platform", "region")
+_SETTINGS = ("approval", "approval_timeout_hours", "labels", "drift_check_hours", "heal_drift", "platform", "region")
 """Attributes that mean the same in HCL and on the wire."""
 
 

@@ -14,7 +14,7 @@ nothing: edit the one in `api/contract`, then run `python -m api.contract.provid
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -291,7 +291,7 @@ class _Reader:
             case ("components", str(), "image", field, *_) if field in IMAGE_FIELDS:
                 length = 4
             case _:
-                remedy = f"Write `{written}(…)`, or put it after a pipe." if written in FUNCTIONS else ""
+                remedy = f"Write `{written}(…)`, or put it after a pipe." if written in FUNCTIONS else _meant(path)
                 raise self._wrong(f"{{{{ {written} }}}} is not known; allowed are {', '.join(ROOTS)}", at, remedy)
         names = tuple(str(part) for part in path[:length])
         if not all(_NAME.fullmatch(name) for name in names):
@@ -359,10 +359,15 @@ class _Reader:
         return f"line {line}, character {column}" if "\n" in self._text else f"character {column}"
 
 
-def _near(name: str) -> list[str]:
+def _near(name: str, known: Iterable[str] = FUNCTIONS) -> list[str]:
     from difflib import get_close_matches  # rarely needed, and slow to load
 
-    return get_close_matches(name, FUNCTIONS, n=1)
+    return get_close_matches(name, known, n=1)
+
+
+def _meant(path: Path) -> str:
+    near = _near(str(path[0]), {root.partition(".")[0] for root in ROOTS} - {path[0]})
+    return f"Did you mean `{'.'.join(map(str, (*near, *path[1:])))}`?" if near else ""
 
 
 def _piped(name: str, wanted: tuple[str, ...]) -> str:

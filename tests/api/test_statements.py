@@ -36,6 +36,7 @@ LISTS = [
     "/v1/installs/big/history",
     "/v1/installs/big/stats",
     "/v1/installs/big",
+    "/v1/installs/big/render",
 ]
 
 

@@ -121,6 +121,7 @@ def test_scalars_stand_in_a_text_and_lists_maps_and_null_do_not() -> None:
         ('{{ "\\q" }}', "escape", ""),
         ('{{ "\\ud800" }}', "escape", ""),
         ("{{ inputs.__class__.__mro__ }}{{ ().x }}", "can't stand here", ""),
+        ("{{ component.a.outputs.b }}", "is not known", "Did you mean `components.a.outputs.b`?"),
         ("{{ lower.upper }}", "is not known; allowed are inputs.NAME", ""),
     ],
 )

@@ -199,6 +199,7 @@ class FakeIms:
             approval_timeout_hours=body.approval_timeout_hours,
             labels=body.labels,
             drift_check_hours=body.drift_check_hours,
+            heal_drift=body.heal_drift,
             platform=body.platform,
             region=body.region,
             drift_due_at=None,
@@ -227,7 +228,15 @@ class FakeIms:
                 "inputs": body.inputs,
                 "sensitive_fingerprints": prints,
                 **body.model_dump(
-                    include={"approval", "approval_timeout_hours", "labels", "drift_check_hours", "platform", "region"}
+                    include={
+                        "approval",
+                        "approval_timeout_hours",
+                        "labels",
+                        "drift_check_hours",
+                        "heal_drift",
+                        "platform",
+                        "region",
+                    }
                 ),
                 "inputs_version": install.inputs_version + differ,
             }

@@ -74,7 +74,7 @@ def flat(run: Run) -> str:
         (APP, '"shop"\n', '"Shop!"\n', ['name = "Shop!"', "can't be used here", "begins with a letter"]),
         (APP, "domain = {}", 'Domain = {}', ["Domain = {}", "'Domain' can't be used here"]),
         (APP, "domain = {}", 'domain = { type = "text" }', ['domain = { type = "text" }', "inputs.domain.type: 'text' is"]),
-        (COMPONENT, "{{ inputs.domain }}", "{{ input.domain }}", ['{{ input.domain }} is not a reference', "Write one of"]),
+        (COMPONENT, "{{ inputs.domain }}", "{{ input.domain }}", ['input.domain }} is not known', "mean `inputs.domain`?"]),
         (COMPONENT, PATH, "", ['"exclave_terraform_module_component" "network"', "Give exactly one of `path` and `git`"]),
         (COMPONENT, PATH, PATH + 'git {\n url = "x"\n}\n', ["this has `path` and `git`"]),
         (INSTALL, "app_id", 'approval = "maybe"\napp_id', ['approval = "maybe"', "is not one of: auto, vendor, customer"]),

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from agent.artifact.chart_values import chart_value, nested, structured
 from agent.install.variables import Scope, UnresolvedReferenceError
 from api.contract.base import Json
-from api.contract.references import InvalidReferenceError, find, render
+from api.contract.reference_grammar import Expression, parse
+from api.contract.references import InvalidReferenceError, sole
 
 
 def render_values(texts: Mapping[str, str], scope: Scope) -> dict[str, Json]:
@@ -18,14 +19,11 @@ def render_values(texts: Mapping[str, str], scope: Scope) -> dict[str, Json]:
 
 def _value(path: str, text: str, scope: Scope) -> Json:
     try:
-        if not find(text):
+        parts = parse(text)
+        if not any(isinstance(part, Expression) for part in parts):
             return chart_value(text)
-        value = render(text, scope.resolve)
+        value = scope.render(text)
     except InvalidReferenceError as error:
-        raise UnresolvedReferenceError(
-            f"value {path!r}: {error}",
-            remedy="Correct the reference, or deploy what it refers to first.",
-            field=f"config.values.{path}",
-        ) from None
-    whole = text.strip().startswith("{{") and text.strip().endswith("}}") and text.count("{{") == 1
-    return structured(value) if isinstance(value, str) and not whole else value
+        field = f"config.values.{path}"
+        raise UnresolvedReferenceError(f"value {path!r}: {error}", remedy=error.remedy, field=field) from None
+    return structured(value) if isinstance(value, str) and sole(parts) is None else value

@@ -6,8 +6,6 @@ that is one reference, without quotes, keeps the value's type; in quotes, or wit
 
 import base64
 import copy
-import functools
-import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -22,9 +20,9 @@ from agent.install.kubernetes_manifest.artifact import FetchedManifests
 from agent.install.variables import Scope, UnresolvedReferenceError
 from agent.kubernetes.objects import Obj
 from api.contract.base import Json
-from api.contract.references import InvalidReferenceError
+from api.contract.reference_functions import WrongValueError, spelled
+from api.contract.reference_grammar import Expression, InvalidReferenceError, parse
 
-_BRACES = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _WORD = re.compile(r"ref[0-9a-f]{16}x")
 _MOST_VALUES = 500_000
 _MOST_DEPTH = 150
@@ -59,7 +57,7 @@ def render_objects(fetched: FetchedManifests, scope: Scope, *, inline: bool) -> 
             raise YamlWrongError(f"{name} isn't UTF-8") from None
         values: dict[str, Json] = {}
         if inline:
-            text = _BRACES.sub(functools.partial(_hold, scope, values), text)
+            text = _held(scope, text, values)
         text = rewrite_images(name, text, fetched.config.images, fetched.repository)
         if fetched.config.closure == "strict":
             _check_images(name, text, values, fetched.repository.partition("/")[0])
@@ -70,15 +68,19 @@ def render_objects(fetched: FetchedManifests, scope: Scope, *, inline: bool) -> 
     return found
 
 
-def _hold(scope: Scope, values: dict[str, Json], expression: re.Match[str]) -> str:
-    """A word that stands for the expression's value while the YAML is read, and that nothing else can be."""
+def _held(scope: Scope, text: str, values: dict[str, Json]) -> str:
+    """The text with a word for each expression, which stands for its value while the YAML is read, and can be nothing else."""
+    written: list[str] = []
     try:
-        value = scope.render(expression[0])
+        for part in parse(text):
+            if isinstance(part, Expression):
+                word = f"ref{secrets.token_hex(8)}x"
+                values[word] = scope.evaluate(part)
+                part = word
+            written.append(part)
     except InvalidReferenceError as error:
         raise UnresolvedReferenceError(str(error), remedy=error.remedy, field=_FIELD) from None
-    word = f"ref{secrets.token_hex(8)}x"
-    values[word] = value
-    return word
+    return "".join(written)
 
 
 def _check_images(name: str, text: str, values: Mapping[str, Json], host: str) -> None:
@@ -90,8 +92,10 @@ def _check_images(name: str, text: str, values: Mapping[str, Json], host: str) -
 
 def _put(text: str, values: Mapping[str, Json]) -> str:
     def value(word: re.Match[str]) -> str:
-        found = values.get(word[0], word[0])
-        return found if isinstance(found, str) else json.dumps(found)
+        try:
+            return spelled(values.get(word[0], word[0]))
+        except WrongValueError as error:
+            raise UnresolvedReferenceError(str(error), remedy=error.remedy, field=_FIELD) from None
 
     return _WORD.sub(value, text)
 

@@ -68,6 +68,8 @@ def run(server: ServerProcess, monkeypatch: pytest.MonkeyPatch):
         ("apps components shop", "terraform_module"),
         ("installs list", "network deployed (release 1)"),
         ("installs show acme", "id = network-1"),
+        ("installs render acme", "service    variables.network_id  network-1"),
+        ("installs render acme --component network --json", '"value": "shop.example"'),
         ("installs stats acme", "network         1        1          0       0          100%"),
         ("releases list", "ready"),
         ("releases list --app shop", "ready"),

@@ -6,6 +6,8 @@ import pytest
 from ims_driver import Body, Ims, fields
 from shop import Shop, planned, usual
 
+from api.deploys import planner
+
 pytestmark = pytest.mark.anyio
 HOUR = 3600
 
@@ -122,3 +124,44 @@ async def test_where_nothing_is_deployed_there_is_nothing_to_look_at(ims: Ims, s
     assert await runs(ims) == []
     body = {"install_id": "acme", "kind": "drift"}
     assert fields(await ims.refused(422, "POST", "/v1/deploys", body)) == ["kind"]
+
+
+async def healed(ims: Ims, shop: Shop) -> list[Body]:
+    """The deploys of the install, after a drift run that finds drift, newest first."""
+    await ims.pass_time(1)
+    await ims.ok("POST", "/v1/installs/acme/drift")
+    await shop.agents["acme"].work(drifted)
+    await planner.plan_all(ims.state.db, ims.state.vault)
+    return (await ims.ok("GET", "/v1/deploys", params={"install": "acme", "order": "desc"}))["items"]
+
+
+async def test_nothing_is_mended_by_itself_unless_the_install_says_so(ims: Ims, shop: Shop) -> None:
+    await deployed(shop)
+    assert len(await healed(ims, shop)) == 1
+
+
+async def test_an_install_that_wants_it_gets_its_release_again_when_something_has_drifted(ims: Ims, shop: Shop) -> None:
+    await deployed(shop, heal_drift=True)
+    newest, first = await healed(ims, shop)
+    assert (newest["release_id"], newest["created_by"], newest["status"]) == (first["release_id"], "system", "running")
+    assert ("network", "apply") in await shop.agents["acme"].work(usual)
+    assert (await components(ims))["network"]["drifted"] is None
+    await ims.ok("POST", "/v1/installs/acme/drift")
+    await shop.agents["acme"].work(lambda _: planned(add=0))
+    await planner.plan_all(ims.state.db, ims.state.vault)
+    assert len((await ims.ok("GET", "/v1/deploys", params={"install": "acme"}))["items"]) == 2, "nothing has drifted"
+
+
+async def test_a_healing_deploy_waits_for_approval_like_any_other(ims: Ims, shop: Shop) -> None:
+    await deployed(shop)
+    await ims.ok("PUT", "/v1/installs/acme", {"heal_drift": True, "approval": "vendor"})
+    newest, _ = await healed(ims, shop)
+    await shop.agents["acme"].work(usual)
+    steps = (await ims.ok("GET", f"/v1/deploys/{newest['id']}"))["steps"]
+    assert [step["status"] for step in steps if (step["component"], step["kind"]) == ("network", "apply")] == ["waiting"]
+
+
+async def test_inputs_that_are_not_deployed_yet_are_not_brought_by_healing(ims: Ims, shop: Shop) -> None:
+    await deployed(shop, heal_drift=True)
+    await ims.ok("PUT", "/v1/installs/acme", {"inputs": {"domain": "new.example"}, "heal_drift": True})
+    assert len(await healed(ims, shop)) == 1
