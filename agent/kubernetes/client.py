@@ -199,9 +199,7 @@ def _document(answer: httpx.Response, asked: _Asked | None) -> Obj:
         document = None
     if answer.is_success and isinstance(document, dict):
         return document
-    raise refusal(
-        answer, document, asked.verb if asked else "", asked.resource if asked else None, asked.ref if asked else None
-    )
+    raise refusal(answer, document, asked.resource if asked else None, asked.ref if asked else None)
 
 
 def unreachable(server: str, error: Exception) -> ClusterUnreachableError:
