@@ -111,6 +111,7 @@ def _own_plan(home: Path, one: PendingApproval) -> PlanRecord:
 def _show(plan: PlanSummary) -> None:
     for change in plan.resources:
         names = f"  ({', '.join(change.attributes)})" if change.attributes else ""
-        click.echo(f"  {'/'.join(change.actions)} {change.address}{names}")
+        moved = f"  (was {change.previous_address})" if change.previous_address else ""
+        click.echo(f"  {'/'.join(change.actions)} {change.address}{moved}{names}")
     outputs = ", outputs change" if plan.outputs_change else ""
     click.echo(f"  {plan.add} to add, {plan.change} to change, {plan.destroy} to destroy{outputs}")

@@ -157,8 +157,9 @@ def build_command(
 @click.option(
     "--state",
     envvar="EXCLAVE_AGENT_STATE",
-    help="Where Terraform's state is kept, sealed: `home`, a folder, s3://BUCKET/PREFIX?region=…, or gs://BUCKET/PREFIX. "
-    "Kept in the home folder for later starts.  [default: as before, at first home]",
+    help="Where Terraform's state is kept, sealed: `home`, a folder, s3://BUCKET/PREFIX?region=…, or gs://BUCKET/PREFIX; or, "
+    "by Terraform itself, in the backend of your own that backend:FILE names. Kept in the home folder for later starts.  "
+    "[default: as before, at first home]",
 )
 @click.option(
     "--state-key",
@@ -322,7 +323,8 @@ def support_bundle_command(
 ) -> None:
     """Write one file for whoever helps.
 
-    Versions, logs, the doctor's answers. Secrets are left out: keys, state, plans and outputs don't go in, and every text is redacted. Nothing is sent anywhere.
+    Versions, logs, the doctor's answers. Secrets are left out: keys, state, plans and outputs don't go in, and every text is
+    redacted. Nothing is sent anywhere.
     """
     from agent.support.collect import Subject
     from agent.support.command import write_bundle

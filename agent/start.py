@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from agent.closed_memory import close_memory
 from agent.engine.find import EngineNotFoundError, find_engine
 from agent.failure import CodedError
 from agent.identity import VERSION, Home, HomeInUseError, IdentityError
@@ -31,6 +32,7 @@ from agent.own_log import log_to_stderr
 from agent.policy.read import PolicyFileError
 from agent.secrets.resolve import ENV_PREFIX, Resolver
 from agent.serve import Machine, Start, StartError, rotate_key, serve
+from agent.state.backend import read_backend
 from agent.state.place import chosen, open_states
 from agent.trust.notices import Notices, read_revocations
 from agent.worker import Limits
@@ -125,7 +127,8 @@ def start_install_agent(
             sealing_key=machine.identity.sealing_key,
             resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
             app_name=enrolled.app_name or "",  # an install has one; no name at all fits no signature
-            states=open_states(place, folder, install, enrolled.agent_id),
+            states=None if place.backend else open_states(place, folder, install, enrolled.agent_id),
+            backend=read_backend(place.backend, install) if place.backend else None,
             policy_file=policy.absolute() if policy else None,
             kubeconfig=kubeconfig.absolute() if kubeconfig else None,
             kube_context=kube_context,
@@ -143,6 +146,7 @@ def _run(
     vendor_key: Callable[[Home], str | None],
     executor: Callable[[Machine], Executor],
 ) -> None:
+    close_memory()
     os.umask(0o077)
     start = _start(kind, options)
     if options["stop_with_stdin"]:

@@ -16,6 +16,7 @@ from agent.kubernetes.access import ClusterSettings
 from agent.ledger.ledger import Ledger
 from agent.policy.policy import Policy, PolicySource
 from agent.secrets.resolve import Resolver
+from agent.state.backend import EngineBackend
 from agent.state.states import States
 from agent.trust.store import TrustStore
 from api.contract.agents import JobKind
@@ -28,6 +29,8 @@ def _now() -> datetime:
 @dataclass(frozen=True)
 class Site:
     """One install in the customer's account. `engine` is the configured program, or None to look for one.
+
+    Terraform's state is in `states`, or in the customer's own `backend`.
 
     `policy` is the customer's as it was when the job at hand began (`under`). `policy_file` is where it is, if it isn't in the
     agent's home. `app_name` is the app of the install, as pinned at enrolment (see `agent.install.trusted`).
@@ -45,6 +48,7 @@ class Site:
     resolver: Resolver | None = None
     app_name: str | None = None
     states: States | None = None
+    backend: EngineBackend | None = None
     policy_file: Path | None = None
     kubeconfig: Path | None = None
     kube_context: str | None = None

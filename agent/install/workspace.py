@@ -83,6 +83,11 @@ class SavedPlan:
         return self.folder / "variables.tfvars.json"
 
     @property
+    def environment(self) -> Path:
+        """The variables of the environment that it was made in: a JSON object. Those of the agent itself aren't in it."""
+        return self.folder / "environment.json"
+
+    @property
     def secrets(self) -> Path:
         """What the plan marks as sensitive, so that no log of its apply shows it: a JSON list."""
         return self.folder / "secrets.json"
