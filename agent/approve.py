@@ -13,7 +13,7 @@ import click
 
 from agent.identity import Home, IdentityError
 from agent.install.approvals import Approvals, LocalApproval
-from agent.install.workspace import Components, UnsafeNameError
+from agent.install.workspace import Components, PlanRecord, UnsafeNameError
 from agent.ledger.ledger import Ledger, LedgerUnwritableError
 from agent.outbound import OutboundError, outbound_client, settle_environment
 from agent.session import Session
@@ -66,7 +66,10 @@ async def _answer(session: Session, home: Path, one: PendingApproval, *, reject:
     release = f" of release {one.release_number}" if one.release_number else ""
     click.echo(f"{one.component}: {one.action}{release}, in deploy {one.deploy_id}")
     if not reject:
-        _show(_own_plan(home, one))
+        record = _own_plan(home, one)
+        _show(record.summary or PlanSummary())
+        for rule in record.asking:
+            click.echo(f"  Your policy asks you: rule {rule!r}")
     if not yes and not click.confirm("Reject it?" if reject else f"{one.action.capitalize()} this plan?"):
         click.echo("Left as it is.")
         return
@@ -88,8 +91,8 @@ async def _answer(session: Session, home: Path, one: PendingApproval, *, reject:
     click.echo(f"{decision.decision.capitalize()}.")
 
 
-def _own_plan(home: Path, one: PendingApproval) -> PlanSummary:
-    """What the agent's own saved plan does (`saved-plan`). Raises click.ClickException if it isn't what the IMS asks about."""
+def _own_plan(home: Path, one: PendingApproval) -> PlanRecord:
+    """What the agent's own saved plan is (`saved-plan`). Raises click.ClickException if it isn't what the IMS asks about."""
     saved = Components(home.absolute(), sweep=False).of(one.component).plan(one.plan_job_id)
     record = saved.record()
     if record is None or record.summary is None or record.plan_digest is None:
@@ -102,12 +105,13 @@ def _own_plan(home: Path, one: PendingApproval) -> PlanSummary:
         raise click.ClickException(
             f"The IMS says otherwise what the plan of {one.component} does than the plan itself. Reject it."
         )
-    return record.summary
+    return record
 
 
 def _show(plan: PlanSummary) -> None:
     for change in plan.resources:
         names = f"  ({', '.join(change.attributes)})" if change.attributes else ""
-        click.echo(f"  {'/'.join(change.actions)} {change.address}{names}")
+        moved = f"  (was {change.previous_address})" if change.previous_address else ""
+        click.echo(f"  {'/'.join(change.actions)} {change.address}{moved}{names}")
     outputs = ", outputs change" if plan.outputs_change else ""
     click.echo(f"  {plan.add} to add, {plan.change} to change, {plan.destroy} to destroy{outputs}")

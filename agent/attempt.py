@@ -1,6 +1,7 @@
 """One attempt of a job, from the lease to the report that the IMS has acknowledged."""
 
 import asyncio
+import errno
 import logging
 
 from agent.cancellation import Cancellation, JobCancelledError
@@ -15,6 +16,7 @@ from api.contract.base import Failure
 
 log = logging.getLogger(__name__)
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CHANGES_THE_ACCOUNT = ("apply", "destroy")
 
 
@@ -39,7 +41,13 @@ class Attempt:
     async def run(self) -> None:
         """Do the work and report it. Where no report could be sent, the journal still has the attempt."""
         lease, office = self._lease, self._office
-        await asyncio.to_thread(office.journal.record, JournalEntry(job_id=lease.job_id, attempt=lease.attempt))
+        try:
+            await asyncio.to_thread(office.journal.record, JournalEntry(job_id=lease.job_id, attempt=lease.attempt))
+        except OSError as error:
+            # Begun without a word in the journal, it would be nobody's after a crash.
+            self._say(f"can't begin: {error}")
+            await report(office, self._uploader, lease.job_id, self._failed(_unwritable(error)))
+            return
         self._say("begins" if not lease.resumed else "goes on")
         work = asyncio.create_task(self._work(), name=f"work {lease.job_id}")
         heartbeat = asyncio.create_task(
@@ -85,6 +93,8 @@ class Attempt:
             )
         except Exception as error:
             # The border of the job: a fault of ours, or of the machine, must not leave it without an end.
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                return self._failed(_unwritable(error))
             log.exception("%s: unexpected", self._lease.job_id)
             return self._failed(
                 Failure(
@@ -102,6 +112,14 @@ class Attempt:
 
     def _say(self, what: str) -> None:
         log.info("%s %s, attempt %d: %s", self._lease.payload.kind, self._lease.job_id, self._lease.attempt, what)
+
+
+def _unwritable(error: OSError) -> Failure:
+    return Failure(
+        code="disk_full" if error.errno in _NO_ROOM else "disk_unwritable",
+        message=f"The agent can't write to its disk: {error.strerror}.",
+        remedy="Make room in the agent's home folder (`exclave agent doctor` says how much there is), and deploy again.",
+    )
 
 
 async def _ended(task: asyncio.Task[None] | asyncio.Task[Finish | None]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.build.build import run_build
+from agent.build.build import run_build, sweep
 from agent.cancellation import unless_cancelled
 from agent.engine.find import Engine, EngineNotFoundError, find_engine
 from agent.failure import CodedError
@@ -16,6 +16,7 @@ from agent.job import JobContext
 from agent.oci.vendor_key import VendorKey
 from agent.secrets.reference import UnresolvedError
 from agent.secrets.resolve import Resolver, SecretUnresolvedError
+from agent.trust.notices import NO_NOTICES, Notices
 from agent.trust.origins import check_origins
 from api.contract.agents import BuildJob, JobPayload, JobResult
 from api.contract.base import Json
@@ -62,6 +63,7 @@ class BuildExecutor:
         sealing_key: X25519PrivateKey | None = None,
         resolver: Resolver | None = None,
         allowed_sources: Sequence[str] = (),
+        notices: Notices = NO_NOTICES,
     ) -> None:
         self._work = work
         self._key = key
@@ -71,13 +73,20 @@ class BuildExecutor:
         self._env = env
         self._sealing_key = sealing_key
         self._resolver = resolver
+        self._swept = False
+        self._sweeping = asyncio.Lock()
         self._allowed_sources = allowed_sources
+        self._notices = notices
 
     async def run(self, payload: JobPayload, context: JobContext) -> JobResult:
         """Build, push and sign."""
         if not isinstance(payload, BuildJob):
             raise WrongJobError("a build agent only builds")
         check_origins(payload.config, self._allowed_sources)
+        async with self._sweeping:
+            if not self._swept:
+                await sweep(self._work)
+                self._swept = True
         secrets = await self._secrets(payload, context)
         build = run_build(
             payload,
@@ -88,6 +97,7 @@ class BuildExecutor:
             log=context.log,
             env=self._env,
             secrets=secrets,
+            notices=self._notices,
         )
         return await unless_cancelled(build, context.cancellation)
 

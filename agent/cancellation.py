@@ -38,10 +38,13 @@ class Cancellation:
             raise JobCancelledError
 
 
-async def unless_cancelled(work: Coroutine[None, None, T], cancellation: Cancellation) -> T:
-    """The result of `work`, which is dropped in the middle if a stop is asked for. Raises JobCancelledError then."""
+async def unless_cancelled(work: Coroutine[None, None, T], cancellation: Cancellation, level: Level = "graceful") -> T:
+    """The result of `work`, which is dropped in the middle if a stop of this level is asked for.
+
+    Raises JobCancelledError then.
+    """
     task = asyncio.create_task(work)
-    asked = asyncio.create_task(cancellation.wait())
+    asked = asyncio.create_task(cancellation.wait(level))
     waited: list[asyncio.Future[T] | asyncio.Future[None]] = [task, asked]
     try:
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)

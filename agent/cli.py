@@ -15,6 +15,7 @@ from agent.ledger.cli import ledger_command
 from agent.options import AgentOptions
 from agent.policy.cli import pause_command, policy_command, resume_command
 from agent.state.cli import state_command
+from agent.trust.cli import trust_command
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -91,11 +92,27 @@ def agent_command() -> None:
     help="Build only from here: globs of git URLs, folders, REPOSITORY/CHART and images, and `manifest` for inline ones. In "
     "the variable, separated by spaces.  [default: from anywhere]",
 )
-def build_command(signing_key: str | None, allowed_sources: tuple[str, ...], **options: Unpack[AgentOptions]) -> None:
+@click.option(
+    "--previous-key",
+    help="As --signing-key: the key before it. It signs as well and vouches for the new one, until every install agent has "
+    "heard of it.",
+)
+@click.option(
+    "--revoked",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file of digests, of artifacts or keys (of their PEM), one a line: install agents run and trust them no more.",
+)
+def build_command(
+    signing_key: str | None,
+    allowed_sources: tuple[str, ...],
+    previous_key: str | None,
+    revoked: Path | None,
+    **options: Unpack[AgentOptions],
+) -> None:
     """Build components, sign and push them to the registry."""
     from agent.start import start_build_agent
 
-    start_build_agent(options, signing_key, allowed_sources)
+    start_build_agent(options, signing_key, allowed_sources, previous_key, revoked)
 
 
 @agent_command.command("install")
@@ -140,8 +157,9 @@ def build_command(signing_key: str | None, allowed_sources: tuple[str, ...], **o
 @click.option(
     "--state",
     envvar="EXCLAVE_AGENT_STATE",
-    help="Where Terraform's state is kept, sealed: `home`, a folder, s3://BUCKET/PREFIX?region=…, or gs://BUCKET/PREFIX. "
-    "Kept in the home folder for later starts.  [default: as before, at first home]",
+    help="Where Terraform's state is kept, sealed: `home`, a folder, s3://BUCKET/PREFIX?region=…, or gs://BUCKET/PREFIX; or, "
+    "by Terraform itself, in the backend of your own that backend:FILE names. Kept in the home folder for later starts.  "
+    "[default: as before, at first home]",
 )
 @click.option(
     "--state-key",
@@ -261,8 +279,58 @@ def doctor_command(
     doctor(Patient(url, home, registry_credentials, engine), timeout, ca_file, as_json=as_json)
 
 
-for command in (policy_command, pause_command, resume_command, ledger_command, state_command):
+for command in (policy_command, pause_command, resume_command, ledger_command, state_command, trust_command):
     agent_command.add_command(command)
+
+
+@agent_command.command("support-bundle")
+@click.option(
+    "--home",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder of the agent, which may be running.",
+)
+@click.option("--url", envvar="EXCLAVE_URL", help="The IMS's address; without it, nothing is said of the way there.")
+@click.option(
+    "--registry-credentials",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file that the agent has for its registry.",
+)
+@click.option(
+    "--secrets-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="As the agent was given it: its contents are redacted.",
+)
+@click.option("--engine", envvar="EXCLAVE_ENGINE", help="The Terraform or OpenTofu program; else found by itself.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write.  [default: exclave-support-TIME.tar.gz]",
+)
+@click.option("--timeout", type=click.FloatRange(0.1, 600), default=15, show_default=True, help="Seconds for the doctor.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_ca_file
+def support_bundle_command(
+    home: Path,
+    url: str | None,
+    registry_credentials: Path | None,
+    secrets_dir: Path | None,
+    engine: str | None,
+    output: Path | None,
+    timeout: float,
+    as_json: bool,
+    ca_file: Path | None,
+) -> None:
+    """Write one file for whoever helps.
+
+    Versions, logs, the doctor's answers. Secrets are left out: keys, state, plans and outputs don't go in, and every text is
+    redacted. Nothing is sent anywhere.
+    """
+    from agent.support.collect import Subject
+    from agent.support.command import write_bundle
+
+    subject = Subject(home, url, registry_credentials, engine, [secrets_dir] if secrets_dir else [])
+    write_bundle(subject, output, timeout, ca_file, as_json=as_json)
 
 
 @click.command("terraform", context_settings={"ignore_unknown_options": True})

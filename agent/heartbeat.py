@@ -34,7 +34,7 @@ async def heartbeat_loop(
             wait = _sooner(interval)
             log.warning("heartbeat of %s: %s", lease.job_id, error)
         except ApiError as error:
-            if error.status in _LOST:
+            if error.of_ims and error.status in _LOST:
                 log.warning("heartbeat of %s: attempt %d is lost: %s", lease.job_id, lease.attempt, error)
                 return
             wait = max(error.retry_after or 0.0, _sooner(interval))

@@ -1,11 +1,14 @@
 """What an agent must still know after `kill -9`: the jobs that it holds, and the reports that it owes."""
 
+import logging
 from pathlib import Path
 from urllib.parse import quote
 
 from agent.durable import flush_folder, write_durably
 from api.contract.agents import Finish
 from api.contract.base import Model
+
+log = logging.getLogger(__name__)
 
 
 class JournalEntry(Model):
@@ -36,8 +39,18 @@ class Journal:
         flush_folder(self._folder)
 
     def entries(self) -> list[JournalEntry]:
-        """All entries, in no particular order."""
-        return [JournalEntry.model_validate_json(file.read_bytes()) for file in self._folder.glob("*.json")]
+        """All entries, the longest unchanged first. One that can't be read is put aside, not to keep others waiting."""
+        files = sorted(self._folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+        return [entry for file in files if (entry := self._entry(file))]
+
+    def _entry(self, file: Path) -> JournalEntry | None:
+        try:
+            return JournalEntry.model_validate_json(file.read_bytes())
+        except ValueError:
+            aside = file.with_suffix(".unreadable")
+            file.replace(aside)
+            log.exception("journal: %s can't be read, and is kept as %s", file.name, aside)
+            return None
 
     def _file(self, job_id: str) -> Path:
         return self._folder / f"{quote(job_id, safe='')}.json"

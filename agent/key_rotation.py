@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import httpx
 
-from agent.backoff import Backoff
+from agent.backoff import FIRST_CONTACT, Backoff
 from agent.identity import Home, Identity
 from agent.session import Session
 from api.client import ApiError, UnreachableError
@@ -27,7 +27,7 @@ async def settle(home: Home, identity: Identity, url: str, http: httpx.AsyncClie
     if waiting is None:
         return identity
     changed = replace(identity, key=waiting)
-    backoff = Backoff()
+    backoff = Backoff(eager=FIRST_CONTACT)
     while True:
         try:
             await Session(url, changed, http).sign_in()
@@ -35,6 +35,10 @@ async def settle(home: Home, identity: Identity, url: str, http: httpx.AsyncClie
             log.warning("key rotation waits: %s", error)
             await asyncio.sleep(backoff.next())
         except ApiError as error:
+            if not error.of_ims:
+                log.warning("key rotation waits: %s", error)
+                await asyncio.sleep(backoff.next(error.retry_after))
+                continue
             if error.status != 401:
                 raise
             home.drop_next_key()

@@ -103,10 +103,10 @@ class LogUploader:
                 except UnreachableError as error:
                     return self._later(error, None)
                 except ApiError as error:
-                    if error.status in _CLOSED or error.code == AgentRevokedError.code:
+                    if (error.of_ims and error.status in _CLOSED) or error.code == AgentRevokedError.code:
                         self._closed = True
                         return True
-                    if error.retryable or error.status in (401, 403) or error.status >= 500:
+                    if not error.of_ims or error.retryable or error.status in (401, 403) or error.status >= 500:
                         return self._later(error, error.retry_after)
                     log.warning("log of %s: chunk %d was refused: %s", self._job_id, chunk.seq, error)
                     self._spool.give_up()

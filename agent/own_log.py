@@ -1,9 +1,20 @@
-"""The agent's own log: on stderr, for whoever runs the machine. Secrets of the jobs at work don't stand in it either."""
+"""The agent's own log: on stderr, for whoever runs the machine, and in its folder, for the support bundle.
 
+Secrets of the jobs at work don't stand in it either.
+"""
+
+import contextlib
 import logging
 import weakref
+from collections.abc import Iterator
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
 from agent.redaction import Redactor
+
+FILE = "agent.log"
+FILE_BYTES, FILES = 2 * 1024 * 1024, 5
+"""At most so much is kept in the folder: 10 MiB."""
 
 
 class OwnLogFormatter(logging.Formatter):
@@ -23,6 +34,27 @@ class OwnLogFormatter(logging.Formatter):
         for redactor in list(self._redactors):
             line = redactor.text(line)
         return line
+
+
+class _LastLines(RotatingFileHandler):
+    """The newest lines, in a few files of bounded size. A line that finds no room on the disk is on stderr all the same."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Nothing: to complain of each line would fill the other log."""
+
+
+@contextlib.contextmanager
+def kept_in(folder: Path, formatter: OwnLogFormatter) -> Iterator[None]:
+    """Keep the log in `folder`, too, as long as there is room."""
+    handler = _LastLines(folder / FILE, maxBytes=FILE_BYTES, backupCount=FILES - 1, encoding="utf-8", delay=True)
+    handler.setFormatter(formatter)
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        with contextlib.suppress(OSError):  # what a full disk didn't take is tried once more
+            handler.close()
 
 
 def log_to_stderr() -> OwnLogFormatter:

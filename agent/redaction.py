@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 from api.contract.agents import ApplyResult, JobResult, PlanResult
 from api.contract.base import Failure, Json
 from api.contract.component_health import MAX_REASON, ComponentHealth, checked, cut
-from api.contract.resources import PlannedChange
+from api.contract.resources import PlannedChange, ValueChange
 
 PLACEHOLDER = "(sensitive)"
 MINIMUM_LENGTH = 4
@@ -81,12 +81,18 @@ class Redactor:
                         address=self.text(change.address),
                         actions=change.actions,
                         attributes=[self.text(name) for name in change.attributes],
+                        previous_address=self.text(change.previous_address) if change.previous_address else None,
+                        values={self.text(name): self._value(each) for name, each in change.values.items()},
                     )
                     for change in summary.resources
                 ]
                 redacted = summary.model_copy(update={"resources": resources})
                 return result.model_copy(update={"summary": redacted, "health": self._health(result.health)})
         return result
+
+    def _value(self, change: ValueChange) -> ValueChange:
+        before, after = (None if each is None else self.text(each) for each in (change.before, change.after))
+        return change.model_copy(update={"before": before, "after": after})
 
     def _health(self, health: ComponentHealth | None) -> ComponentHealth | None:
         if health is None:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import httpx
 
-from agent.backoff import Backoff
+from agent.backoff import FIRST_CONTACT, Backoff
 from agent.health import HealthReports
 from agent.identity import Home, Identity
 from agent.job import Executor
 from agent.journal import Journal
 from agent.key_rotation import rotate, rotation_loop, settle
 from agent.outbound import outbound_client
-from agent.own_log import OwnLogFormatter
+from agent.own_log import OwnLogFormatter, kept_in
 from agent.report import Office
 from agent.session import Session
 from agent.worker import Limits, RevokedError, Worker
@@ -70,11 +70,9 @@ async def serve(
         home = Home(start.home)
     except OSError as error:
         raise StartError(f"--home {start.home} can't be used: {error.strerror}. Give a folder of the agent's own.") from None
-    with home.occupied():
-        async with (
-            outbound_client(timeout=None) as calls,
-            outbound_client() as registries,
-        ):  # ImsClient sets deadlines of its own
+    with home.occupied(), kept_in(home.folder, own_log):
+        # The first client has no timeout: ImsClient sets a deadline for each call.
+        async with outbound_client(timeout=None) as calls, outbound_client() as registries:
             identity = home.identity() or await _enroll(start, home, vendor_key(home), calls)
             if identity.enrolled.kind != start.kind:
                 raise StartError(
@@ -128,7 +126,7 @@ async def _enroll(start: Start, home: Home, vendor_key: str | None, calls: httpx
             "ask the vendor for a one-time token (`exclave agents enroll`)"
         )
     ims = ImsClient(start.url, None, calls)
-    backoff = Backoff()
+    backoff = Backoff(eager=FIRST_CONTACT)
     give_up = asyncio.get_running_loop().time() + _ENROLL_SECONDS
     while True:
         try:

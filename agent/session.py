@@ -1,6 +1,7 @@
 """The agent's calls to the IMS, always signed in."""
 
 import asyncio
+import contextlib
 import gzip
 import logging
 import secrets
@@ -12,6 +13,7 @@ from typing import TypeVar
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.backoff import FIRST_CONTACT, Backoff
 from agent.identity import Identity
 from agent.spool import Chunk
 from agent.understood import NotUnderstood, not_understood
@@ -66,8 +68,24 @@ class Session:
         self._ahead = 0.0
         """How far the IMS's clock is ahead of this machine's, where that would keep the agent from signing in."""
         self._signing_in = asyncio.Lock()
+        self._had_answer = False
+        self._answered = asyncio.Event()
         self.revoked = asyncio.Event()
         """Set once the IMS has said that it will never take a sign-in of this agent again."""
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before a call that got no answer is made again; no longer than until another call gets one.
+
+        So all that waits for the IMS goes on at once when it is back: what is known to one is known to all.
+        """
+        answered = self._answered
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await answered.wait()
+
+    def backoff(self) -> Backoff:
+        """For one call: eager before this process has ever had an answer."""
+        return Backoff() if self._had_answer else Backoff(eager=FIRST_CONTACT)
 
     async def lease(self, request: LeaseRequest) -> Lease | Idle:
         """Ask for a job; answers after up to `request.wait_seconds`. A job that isn't understood is refused here."""
@@ -154,14 +172,18 @@ class Session:
         """Make the call; if the token isn't accepted, sign in anew and make it once more."""
         before = self._access_token
         try:
-            return await call()
+            answer = await call()
         except ApiError as error:
-            if error.status != 401:
+            if error.status != 401 or not error.of_ims:
                 raise
-        # Another call may have signed in anew meanwhile: its token is good.
-        if self._access_token == before:
-            self._access_token = None
-        return await call()
+            # Another call may have signed in anew meanwhile: its token is good.
+            if self._access_token == before:
+                self._access_token = None
+            answer = await call()
+        self._had_answer = True
+        self._answered.set()
+        self._answered = asyncio.Event()
+        return answer
 
     async def _token(self) -> str:
         async with self._signing_in:

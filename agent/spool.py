@@ -4,7 +4,10 @@ The text waits here while the IMS can't be reached, and a chunk that may have ar
 also after `kill -9`: the chunk that is on its way is noted beside the text before it is sent.
 """
 
+import contextlib
 import errno
+import shutil
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +17,8 @@ from api.contract.base import Model
 
 LOG_BYTES = 256 * 1024 * 1024
 """At most so much of one attempt's log is kept; the rest is counted as lost."""
+RESERVED_BYTES = 64 * 1024 * 1024
+"""So much of the disk no log ever takes: state, the journal and reports must still find room."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,11 @@ class LogSpool:
 
     def __init__(self, folder: Path, job_id: str, attempt: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"{quote(job_id, safe='')}.{attempt}"
+        self._folder = folder
+        name = _name(job_id, attempt)
         self._file = folder / f"{name}.log"
         self._note = folder / f"{name}.json"
-        self._file.touch()
-        self._size = self._file.stat().st_size
+        self._size = self._kept()
         self._current = _OnItsWay.model_validate_json(self._note.read_bytes()) if self._note.exists() else _OnItsWay()
         self.lost_bytes = 0
 
@@ -50,11 +55,13 @@ class LogSpool:
         try:
             if self._size + len(data) > LOG_BYTES:
                 raise OSError(errno.EFBIG, "the log is too large")
+            if shutil.disk_usage(self._folder).free < RESERVED_BYTES:
+                raise OSError(errno.ENOSPC, "what is left of the disk is for state and reports")
             with self._file.open("ab") as file:
                 file.write(data)
         except OSError:
             self.lost_bytes += len(data)
-            self._size = self._file.stat().st_size
+            self._size = self._kept()
         else:
             self._size += len(data)
 
@@ -70,10 +77,7 @@ class LogSpool:
                 return None
             length = len(_whole_characters(self._read(self._current.offset, LOG_CHUNK_BYTES)))
             self._current = self._current.model_copy(update={"length": length})
-            # Moved into place, but not flushed to the disk: a log may lose its order in a power failure, not in a crash.
-            aside = self._note.with_suffix(".new")
-            aside.write_text(self._current.model_dump_json())
-            aside.replace(self._note)
+            self._note_down()
         return Chunk(self._current.seq, self._current.offset, self._read(self._current.offset, self._current.length))
 
     def sent(self) -> None:
@@ -91,10 +95,33 @@ class LogSpool:
         self._file.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
+    def _note_down(self) -> None:
+        # Moved into place, but not flushed to the disk: a log may lose its order in a power failure, not in a crash. On a full
+        # disk it does, too: to go on is worth more.
+        aside = self._note.with_suffix(".new")
+        with contextlib.suppress(OSError):
+            aside.write_text(self._current.model_dump_json())
+            aside.replace(self._note)
+
+    def _kept(self) -> int:
+        return self._file.stat().st_size if self._file.exists() else 0
+
     def _read(self, offset: int, length: int) -> bytes:
         with self._file.open("rb") as file:
             file.seek(offset)
             return file.read(length)
+
+
+def _name(job_id: str, attempt: int) -> str:
+    return f"{quote(job_id, safe='')}.{attempt}"
+
+
+def sweep_spools(folder: Path, kept: Set[tuple[str, int]]) -> None:
+    """Remove all logs in `folder` but those of these attempts (job id, attempt)."""
+    names = {_name(job_id, attempt) for job_id, attempt in kept}
+    for file in folder.glob("*") if folder.exists() else []:
+        if file.stem not in names:
+            file.unlink(missing_ok=True)
 
 
 def _whole_characters(data: bytes) -> bytes:

@@ -14,8 +14,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from agent.build_executor import BuildExecutor
-from agent.bundle.hcl import warm_up
+from agent.closed_memory import close_memory
 from agent.engine.find import EngineNotFoundError, find_engine
 from agent.failure import CodedError
 from agent.identity import VERSION, Home, HomeInUseError, IdentityError
@@ -33,17 +32,28 @@ from agent.own_log import log_to_stderr
 from agent.policy.read import PolicyFileError
 from agent.secrets.resolve import ENV_PREFIX, Resolver
 from agent.serve import Machine, Start, StartError, rotate_key, serve
+from agent.state.backend import read_backend
 from agent.state.place import chosen, open_states
+from agent.trust.notices import Notices, read_revocations
 from agent.worker import Limits
 from api.client import ApiError, UnreachableError
 from api.contract.base import AgentKind
 
 
-def start_build_agent(options: AgentOptions, signing_key: str | None = None, allowed_sources: Sequence[str] = ()) -> None:
+def start_build_agent(
+    options: AgentOptions,
+    signing_key: str | None = None,
+    allowed_sources: Sequence[str] = (),
+    previous_key: str | None = None,
+    revoked: Path | None = None,
+) -> None:
     """Run a build agent until it is told to stop. `signing_key` as in `open_key`, `allowed_sources` as in `check_origins`.
 
-    Raises click.ClickException.
+    `previous_key` and the file `revoked` are what it says with its signatures, see `Notices`. Raises click.ClickException.
     """
+    from agent.build_executor import BuildExecutor  # 3 MB, for which an install agent has no use
+    from agent.bundle.hcl import warm_up
+
     opened: list[VendorKey] = []
 
     def key(home: Home) -> VendorKey:
@@ -62,6 +72,10 @@ def start_build_agent(options: AgentOptions, signing_key: str | None = None, all
             sealing_key=machine.identity.sealing_key,
             resolver=Resolver(os.environ, ENV_PREFIX, machine.home.folder / "secrets"),
             allowed_sources=allowed_sources,
+            notices=Notices(
+                previous=open_key(previous_key, machine.home.folder) if previous_key else None,
+                revoked=read_revocations(revoked) if revoked else (),
+            ),
         )
 
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()  # or the first build waits a second for it
@@ -113,7 +127,8 @@ def start_install_agent(
             sealing_key=machine.identity.sealing_key,
             resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
             app_name=enrolled.app_name or "",  # an install has one; no name at all fits no signature
-            states=open_states(place, folder, install, enrolled.agent_id),
+            states=None if place.backend else open_states(place, folder, install, enrolled.agent_id),
+            backend=read_backend(place.backend, install) if place.backend else None,
             policy_file=policy.absolute() if policy else None,
             kubeconfig=kubeconfig.absolute() if kubeconfig else None,
             kube_context=kube_context,
@@ -131,6 +146,7 @@ def _run(
     vendor_key: Callable[[Home], str | None],
     executor: Callable[[Machine], Executor],
 ) -> None:
+    close_memory()
     os.umask(0o077)
     start = _start(kind, options)
     if options["stop_with_stdin"]:

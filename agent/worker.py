@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.attempt import Attempt
-from agent.backoff import Backoff
 from agent.job import Executor
 from agent.journal import JournalEntry
 from agent.redaction import Redactor
@@ -95,7 +94,9 @@ class Worker:
             raise RevokedError
 
     async def _lease_loop(self) -> None:
-        for entry in await asyncio.to_thread(self._office.journal.entries):
+        entries = await asyncio.to_thread(self._office.journal.entries)
+        await asyncio.to_thread(self._office.sweep, entries)
+        for entry in entries:
             if entry.finish:
                 self._settle(entry.job_id, entry.finish)
             else:
@@ -115,19 +116,21 @@ class Worker:
 
     async def _ask(self, request: LeaseRequest) -> Lease | Idle:
         """Ask until there is an answer."""
-        backoff = Backoff()
+        session = self._office.session
+        backoff = session.backoff()
         while True:
             try:
-                return await self._office.session.lease(request)
+                return await session.lease(request)
             except UnreachableError as error:
                 wait = backoff.next()
                 log.warning("lease loop: waits %.1f s: %s", wait, error)
+                await session.pause(wait)
             except ApiError as error:
-                if request.resume and error.status in _NOT_HELD:
+                if request.resume and error.of_ims and error.status in _NOT_HELD:
                     return Idle(None)
                 wait = backoff.next(error.retry_after)
                 log.warning("lease loop: waits %.1f s: %s", wait, error)
-            await asyncio.sleep(wait)
+                await asyncio.sleep(wait)
 
     def _settle(self, job_id: str, finish: Finish) -> None:
         """Send the report that an earlier process of this agent owes. Its log was redacted when it was written."""

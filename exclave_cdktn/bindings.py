@@ -1685,7 +1685,11 @@ class ExclaveTerraformModuleComponent(Resource):
         app_id: str,
         name: str,
         bundle_engine: str | None = None,
+        environment: Mapping[str, str] | cdk.IResolvable | None = None,
+        parallelism: float | None = None,
         probes: Mapping[str, ExclaveTerraformModuleComponentProbes] | cdk.IResolvable | None = None,
+        timeout: float | None = None,
+        var_files: Sequence[str] | cdk.IResolvable | None = None,
         variables: Mapping[str, str] | cdk.IResolvable | None = None,
         git: ExclaveTerraformModuleComponentGit | cdk.IResolvable | None = None,
         path: ExclaveTerraformModuleComponentPath | cdk.IResolvable | None = None,
@@ -1700,8 +1704,15 @@ class ExclaveTerraformModuleComponent(Resource):
             name: The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it.
             bundle_engine: Whether the engine's binary travels in the bundle. `auto`: OpenTofu (MPL-2.0) does, Terraform
                 (BUSL-1.1) doesn't and the install agent uses its own. One of auto, always, never.
+            environment: Variables of the engine's environment, for providers that take settings there. They may hold
+                references, such as `{{ inputs.region }}`. What the install agent's own environment has, wins.
+            parallelism: How many objects are worked on at once. Left out: the engine's own number, 10.
             probes: What the install agent looks at, by name, after each apply and in each drift run: the component is then
                 `healthy`, `degraded` or `unknown`.
+            timeout: How long a plan, an apply or a destroy may take, in seconds; it is then stopped as by Ctrl-C. Left out:
+                an hour for a plan, six for the others.
+            var_files: Files of variables (`.tfvars`, `.tfvars.json`) in the source's folder; a later one wins over an
+                earlier one, and `variables` over all.
             variables: Values for the module's variables. They may hold references, such as `{{ inputs.domain }}` or `{{
                 components.network.outputs.id }}`. Lists and maps are written as JSON.
             git: The module's folder. It is in a git repository.
@@ -1711,7 +1722,11 @@ class ExclaveTerraformModuleComponent(Resource):
             "app_id": app_id,
             "name": name,
             "bundle_engine": bundle_engine,
+            "environment": environment,
+            "parallelism": parallelism,
             "probes": probes,
+            "timeout": timeout,
+            "var_files": var_files,
             "variables": variables,
             "git": git,
             "path": path,
@@ -1731,6 +1746,13 @@ class ExclaveTerraformModuleComponent(Resource):
         return self.get_string_attribute("bundle_engine")
 
     @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables of the engine's environment, for providers that take settings there. They may hold references, such as
+        `{{ inputs.region }}`. What the install agent's own environment has, wins.
+        """
+        return self.get_string_map_attribute("environment")
+
+    @property
     def id(self) -> str:
         """The component's id."""
         return self.get_string_attribute("id")
@@ -1739,6 +1761,11 @@ class ExclaveTerraformModuleComponent(Resource):
     def name(self) -> str:
         """The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it."""
         return self.get_string_attribute("name")
+
+    @property
+    def parallelism(self) -> float:
+        """How many objects are worked on at once. Left out: the engine's own number, 10."""
+        return self.get_number_attribute("parallelism")
 
     @property
     def probes(self) -> cdk.IResolvable:
@@ -1753,6 +1780,20 @@ class ExclaveTerraformModuleComponent(Resource):
         `git`, the build records the commit.
         """
         return self.get_string_attribute("source_digest")
+
+    @property
+    def timeout(self) -> float:
+        """How long a plan, an apply or a destroy may take, in seconds; it is then stopped as by Ctrl-C. Left out: an hour
+        for a plan, six for the others.
+        """
+        return self.get_number_attribute("timeout")
+
+    @property
+    def var_files(self) -> Sequence[str]:
+        """Files of variables (`.tfvars`, `.tfvars.json`) in the source's folder; a later one wins over an earlier one, and
+        `variables` over all.
+        """
+        return self.get_list_attribute("var_files")
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -3488,6 +3529,13 @@ class DataExclaveTerraformModuleComponent(DataSource):
         return self.get_string_attribute("bundle_engine")
 
     @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables of the engine's environment, for providers that take settings there. They may hold references, such as
+        `{{ inputs.region }}`. What the install agent's own environment has, wins.
+        """
+        return self.get_string_map_attribute("environment")
+
+    @property
     def git(self) -> cdk.IResolvable:
         """The module's folder. It is in a git repository."""
         return self.interpolation_for_attribute("git")
@@ -3501,6 +3549,11 @@ class DataExclaveTerraformModuleComponent(DataSource):
     def name(self) -> str:
         """The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it."""
         return self.get_string_attribute("name")
+
+    @property
+    def parallelism(self) -> float:
+        """How many objects are worked on at once. Left out: the engine's own number, 10."""
+        return self.get_number_attribute("parallelism")
 
     @property
     def path(self) -> cdk.IResolvable:
@@ -3520,6 +3573,20 @@ class DataExclaveTerraformModuleComponent(DataSource):
         `git`, the build records the commit.
         """
         return self.get_string_attribute("source_digest")
+
+    @property
+    def timeout(self) -> float:
+        """How long a plan, an apply or a destroy may take, in seconds; it is then stopped as by Ctrl-C. Left out: an hour
+        for a plan, six for the others.
+        """
+        return self.get_number_attribute("timeout")
+
+    @property
+    def var_files(self) -> Sequence[str]:
+        """Files of variables (`.tfvars`, `.tfvars.json`) in the source's folder; a later one wins over an earlier one, and
+        `variables` over all.
+        """
+        return self.get_list_attribute("var_files")
 
     @property
     def variables(self) -> Mapping[str, str]:

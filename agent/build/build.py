@@ -14,6 +14,7 @@ from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.container_image.build import build_container_image
 from agent.build.custom.build import build_custom
 from agent.build.docker_build.build import build_docker_build
+from agent.build.docker_build.builder_folder import sweep_builder_folders
 from agent.build.helm_chart.build import build_helm_chart
 from agent.build.kubernetes_manifest.build import build_kubernetes_manifest
 from agent.build.materials import record_of
@@ -27,6 +28,7 @@ from agent.oci.signature import sign, verify
 from agent.oci.token import Credential
 from agent.oci.vendor_key import VendorKey
 from agent.trust.claims import claims_of
+from agent.trust.notices import NO_NOTICES, Notices
 from api.contract.agents import BuildJob, BuildResult
 from api.contract.components import (
     ComponentConfig,
@@ -51,8 +53,9 @@ async def run_build(
     env: Mapping[str, str] = os.environ,
     secrets: Mapping[str, str] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    notices: Notices = NO_NOTICES,
 ) -> BuildResult:
-    """Build the job's component. Raises JobFailedError.
+    """Build the job's component, and say the `notices` with its signatures. Raises JobFailedError.
 
     `work` belongs to this agent's builds: `cache/` stays in it, and the job's own folder goes at the end of the job, or, after
     a `kill -9`, at the beginning of its next attempt. Cancelling this coroutine stops all programs that it runs.
@@ -80,10 +83,20 @@ async def run_build(
     finally:
         await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
     log(f"pushed {access.repository}@{built.digest}, {built.size} bytes")
-    await _sign(built, key, context, claims_of(job.app, job.component, job.config))
+    claims = claims_of(job.app, job.component, job.config)
+    if notices.previous:
+        await _sign(built, notices.previous, context, claims | notices.vouching(key))
+    await _sign(built, key, context, claims | notices.of_all())
     record = record_of(job, built.revision, built.materials, started, now())
     await _attest(built, key, record, context)
     return _result(built, access.repository)
+
+
+async def sweep(work: Path) -> None:
+    """Remove what builds left that were killed with their agent. Before the first build of the agent that has this folder."""
+    for left in await asyncio.to_thread(lambda: list(work.glob("build-*"))):
+        await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
+    await sweep_builder_folders()
 
 
 async def _build(config: ComponentConfig, context: BuildContext) -> BuiltArtifact:

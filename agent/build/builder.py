@@ -4,12 +4,15 @@ A build pushes what it makes into the vendor's registry and says its digest; sig
 build can be repeated: the same config and source give the same digest, and what the registry has isn't sent again.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
+from agent.build.image_reference import ImageReference
+from agent.build.registry_logins import login_for
 from agent.build.source import FetchedSource, fetch_source
 from agent.bundle.zip_store import ZipStore
 from agent.engine.find import Engine
@@ -52,6 +55,11 @@ class BuildContext:
         fetched = await fetch_source(source, self.work, self.env)
         self.log(f"fetched the source at {fetched.revision}")
         return fetched
+
+    async def registry_of(self, image: ImageReference) -> RegistryClient:
+        """The registry of an image that the component names, with this machine's login for it. Raises LoginsWrongError."""
+        credential = await asyncio.to_thread(login_for, image, self.env)
+        return RegistryClient(image.url, credential, self.http)
 
     def secret(self, name: Name, field: str) -> str:
         """The value of the secret that `field` of the config names. Raises SecretMissingError."""

@@ -15,6 +15,7 @@ from agent.engine.lock import WorkspaceBusyError, workspace_lock
 from agent.failure import CodedError
 from agent.install.component_health import look
 from agent.install.container_image.deployer import ImageDeployer
+from agent.install.custom.deployer import CustomDeployer
 from agent.install.deployer import Deployer, Task
 from agent.install.failures import PlanChangedError, PlanMissingError
 from agent.install.helm_chart.deployer import HelmDeployer
@@ -41,6 +42,7 @@ _NO_PLAN_DIGEST = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca49599
 _IMAGES = ImageDeployer()
 _DEPLOYERS: dict[ComponentKind, Deployer] = {
     "container_image": _IMAGES,
+    "custom": CustomDeployer(),
     "docker_build": _IMAGES,
     "helm_chart": HelmDeployer(),
     "kubernetes_manifest": ManifestDeployer(),
@@ -106,6 +108,7 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
                 summary=kept,
                 config=job.config,
                 repository=job.repository,
+                asking=tuple(each.rule for each in asking),
             )
         )
         return result

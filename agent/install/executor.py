@@ -78,6 +78,7 @@ class InstallExecutor:
         artifacts = {job.digest, *(job.digests.values() if isinstance(job, DeployJob) and job.kind in _BRINGS else ())}
         kind = job.config.kind if isinstance(job, DeployJob) else None
         policy.check_job(job.kind, job.component, kind, self._site.clock(), sorted(artifacts))
+        self._site.trust.check(job.component, sorted(artifacts))
         return self._site.under(policy, job.kind)
 
     async def _ended(self, context: JobContext, **data: Json) -> None:

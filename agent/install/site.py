@@ -16,7 +16,9 @@ from agent.kubernetes.access import ClusterSettings
 from agent.ledger.ledger import Ledger
 from agent.policy.policy import Policy, PolicySource
 from agent.secrets.resolve import Resolver
+from agent.state.backend import EngineBackend
 from agent.state.states import States
+from agent.trust.store import TrustStore
 from api.contract.agents import JobKind
 
 
@@ -27,6 +29,8 @@ def _now() -> datetime:
 @dataclass(frozen=True)
 class Site:
     """One install in the customer's account. `engine` is the configured program, or None to look for one.
+
+    Terraform's state is in `states`, or in the customer's own `backend`.
 
     `policy` is the customer's as it was when the job at hand began (`under`). `policy_file` is where it is, if it isn't in the
     agent's home. `app_name` is the app of the install, as pinned at enrolment (see `agent.install.trusted`).
@@ -44,6 +48,7 @@ class Site:
     resolver: Resolver | None = None
     app_name: str | None = None
     states: States | None = None
+    backend: EngineBackend | None = None
     policy_file: Path | None = None
     kubeconfig: Path | None = None
     kube_context: str | None = None
@@ -62,13 +67,22 @@ class Site:
         return PolicySource(self.approvals.home, self.policy_file)
 
     @property
+    def trust(self) -> TrustStore:
+        """Whom the agent trusts by now, and what it was told not to run any more."""
+        return TrustStore(self.approvals.home, self.vendor_keys)
+
+    @property
     def ledger(self) -> Ledger:
         """What the agent has done."""
         return Ledger(self.approvals.home, self.clock)
 
     def under(self, policy: Policy, job: JobKind) -> "Site":
-        """The same site for one job, under the policy of its beginning and with the roles that it gives to such a job."""
-        return replace(self, policy=policy, env={**self.env, **policy.environment(job)})
+        """The same site for one job, under the policy of its beginning and with the roles that it gives to such a job.
+
+        `vendor_keys` are those that are trusted by now. Blocks. Raises TrustFileError.
+        """
+        environment = {**self.env, **policy.environment(job)}
+        return replace(self, policy=policy, env=environment, vendor_keys=self.trust.keys())
 
     def own_engine(self, made_with: EngineName) -> Engine:
         """The agent's own engine, for bundles that carry none; the one that they were made with, if there is a choice.

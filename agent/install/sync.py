@@ -3,7 +3,7 @@
 import time
 
 from agent.install.site import Site
-from agent.install.trusted import note_verified
+from agent.install.trusted import note_verified, take_notice
 from agent.job import JobContext
 from agent.oci.client import RegistryClient
 from agent.oci.copy import copy_artifact
@@ -37,6 +37,7 @@ async def sync(job: SyncJob, context: JobContext, site: Site) -> SyncResult:
     )
     signed = await verify(target, own, job.digest, site.vendor_keys)
     await note_verified(job.component, job.digest, signed, context, site)
+    await take_notice(target, own, job.digest, context, site)
     context.log(f"copied {report.copied_bytes} bytes; {report.skipped_bytes} were there already")
     return SyncResult(copied_bytes=report.copied_bytes, skipped_bytes=report.skipped_bytes)
 

@@ -5,12 +5,13 @@ and their own approval limit that. docs/decisions/0019 has the whole of it.
 """
 
 import asyncio
-import hashlib
 
 from agent.install.site import Site
 from agent.job import JobContext
-from agent.oci.signature import Signed, verify
+from agent.oci.client import RegistryClient
+from agent.oci.signature import Signed, good_signatures, verify
 from agent.trust.claims import CONFIG, claims_of
+from agent.trust.notices import fingerprint
 from api.contract.agents import DeployJob
 
 
@@ -29,8 +30,19 @@ async def check_signed(job: DeployJob, context: JobContext, site: Site) -> None:
 
 async def note_verified(component: str, digest: str, signed: Signed, context: JobContext, site: Site) -> None:
     """Write down that an artifact was verified, with which key (the digest of its PEM) and for which config."""
-    key = "sha256:" + hashlib.sha256(signed.key.encode()).hexdigest()
-    said = {"job": context.job_id, "component": component, "digest": digest, "key": key}
+    said = {"job": context.job_id, "component": component, "digest": digest, "key": fingerprint(signed.key)}
     if CONFIG in signed.claims:
         said["config"] = signed.claims[CONFIG]
     await asyncio.to_thread(site.ledger.append, "artifact.verified", **said)
+
+
+async def take_notice(registry: RegistryClient, repository: str, digest: str, context: JobContext, site: Site) -> None:
+    """Learn what the vendor says with the signatures of an artifact: the key that comes after, and what is revoked."""
+    signatures = await good_signatures(registry, repository, digest, site.vendor_keys)
+    new = await asyncio.to_thread(site.trust.learn, signatures)
+    if new.keys or new.revoked:
+        keys = [fingerprint(key) for key in new.keys]
+        context.log(f"the vendor's own signatures say: trust the keys {keys}; no more of {list(new.revoked)}")
+        await asyncio.to_thread(
+            site.ledger.append, "trust.changed", job=context.job_id, keys=keys, revoked=list(new.revoked), by="vendor"
+        )

@@ -150,6 +150,20 @@ def render_variables(texts: Mapping[str, str], declared: Sequence[ModuleVariable
     return values
 
 
+def render_environment(texts: Mapping[str, str], scope: Scope) -> dict[str, str]:
+    """The variables of an environment; what isn't text stands there as JSON. Raises UnresolvedReferenceError."""
+    values: dict[str, str] = {}
+    for name, text in texts.items():
+        try:
+            value = scope.render(text)
+        except InvalidReferenceError as error:
+            raise UnresolvedReferenceError(
+                f"environment variable {name!r}: {error}", remedy=error.remedy, field=f"config.environment.{name}"
+            ) from None
+        values[name] = value if isinstance(value, str) else json.dumps(value)
+    return values
+
+
 def _structured(name: str, text: str, constraint: str | None) -> Json:
     kind = _STRUCTURED.match(constraint or "")
     if not kind:

@@ -53,7 +53,8 @@ class StoredOutputs(Model):
 class PlanRecord(Model):
     """What a plan was made of, and what it would do. `plan_digest` is None if there was nothing to destroy, and so no plan.
 
-    `config` and `repository` are those of the job that made it: whoever applies it uses these, whatever that job says.
+    `config` and `repository` are those of the job that made it: whoever applies it uses these, whatever that job says. `asking`
+    are the rules of the customer's policy that wanted their yes to it.
     """
 
     bundle: Digest
@@ -62,6 +63,7 @@ class PlanRecord(Model):
     summary: PlanSummary | None = None
     config: ComponentConfig | None = None
     repository: str | None = None
+    asking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,11 @@ class SavedPlan:
     def variables(self) -> Path:
         """The variables that it was made with."""
         return self.folder / "variables.tfvars.json"
+
+    @property
+    def environment(self) -> Path:
+        """The variables of the environment that it was made in: a JSON object. Those of the agent itself aren't in it."""
+        return self.folder / "environment.json"
 
     @property
     def secrets(self) -> Path:

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Mapping
 
+from agent.kubernetes.client import KubernetesClient
 from agent.kubernetes.objects import Obj, Ref
 from agent.kubernetes.readiness import readiness
+from agent.kubernetes.waiting import why_not
 from api.contract.component_health import HealthCheck, checked
 
 _WORKLOADS = frozenset({"DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "ReplicationController", "StatefulSet"})
 
 
-def workload_checks(live: Mapping[Ref, Obj | None], redact: Callable[[str], str]) -> list[HealthCheck]:
+async def workload_checks(
+    client: KubernetesClient, live: Mapping[Ref, Obj | None], redact: Callable[[str], str]
+) -> list[HealthCheck]:
     """A check for each workload, and for anything else that isn't ready or isn't there. None = it isn't there."""
     found = []
     for ref in sorted(live):
@@ -18,6 +22,8 @@ def workload_checks(live: Mapping[Ref, Obj | None], redact: Callable[[str], str]
             found.append(checked(redact(str(ref)), "workload", "degraded", "it isn't there"))
             continue
         seen = readiness(obj)
-        if not seen.ready or ref.kind in _WORKLOADS:
-            found.append(checked(redact(str(ref)), "workload", "healthy" if seen.ready else "degraded", redact(seen.reason)))
+        if not seen.ready:
+            found.append(checked(redact(str(ref)), "workload", "degraded", redact(await why_not(client, ref, obj, seen))))
+        elif ref.kind in _WORKLOADS:
+            found.append(checked(redact(str(ref)), "workload", "healthy"))
     return found

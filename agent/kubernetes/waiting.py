@@ -50,12 +50,12 @@ async def wait_ready(
             if not seen.ready:
                 waited[ref] = seen
             if seen.state == "failed":
-                raise NotReadyError(f"{ref} isn't ready: {await _why(client, ref, obj, seen)}")
+                raise NotReadyError(f"{ref} isn't ready: {await why_not(client, ref, obj, seen)}")
         if not waited:
             return found
         left = dict.fromkeys(waited)
         if not await pace.pause("waiting until ready", [f"{ref} ({seen.reason})" for ref, seen in waited.items()]):
-            said = [f"{ref} isn't ready: {await _why(client, ref, found.get(ref), seen)}" for ref, seen in waited.items()]
+            said = [f"{ref} isn't ready: {await why_not(client, ref, found.get(ref), seen)}" for ref, seen in waited.items()]
             raise NotReadyError(
                 f"after {timeout:g} s, " + "; ".join(said[:5]) + (f"; and {len(said) - 5} more" if said[5:] else "")
             )
@@ -109,7 +109,7 @@ def _held(obj: Obj) -> str:
     return f", held by its finalizers {', '.join(finalizers)}" if finalizers else ""
 
 
-async def _why(client: KubernetesClient, ref: Ref, obj: Obj | None, seen: Readiness) -> str:
+async def why_not(client: KubernetesClient, ref: Ref, obj: Obj | None, seen: Readiness) -> str:
     """The reason, with what pods and events say; without these where the agent may not look at them."""
     if obj is None:
         return seen.reason

@@ -14,6 +14,7 @@ Event = Literal[
     "agent.started",
     "agent.paused",
     "agent.resumed",
+    "trust.changed",
     "job.taken",
     "artifact.verified",
     "policy.asks",

@@ -183,6 +183,14 @@ async def verify(
     raise SignatureError(f"{digest} in {repository} has no signature", "unsigned")
 
 
+async def good_signatures(client: ManifestStore, repository: str, digest: str, pinned: tuple[str, ...]) -> list[Signed]:
+    """All signatures of `digest` with one of the `pinned` keys, the newest first. Raises the errors of RegistryClient."""
+    keys = {pem: public_key_of(pem) for pem in pinned}
+    present = await client.find_manifest(repository, tag_of(digest, SIGNATURE_SUFFIX))
+    found = [signed async for signed in _judge(client, repository, digest, present, keys)] if present else []
+    return [signed for signed in found if signed.verdict == "good"]
+
+
 async def _judge(
     client: ManifestStore, repository: str, digest: str, present: Manifest, keys: Mapping[str, ec.EllipticCurvePublicKey]
 ) -> AsyncIterator[Signed]:

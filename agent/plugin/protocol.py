@@ -30,12 +30,17 @@ class _Open(BaseModel):
 
 
 class Request(_Open):
-    """What a plugin is asked. `source` and `output` are folders, for `build`; `state` and `plan` are the plugin's own words."""
+    """What a plugin is asked. `source` and `output` are folders, for `build`; `state` and `plan` are the plugin's own words.
+
+    `images` are for `plan` and what comes after it: from each image that the plugin named to where the customer's registry
+    has it.
+    """
 
     protocol: Literal[1] = VERSION
     operation: Operation
     component: str
     environment: dict[str, str] = Field(default_factory=dict)
+    images: dict[str, str] = Field(default_factory=dict)
     source: str | None = None
     output: str | None = None
     state: Json = None
@@ -58,7 +63,10 @@ class Change(_Open):
 
 
 class Answer(_Open):
-    """What a plugin answers; `error` says that it couldn't do it. Which other fields count depends on the operation."""
+    """What a plugin answers; `error` says that it couldn't do it. Which other fields count depends on the operation.
+
+    `sensitive` names outputs that stay in the customer's account.
+    """
 
     error: Problem | None = None
     problems: list[Problem] = Field(default_factory=list)
@@ -68,6 +76,7 @@ class Answer(_Open):
     changes: list[Change] = Field(default_factory=list)
     plan: Json = None
     outputs: dict[str, Json] = Field(default_factory=dict)
+    sensitive: list[str] = Field(default_factory=list)
     state: Json = None
 
 

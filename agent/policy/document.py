@@ -119,6 +119,11 @@ class PolicyDocument(Model):
     rego: Rego | None = None
     windows: tuple[Window, ...] = ()
     redact: tuple[Expression, ...] = ()
+    plan_values: Literal["names", "redacted"] = Field(
+        default="names",
+        description="What the vendor sees of a Terraform plan beside addresses: the names of attributes, or also their values, "
+        "without those that are sensitive or have a known secret in them.",
+    )
     environment: dict[FileOperation, dict[str, str]] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -58,7 +58,7 @@ def list_command(home: Path, as_json: bool) -> None:
 @_home
 @_json
 def versions_command(component: str, home: Path, as_json: bool) -> None:
-    """List the versions that are kept of a component's state, newest first."""
+    """List the versions that are kept, newest first."""
     with _kept(home) as kept:
         rows = [
             {"version": one.name, "serial": one.serial, "at": one.at.isoformat(), "job": one.job_id}
@@ -73,7 +73,10 @@ def versions_command(component: str, home: Path, as_json: bool) -> None:
 @_home
 @click.option("--redacted", is_flag=True, default=True, hidden=True, help="As always: no value is shown.")
 def show_command(component: str, version: str | None, home: Path, redacted: bool) -> None:
-    """Show what a state knows of, without any value: addresses, names of attributes, names and types of outputs."""
+    """Show what a state knows of, without values.
+
+    Addresses, names of attributes, names and types of outputs.
+    """
     with _kept(home) as kept:
         click.echo(json.dumps(kept.outline(component, version), indent=2))
 
@@ -84,7 +87,10 @@ def show_command(component: str, version: str | None, home: Path, redacted: bool
 @_home
 @click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write, mode 0600.")
 def export_command(component: str, version: str | None, home: Path, output: Path) -> None:
-    """Write a state to a file as Terraform knows it: with every value and every secret, in the clear."""
+    """Write a state to a file, in the clear.
+
+    It is as Terraform knows it, with every value and every secret.
+    """
     with _kept(home) as kept:
         kept.export(component, version, output)
         click.echo(f"{output} has the state of {component}, secrets included. Remove it when you are done.", err=True)
@@ -97,9 +103,10 @@ def export_command(component: str, version: str | None, home: Path, output: Path
 @_home
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def restore_command(component: str, version: str | None, file: Path | None, home: Path, yes: bool) -> None:
-    """Make a version, or a file, the current state of a component, under a serial of its own; what was current is kept.
+    """Make a version or a file the current state.
 
-    Whatever was made or destroyed since then, Terraform no longer knows.
+    It gets a serial of its own, and what was current is kept. Whatever was made or destroyed since then, Terraform no longer
+    knows.
     """
     if (version is None) == (file is None):
         raise click.UsageError("give --version or --file")
@@ -114,7 +121,10 @@ def restore_command(component: str, version: str | None, file: Path | None, home
 @click.option("--to", required=True, help="Where states are kept from now on: as --state of `exclave agent install`.")
 @_home
 def move_command(to: str, home: Path) -> None:
-    """Move all states of an agent that is stopped to another place. They stay sealed on the way."""
+    """Move all states to another place.
+
+    The agent has to be stopped. States stay sealed on the way.
+    """
     with _kept(home, alone=True) as kept:
         moved = kept.move(to)
         click.echo(
@@ -126,7 +136,10 @@ def move_command(to: str, home: Path) -> None:
 @click.option("--to", help="Another key: awskms:KEY, gcpkms:projects/…/cryptoKeys/K, or `file`; else a new one in the file.")
 @_home
 def rotate_key_command(to: str | None, home: Path) -> None:
-    """Seal all states of an agent that is stopped with a new key, and remove the keys of its file that nothing needs."""
+    """Seal all states with a new key.
+
+    The agent has to be stopped. Keys of its file that nothing needs any more are removed.
+    """
     with _kept(home, alone=True) as kept:
         sealed, dropped = kept.rotate(to)
         click.echo(f"{sealed} states are sealed anew; {dropped} old keys are removed from the file.")

@@ -1,6 +1,7 @@
 """Where an agent keeps states: what --state and --state-key say, remembered in its home.
 
-`home` (a folder of the agent's home), a folder, `s3://BUCKET[/PREFIX][?region=…&endpoint=…]`, or `gs://BUCKET[/PREFIX]`.
+`home` (a folder of the agent's home), a folder, `s3://BUCKET[/PREFIX][?region=…&endpoint=…]`, `gs://BUCKET[/PREFIX]`; or
+`backend:FILE`, a backend of Terraform's own (see `agent.state.backend`).
 <home>/state.json remembers it, so that an agent that is started without it, or `exclave agent state`, finds them again.
 """
 
@@ -18,6 +19,7 @@ from agent.state.store import Store
 from api.contract.base import Model
 
 HOME = "home"
+BACKEND = "backend:"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}")
 
 
@@ -25,7 +27,7 @@ class StatePlaceError(CodedError):
     """What --state says can't be used."""
 
     code = "state_place_invalid"
-    remedy = "Write home, a folder, s3://BUCKET/PREFIX?region=…, or gs://BUCKET/PREFIX."
+    remedy = "Write home, a folder, s3://BUCKET/PREFIX?region=…, gs://BUCKET/PREFIX, or backend:FILE."
 
 
 class Place(Model):
@@ -33,6 +35,11 @@ class Place(Model):
 
     state: str = HOME
     key: str = FILE
+
+    @property
+    def backend(self) -> Path | None:
+        """The file of a backend of Terraform's own, if that is where they are."""
+        return Path(self.state.removeprefix(BACKEND)).absolute() if self.state.startswith(BACKEND) else None
 
 
 def remembered(home: Path) -> Place | None:
@@ -57,6 +64,11 @@ def chosen(home: Path, install_id: str, agent: str, state: str | None, key: str 
     """
     before = remembered(home) or Place()
     place = Place(state=state or before.state, key=key or before.key)
+    if place.state != before.state and before.backend is not None:
+        raise StatePlaceError(
+            f"--state {place.state} isn't where this agent keeps states: they are in the backend of {before.backend}",
+            remedy="Destroy what this agent has deployed, or move each state by hand: docs/how-to/keep-terraform-state.md.",
+        )
     if place.state != before.state and (left := open_states(before, home, install_id, agent).components()):
         raise StatePlaceError(
             f"--state {place.state} isn't where this agent keeps states: those of {', '.join(left)} are in {before.state}",
@@ -68,6 +80,10 @@ def chosen(home: Path, install_id: str, agent: str, state: str | None, key: str 
 
 def open_states(place: Place, home: Path, install_id: str, agent: str, *, kept: int = KEPT_VERSIONS) -> States:
     """The states of an install. Raises StatePlaceError, StateUnreachableError or StateKeyError."""
+    if place.backend is not None:
+        raise StatePlaceError(
+            f"states are in the backend of {place.backend}, which only Terraform knows", remedy="Use the backend's own tools."
+        )
     return States(open_store(place.state, home), Keyring(home, place.key), install_id, agent, kept)
 
 

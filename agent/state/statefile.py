@@ -26,7 +26,9 @@ def identity(state: bytes) -> Identity | None:
 
 
 def has_resources(state: bytes) -> bool:
-    """Whether the state knows of any object. One that can't be read may."""
+    """Whether the state knows of any object. None at all knows of none; one that can't be read may."""
+    if not state:
+        return False
     try:
         return bool(json.loads(state)["resources"])
     except (ValueError, KeyError, TypeError):

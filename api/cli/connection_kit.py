@@ -4,6 +4,7 @@ Most of it is copied from `deploy/agent`, as it is, for a customer to read befor
 alone goes into files of settings. The one-time token is in a file of its own, mode 0600, and in no other.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -26,7 +27,7 @@ _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PACKAGE_SPEC = re.compile(r"[A-Za-z0-9._/\[\],=<>~!@:+-]+")
 
-_CLOUD_NAME = 32
+_SHORT = 16
 
 VERSION = version("exclave")
 DEFAULT_IMAGE = f"exclave-agent:{VERSION}"
@@ -67,6 +68,13 @@ class AgentSettings:
     def dashed(self) -> str:
         """The install's name where only dashes are allowed."""
         return self.install.replace("_", "-")
+
+    @property
+    def short(self) -> str:
+        """The install's name where a cloud's accounts and buckets are named for it; still one for each install."""
+        if len(self.dashed) <= _SHORT:
+            return self.dashed
+        return f"{self.dashed[: _SHORT - 7].rstrip('-')}-{hashlib.sha256(self.install.encode()).hexdigest()[:6]}"
 
     @property
     def namespace(self) -> str:
@@ -151,11 +159,17 @@ def _chart_values(agent: AgentSettings) -> dict[str, str]:
 
 
 def _terraform_values(agent: AgentSettings) -> dict[str, str]:
-    if len(agent.install) > _CLOUD_NAME:
-        raise KitError(f"the install's name {agent.install!r} is longer than {_CLOUD_NAME}, which names of clouds' roles take")
     environment = {"EXCLAVE_APPROVAL": agent.approval} if agent.approval else {}
-    values = {"name": agent.install, "ims_url": agent.url, "image": agent.image, "environment": environment}
+    values = {"name": agent.short, "ims_url": agent.url, "image": agent.image, "environment": environment}
     return {"install.auto.tfvars.json": json.dumps(values, indent=2) + "\n"}
+
+
+def _stack_parameters(agent: AgentSettings) -> dict[str, str]:
+    given = {"Name": agent.short, "ImsUrl": agent.url, "Image": agent.image}
+    if agent.approval:
+        given["Approval"] = agent.approval
+    asked = {"VpcId": "", "SubnetId": ""}
+    return {"parameters.json": json.dumps([f"{name}={value}" for name, value in (given | asked).items()], indent=2) + "\n"}
 
 
 RECIPES: dict[Target, Recipe] = {
@@ -199,6 +213,23 @@ RECIPES: dict[Target, Recipe] = {
         make=_terraform_values,
         own_registry=True,
     ),
+    "aws-cloudformation": Recipe(
+        run="sh start.sh",
+        logs="aws logs tail /exclave/NAME --follow",
+        sources=(
+            ("deploy/agent/aws-cloudformation/template.yaml", "template.yaml"),
+            ("deploy/agent/aws-cloudformation/start.sh", "start.sh"),
+        ),
+        make=_stack_parameters,
+        own_registry=True,
+    ),
+    "google": Recipe(
+        run="terraform init && terraform apply",
+        logs="gcloud logging read 'resource.type=gce_instance' (the machine is exclave-NAME)",
+        sources=(("deploy/agent/google/main.tf", "main.tf"), ("modules/install-agent-google", "agent")),
+        make=_terraform_values,
+        own_registry=True,
+    ),
 }
 
 
@@ -232,7 +263,12 @@ def instructions(target: Target, agent: AgentSettings) -> str:
     """What a customer reads of a target: its own page, and how `registry.json` looks where one is needed."""
     pages = [f"{target}/README.md", *([] if RECIPES[target].own_registry else ["registry.md"])]
     text = "\n".join(_source(f"deploy/agent/{page}").read_text() for page in pages)
-    for word, value in (("NAMESPACE", agent.namespace), ("INSTALL", agent.install), ("ADDRESS", agent.url)):
+    for word, value in (
+        ("NAMESPACE", agent.namespace),
+        ("INSTALL", agent.install),
+        ("SHORT", agent.short),
+        ("ADDRESS", agent.url),
+    ):
         text = text.replace(word, value)
     return text
 

@@ -126,7 +126,11 @@ def show_plan(component: str, plan: PlanSummary | None, *, err: bool = False) ->
     click.echo(f"{component}: {plan.add} to add, {plan.change} to change, {plan.destroy} to destroy{outputs}", err=err)
     for change in plan.resources:
         names = f"  ({', '.join(change.attributes)})" if change.attributes else ""
-        click.echo(f"    {'/'.join(change.actions)} {change.address}{names}", err=err)
+        moved = f"  (was {change.previous_address})" if change.previous_address else ""
+        click.echo(f"    {'/'.join(change.actions)} {change.address}{moved}{names}", err=err)
+        for name, value in change.values.items():
+            after = "(known after apply)" if value.unknown else value.after or "(not set)"
+            click.echo(f"        {name}: {value.before or '(not set)'} → {after}", err=err)
 
 
 def _show(deploy: Deploy, as_json: bool) -> None:

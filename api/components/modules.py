@@ -60,5 +60,6 @@ def _wrong_variables(name: str, config: TerraformModuleConfig, made: Declared) -
             field=f"components.{name}.variables",
         )
         for variable in made.variables
-        if variable.required and variable.name not in config.variables
+        # A file of variables may set any; what is in it, only the engine knows.
+        if variable.required and variable.name not in config.variables and not config.var_files
     ]

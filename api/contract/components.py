@@ -1,5 +1,6 @@
 """The configs of a component, one model for each kind, and the sources that they are built from."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -47,6 +48,9 @@ class Source(OneOf):
 
 
 EngineLayer = Literal["auto", "always", "never"]
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OF_THE_AGENT = ("TF_", "LD_", "EXCLAVE_")
+"""What the agent, the engine and the system's loader are told by is not the vendor's to set."""
 
 
 class TerraformModuleConfig(Model):
@@ -64,7 +68,40 @@ class TerraformModuleConfig(Model):
         description="Whether the engine's binary travels in the bundle. `auto`: OpenTofu (MPL-2.0) does, Terraform (BUSL-1.1) "
         "doesn't and the install agent uses its own.",
     )
+    var_files: list[str] = Field(
+        default_factory=list,
+        description="Files of variables (`.tfvars`, `.tfvars.json`) in the source's folder; a later one wins over an earlier "
+        "one, and `variables` over all.",
+    )
+    environment: dict[str, str] = Field(
+        default_factory=dict,
+        description="Variables of the engine's environment, for providers that take settings there. They may hold references, "
+        "such as `{{ inputs.region }}`. What the install agent's own environment has, wins.",
+    )
+    parallelism: int | None = Field(
+        default=None, ge=1, le=256, description="How many objects are worked on at once. Left out: the engine's own number, 10."
+    )
+    timeout: int | None = Field(
+        default=None,
+        ge=1,
+        le=86400,
+        description="How long a plan, an apply or a destroy may take, in seconds; it is then stopped as by Ctrl-C. Left out: "
+        "an hour for a plan, six for the others.",
+    )
     probes: Probes = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _safe_settings(self) -> "TerraformModuleConfig":
+        for path in self.var_files:
+            if not path or path.startswith(("/", "-")) or ".." in path.split("/"):
+                raise ValueError(f"var_files: {path!r} isn't a path in the source's folder")
+        for name in self.environment:
+            if not _VARIABLE.fullmatch(name) or name.startswith(_OF_THE_AGENT):
+                raise ValueError(
+                    f"environment: {name!r} can't be set; a name has letters, digits and _, and doesn't begin with "
+                    f"{', '.join(_OF_THE_AGENT)}"
+                )
+        return self
 
 
 ImageUrl = Annotated[
@@ -327,7 +364,10 @@ def template_texts(config: ComponentConfig) -> dict[str, str]:
     """The texts of a config that may hold references, by their field: `{"variables.cidr": "{{ inputs.cidr }}"}`."""
     match config:
         case TerraformModuleConfig():
-            texts = {f"variables.{name}": text for name, text in config.variables.items()}
+            texts = {
+                **{f"variables.{name}": text for name, text in config.variables.items()},
+                **{f"environment.{name}": text for name, text in config.environment.items()},
+            }
         case HelmChartConfig():
             texts = {f"values.{name}": text for name, text in config.values.items()}
         case KubernetesManifestConfig():

@@ -260,7 +260,7 @@ class DeployCreate(Model):
 
 
 class PlanSummary(Model):
-    """What a plan would do: counts and addresses, never values."""
+    """What a plan would do: counts and addresses; values only where the customer's policy shows them."""
 
     add: int = Field(default=0, description="How many resources would be made.")
     change: int = Field(default=0, description="How many resources would be changed.")
@@ -278,8 +278,22 @@ class PlannedChange(Model):
     """One resource that a plan touches, with the *names* of the attributes that change."""
 
     address: str = Field(description="The resource's address in its module.")
-    actions: list[str] = Field(description="What would be done: `create`, `update`, `delete`.")
+    actions: list[str] = Field(description="What would be done: `create`, `update`, `delete`, `move`, `import`.")
     attributes: list[str] = Field(default_factory=list, description="The names of the attributes that would change.")
+    previous_address: str | None = Field(default=None, description="Where it is now, if it would move.")
+    values: dict[str, "ValueChange"] = Field(
+        default_factory=dict,
+        description="Values of attributes that would change, by name: only if the customer's policy says `plan_values: "
+        "redacted`, and only short single ones that aren't sensitive.",
+    )
+
+
+class ValueChange(Model):
+    """One attribute before and after, each as JSON: `"eu-west-1"`, `3`, `true`. Null is an attribute that isn't set."""
+
+    before: str | None = Field(default=None, description="What it is, as JSON.")
+    after: str | None = Field(default=None, description="What it would be, as JSON.")
+    unknown: bool = Field(default=False, description="Whether only the apply tells what it will be.")
 
 
 class Step(Model):

@@ -24,7 +24,7 @@ MODULES = (Path(__file__).with_name("modules"), Path(__file__).parents[2] / "mod
 """Where the modules are: in an installed Exclave, and in a checkout."""
 
 _SYSTEM = re.compile(r'"(?:registry\.(?:terraform\.io|opentofu\.org)/)?hashicorp/(aws|google|azurerm)"')
-_IN_A_MODULE = re.compile(r".*\.(tf|tofu|tftest\.hcl|md)|LICENSE")
+_IN_A_MODULE = re.compile(r".*\.(tf|tofu|tftest\.hcl|tftpl|md)|LICENSE")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 

@@ -4,8 +4,8 @@ variable "name" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z]([a-z0-9_-]{0,30}[a-z0-9])?$", var.name))
-    error_message = "1 to 32 of a-z, 0-9, - and _; begins with a letter, ends with a letter or a digit."
+    condition     = can(regex("^[a-z]([a-z0-9_-]{0,18}[a-z0-9])?$", var.name))
+    error_message = "1 to 20 of a-z, 0-9, - and _; begins with a letter, ends with a letter or a digit. (A bucket's name, which has account and region in it, has 63 characters at most.)"
   }
 }
 

@@ -77,7 +77,7 @@ async def test_a_token_may_be_fetched_for_each_call(token: str | None, header: s
         return token
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(server)) as http:
-        await ImsClient("http://ims.test", authorization, http).call("GET", "/v1")
+        await ImsClient("http://ims.test", authorization, http).call("GET", "/v1", answer=ServerInfo)
     assert server.request
     assert server.request.headers.get("authorization") == header
 

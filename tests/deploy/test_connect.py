@@ -14,11 +14,11 @@ import pytest
 from server_process import ServerProcess
 from unconnected import Run, fill
 
-from api.cli.connection_kit import TOKEN_FILE, targets
+from api.cli.connection_kit import TOKEN_FILE, AgentSettings, targets
 
 REGISTRY = {"url": "https://registry.example.com", "username": "exclave", "password": "registry-password"}
 ROOT = Path(__file__).parents[2]
-CLOUDS = {"aws": "install-agent-aws"}
+CLOUDS = {"aws": "install-agent-aws", "google": "install-agent-google"}
 ENGINE = Path(__file__).with_name("stand_in_engine.py")
 
 
@@ -142,7 +142,7 @@ def test_no_file_but_the_token_has_the_token(run: Run, tmp_path: Path, target: s
     assert [path.name for path in files if token in path.read_text()] == [TOKEN_FILE]
     readme = (tmp_path / "vendor/kit/README.md").read_text()
     assert f"    {answer['run']}\n" in readme
-    assert not {"INSTALL", "NAMESPACE", "ADDRESS"} & set(readme.replace("`", " ").split())
+    assert not {"INSTALL", "NAMESPACE", "SHORT", "ADDRESS"} & set(readme.replace("`", " ").split())
 
 
 def test_the_settings_say_where_the_agent_calls(run: Run, tmp_path: Path, server: ServerProcess) -> None:
@@ -185,3 +185,10 @@ def test_a_cloud_gets_a_configuration_that_is_whole(run: Run, tmp_path: Path) ->
         }
         declared = set(re.findall(r'^variable "(\w+)"', (folder / "main.tf").read_text(), re.M))
         assert set(values) < declared
+
+
+def test_names_that_are_too_long_for_a_cloud_are_shortened_and_stay_apart() -> None:
+    long = [AgentSettings(f"customer_with_a_long_name_{number}", "https://ims.example.com").short for number in (1, 2)]
+    assert len(set(long)) == 2
+    for name in (*long, AgentSettings("acme_eu", "https://ims.example.com").short):
+        assert re.fullmatch(r"[a-z]([a-z0-9-]{0,14}[a-z0-9])?", name)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_programs import program
+from helm_program import helm, kubectl
 from unconnected import Run
 
 CHART = Path(__file__).parents[2] / "deploy/agent/helm/chart"
@@ -27,7 +27,7 @@ def read(text: str) -> Objects:
 
 
 def charted(*options: str) -> Objects:
-    command = [program("helm"), "template", "exclave-agent", str(CHART), "--namespace", "exclave-acme", *NAMED, *options]
+    command = [helm(), "template", "exclave-agent", str(CHART), "--namespace", "exclave-acme", *NAMED, *options]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return read(done.stdout)
@@ -49,7 +49,7 @@ def kustomized(run: Run, tmp_path: Path) -> Callable[..., Objects]:
         result = run("installs", "connect", "acme_eu", "--target", "kubernetes", *kit, *options)
         assert result.exit_code == 0, result.output
         folder = tmp_path / "vendor/kit"
-        done = subprocess.run([program("kubectl"), "kustomize", str(folder)], capture_output=True, text=True)
+        done = subprocess.run([kubectl(), "kustomize", str(folder)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return read(done.stdout)
 
@@ -141,7 +141,7 @@ def test_a_role_in_the_whole_cluster_is_the_customers_own_word() -> None:
     ids=str,
 )
 def test_values_that_make_no_sense_are_refused(options: list[str]) -> None:
-    done = subprocess.run([program("helm"), "template", "x", str(CHART), *NAMED, *options], capture_output=True, text=True)
+    done = subprocess.run([helm(), "template", "x", str(CHART), *NAMED, *options], capture_output=True, text=True)
     assert (done.returncode, "values don't meet the specifications" in done.stderr) == (1, True), done.stderr
 
 
@@ -165,7 +165,7 @@ def test_the_charts_script_gives_helm_no_token(run: Run, tmp_path: Path, monkeyp
     """With stand-ins for kubectl and helm, which write down what they are called with, and what they are given."""
     programs = tmp_path / "programs"
     programs.mkdir()
-    real = program("kubectl")
+    real = kubectl()
     (programs / "helm").write_text(f'#!/bin/sh\necho "helm $@" >> {tmp_path}/calls\n')
     (programs / "kubectl").write_text(f"""#!/bin/sh
 echo "kubectl $@" >> {tmp_path}/calls

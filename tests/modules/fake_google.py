@@ -206,6 +206,16 @@ def account(method: str, email: str, body: Document) -> Document:
     return CLOUD.accounts.pop(email) if method == "DELETE" else CLOUD.accounts[email]
 
 
+def repository(method: str, parent: str, name: str) -> Document:
+    if method == "POST":
+        if f"{parent}/{name}" in REPOSITORIES:
+            raise RefusedError(409, "ALREADY_EXISTS", "the repository already exists")
+        REPOSITORIES.add(f"{parent}/{name}")
+    elif method == "DELETE":
+        REPOSITORIES.discard(f"{parent}/{name}")
+    return {"name": f"{parent}/{name}"}
+
+
 def iam_policy(resource: str, action: str, body: Document) -> Document:
     emails = [each["name"] for each in CLOUD.accounts.values()]
     if resource not in REPOSITORIES and resource not in emails:
@@ -261,6 +271,8 @@ def answer(method: str, url: urllib.parse.SplitResult, body: bytes, authorizatio
         raise RefusedError(403, "PERMISSION_DENIED", "The caller may not administer.")
     if found := re.fullmatch(r"/v1/(.+):(get|set)IamPolicy", path):
         return iam_policy(found[1], found[2], document)
+    if found := re.fullmatch(r"/v1/(projects/[^/]+/locations/[^/]+/repositories)(?:/([^/]+))?", path):
+        return repository(method, found[1], found[2] or urllib.parse.parse_qs(url.query)["repositoryId"][0])
     if found := re.fullmatch(r"/v1/projects/([^/]+)/serviceAccounts", path):
         return create_account(found[1], document)
     if found := re.fullmatch(r"/v1/projects/[^/]+/serviceAccounts/([^/:]+)", path):

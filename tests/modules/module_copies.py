@@ -16,6 +16,7 @@ MODULES = {
     "aws": ROOT / "modules/ecr-access",
     "google": ROOT / "modules/gar-access",
     "install-aws": ROOT / "modules/install-agent-aws",
+    "install-google": ROOT / "modules/install-agent-google",
 }
 
 ENGINE = engines()[0]

@@ -126,6 +126,21 @@ class RepositoryMember(Member):
         return f"{self.clients.registry}projects/{project}/locations/{state['location']}/repositories/{state['repository']}"
 
 
+class Repository(Handler):
+    replaces_ = ("project", "location", "repository_id", "format", "kms_key_name")
+    follows = ("effective_labels", "terraform_labels")
+
+    def create(self, call: Call, planned: Object) -> Object:
+        parent = f"projects/{planned['project']}/locations/{planned['location']}/repositories"
+        body = {"format": planned["format"], "description": planned["description"]}
+        url = f"{self.clients.registry}{parent}"
+        self.clients.call("POST", url, body, repositoryId=planned["repository_id"])
+        return {**known(planned), "id": f"{parent}/{planned['repository_id']}", "name": planned["repository_id"]}
+
+    def delete(self, call: Call, prior: Object) -> None:
+        self.clients.call("DELETE", f"{self.clients.registry}{prior['id']}")
+
+
 class Pool(Handler):
     replaces_ = ("workload_identity_pool_id", "project")
 
@@ -191,6 +206,7 @@ class PoolProvider(Pool):
 class Google(StandIn):
     address = "registry.terraform.io/hashicorp/google"
     handlers: ClassVar = {
+        "google_artifact_registry_repository": Repository,
         "google_artifact_registry_repository_iam_member": RepositoryMember,
         "google_iam_workload_identity_pool": Pool,
         "google_iam_workload_identity_pool_provider": PoolProvider,

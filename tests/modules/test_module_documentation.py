@@ -16,7 +16,7 @@ EVERY_FOLDER = sorted({path.parent for module in MODULES for path in module.rglo
 of_every_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
 
 
-SYSTEMS = {"ecr-access": "aws", "gar-access": "google", "install-agent-aws": "aws"}
+SYSTEMS = {"ecr-access": "aws", "gar-access": "google", "install-agent-aws": "aws", "install-agent-google": "google"}
 
 
 def test_every_module_is_there() -> None:

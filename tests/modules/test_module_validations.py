@@ -14,7 +14,7 @@ from standin_google import Google
 
 pytestmark = pytest.mark.e2e
 
-PROVIDERS: dict[str, type[StandIn]] = {"aws": Aws, "google": Google, "install-aws": Aws}
+PROVIDERS: dict[str, type[StandIn]] = {"aws": Aws, "google": Google, "install-aws": Aws, "install-google": Google}
 CLOUDS = sorted(PROVIDERS)
 
 
@@ -46,7 +46,9 @@ def test_the_policies_are_tested_without_any_provider(engine: Engine, tmp_path: 
         assert failing_runs(workspace) == []
 
 
-@pytest.mark.parametrize(("cloud", "folder"), [("aws", "."), ("aws", "policy"), ("google", "."), ("install-aws", ".")])
+@pytest.mark.parametrize(
+    ("cloud", "folder"), [("aws", "."), ("aws", "policy"), ("google", "."), ("install-aws", "."), ("install-google", ".")]
+)
 def test_no_validation_can_be_left_out_without_a_failing_run(cloud: str, folder: str, tmp_path: Path) -> None:
     """Each condition of the module, made always true, must let something through that its tests refuse."""
     module = copy(MODULES[cloud], tmp_path) / folder

@@ -19,8 +19,8 @@ class NotClosedError(CodedError):
 
     code = "not_closed"
     remedy = (
-        "Correct the reference; make a private image a container_image component and refer to it; or set `closure` to off, "
-        "and see to it yourself that every install can pull it."
+        "Correct the reference; let the build agent log in (`docker login` on its machine, as its user), or make a private one "
+        "a container_image component and refer to it; or set `closure` to off, and see to it that every install can pull it."
     )
 
 
@@ -69,7 +69,7 @@ async def _look_up(found: FoundImage, context: BuildContext) -> "_LookedUp | str
         image = ImageReference.parse(found.name)
     except ImageNameError:
         return f"{found} is not the name of an image"
-    client = RegistryClient(image.url, None, context.http)
+    client = await context.registry_of(image)
     try:
         return _LookedUp(client, image, await client.get_manifest(image.repository, image.reference))
     except RegistryUnavailableError as error:

@@ -9,7 +9,8 @@ from pathlib import Path
 from agent.artifact.outputs import IMAGE_OUTPUTS, declared
 from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.closure.close import NotClosedError
-from agent.build.docker_build.builders import Order, build_image, builder_folder
+from agent.build.docker_build.builder_folder import builder_folder
+from agent.build.docker_build.builders import Order, build_image
 from agent.build.docker_build.dockerfile import Base, Dockerfile, DockerfileError, read_dockerfile
 from agent.build.docker_build.layout import push_layout, write_layout
 from agent.build.image_reference import ImageNameError, ImageReference
@@ -91,7 +92,7 @@ async def _resolve(dockerfile: Dockerfile, config: DockerBuildConfig, context: B
         at = f"{config.dockerfile}:{base.line}: {base.image}"
         try:
             image = ImageReference.parse(base.image)
-            client = RegistryClient(image.url, None, context.http)
+            client = await context.registry_of(image)
             manifest = await client.get_manifest(image.repository, image.reference)
         except ImageNameError:
             leaks.append(f"{at} is neither a stage nor the name of an image")
@@ -105,7 +106,7 @@ async def _resolve(dockerfile: Dockerfile, config: DockerBuildConfig, context: B
     if leaks:
         raise NotClosedError(
             "the build needs what it can't have: " + "; ".join(leaks),
-            remedy="Correct the reference. Bases that aren't public can't be used yet: copy them to where the agent may read.",
+            remedy="Correct the reference; or let the build agent log in: `docker login` on its machine, as its user.",
             field="config.dockerfile",
         )
     return resolved

@@ -4,22 +4,20 @@ EXCLAVE_BUILDER in the agent's environment names the command, for BuildKit or a 
 finds what to do in variables (`docs/reference/builds.md`), and leaves an OCI image layout in the folder OUT.
 """
 
-import asyncio
 import json
 import os
 import shlex
 import shutil
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.build.builder import BuildContext
-from agent.build.docker_build import sandbox
+from agent.build.docker_build.builder_folder import give_away, take_back
 from agent.build.program import Completed, OutputTooLongError, find_program, run_program
 from agent.failure import CodedError
+from agent.sandbox.inside import subordinate
+from agent.sandbox.sandbox import for_builders
 
 BUILDER = "EXCLAVE_BUILDER"
 NETWORK = "EXCLAVE_BUILD_NETWORK"
@@ -58,21 +56,6 @@ class Order:
     secrets: Mapping[str, Path]
 
 
-@asynccontextmanager
-async def builder_folder() -> AsyncIterator[Path]:
-    """A folder that goes at the end, though what runs in a sandbox owns some of its files.
-
-    It isn't below the agent's home, which nobody else may enter.
-    """
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="exclave-build-"))
-    try:
-        yield folder
-    finally:
-        if os.getuid() != 0 and sandbox.subordinate("/etc/subuid") is not None:
-            await run_program([*_sandboxed(False), "rm", "-rf", str(folder)], folder=Path("/"), env=_env(folder), timeout=600)
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
-
 async def build_image(order: Order, context: BuildContext) -> None:
     """Build the image into the layout `order.out`. Raises BuilderMissingError, ImageNotBuiltError."""
     if command := context.env.get(BUILDER):
@@ -83,22 +66,22 @@ async def build_image(order: Order, context: BuildContext) -> None:
         raise BuilderMissingError(
             "this build agent has no buildah", remedy=f"Install buildah and uidmap, or name another builder in {BUILDER}."
         )
-    if os.getuid() != 0 and (sandbox.subordinate("/etc/subuid") is None or shutil.which("newuidmap") is None):
+    if os.getuid() != 0 and (subordinate("/etc/subuid") is None or shutil.which("newuidmap") is None):
         raise BuilderMissingError(
             "this build agent's user can't make a sandbox",
             remedy="Install uidmap, and give the user a range in /etc/subuid and /etc/subgid (`usermod --add-subuids …`).",
         )
-    if os.getuid() == 0:
-        await asyncio.to_thread(_give_away, order.folder)
+    await give_away(order.folder)
     stores = ["--root", str(order.folder / "store"), "--runroot", str(order.folder / "run"), "--storage-driver", "vfs"]
-    program = [*_sandboxed(context.env.get(NETWORK) == "host"), str(buildah), *stores]
+    program = [*for_builders(order.folder, network=context.env.get(NETWORK) == "host"), str(buildah), *stores]
     env = {**_env(order.folder), "PATH": context.env.get("PATH", "")}
     for name, layout in order.bases.items():
         # Relative: buildah makes a name of the path, and not every path can be one.
-        pulled = await _run([*program, "pull", "--quiet", f"oci:{layout.name}:base"], order.folder, env, context)
-        await _run([*program, "tag", pulled.output.split()[-1], name], order.folder, env, context)
-    await _run([*program, *_arguments(order)], order.folder, env, context)
-    await _run([*program, "push", "--quiet", "--format", "oci", _NAME, f"oci:{order.out}:built"], order.folder, env, context)
+        pulled = await _run([*program, "pull", "--quiet", f"oci:{layout.name}:base"], Path("/"), env, context)
+        await _run([*program, "tag", pulled.output.split()[-1], name], Path("/"), env, context)
+    await _run([*program, *_arguments(order)], Path("/"), env, context)
+    await _run([*program, "push", "--quiet", "--format", "oci", _NAME, f"oci:{order.out}:built"], Path("/"), env, context)
+    await take_back(order.out)
 
 
 _NAME = "localhost/exclave:built"
@@ -131,10 +114,6 @@ def _variables(order: Order) -> dict[str, str]:
     }
 
 
-def _sandboxed(network: bool) -> list[str]:
-    return [sys.executable, "-I", str(Path(sandbox.__file__)), *(["--network"] if network else []), "--"]
-
-
 def _env(folder: Path) -> dict[str, str]:
     """Nothing of the agent's environment: no credential of any cloud."""
     return {
@@ -144,12 +123,6 @@ def _env(folder: Path) -> dict[str, str]:
         "XDG_RUNTIME_DIR": str(folder / "run"),
         "_CONTAINERS_USERNS_CONFIGURED": "1",
     }
-
-
-def _give_away(folder: Path) -> None:
-    """Let the sandbox's root, which is nobody outside, own what it works with."""
-    for path in [folder, *folder.rglob("*")]:
-        os.lchown(path, sandbox.FIRST_USER, sandbox.FIRST_USER)
 
 
 async def _run(argv: list[str], folder: Path, env: Mapping[str, str], context: BuildContext) -> Completed:

@@ -14,7 +14,6 @@ from agent.build.image_reference import ImageNameError, ImageReference
 from agent.build.mirror import Mirrored, mirror
 from agent.build.yaml_reader import YamlWrongError, load
 from agent.failure import CodedError
-from agent.oci.client import RegistryClient
 from agent.oci.digest import digest_of, hex_of
 from agent.oci.errors import RegistryError, RegistryUnavailableError
 from agent.oci.reach import check_reach
@@ -72,7 +71,7 @@ async def _of_registry(repository: HelmRepository, context: BuildContext) -> Fou
         image = ImageReference.parse(name)
     except ImageNameError:
         raise ChartNotFoundError(f"oci://{name} can't be the name of a chart", field=field) from None
-    client = RegistryClient(image.url, None, context.http)
+    client = await context.registry_of(image)
     try:
         found = await client.get_manifest(image.repository, image.reference)
     except RegistryUnavailableError as error:

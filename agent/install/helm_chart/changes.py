@@ -8,6 +8,9 @@ from agent.kubernetes.objects import Obj, Ref
 from api.contract.base import Json
 from api.contract.resources import PlannedChange, PlanSummary
 
+HOOK = " (hook)"
+"""How the address of a hook ends."""
+
 _MOST_FIELDS = 50
 _SERVERS = ("status",)
 _SERVERS_METADATA = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
@@ -29,7 +32,7 @@ def of_hooks(before: Mapping[Ref, Obj], after: Mapping[Ref, Obj]) -> Iterator[Pl
         fields = sorted(differences(before[ref], after[ref])) if ref in before else []
         if fields or ref not in before:
             action = "update" if ref in before else "create"
-            yield PlannedChange(address=f"{ref} (hook)", actions=[action], attributes=fields[:_MOST_FIELDS])
+            yield PlannedChange(address=f"{ref}{HOOK}", actions=[action], attributes=fields[:_MOST_FIELDS])
 
 
 def count(changes: list[PlannedChange]) -> PlanSummary:

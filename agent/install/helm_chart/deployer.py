@@ -95,7 +95,7 @@ async def _plan(task: Task) -> Planned:
         if task.destroys:
             return await plan_destruction(task, config, at, before)
         rendering, saved = await rendered(task, config, at)
-        planned = await compared(at, before, rendering)
+        planned, objects = await compared(at, before, rendering)
         if last and (task.job.look_at_health or not planned):
             task.checks.extend(await release_checks(at, last, task.context.redactor.text))
         if last and last.status != "deployed":
@@ -103,7 +103,7 @@ async def _plan(task: Task) -> Planned:
         saved.save(task.saved.file)
         known = task.site.components.outputs(task.job.component)
         summary = changes.count(planned).model_copy(update={"outputs_change": known != saved.outputs})
-        return Planned(summary, secrets_of(rendering))
+        return Planned(summary, secrets_of(rendering), objects)
 
 
 def _mark(task: Task) -> str:

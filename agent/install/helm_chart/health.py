@@ -18,4 +18,4 @@ async def release_checks(at: Session, release: StoredRelease, redact: Callable[[
     own = checked(
         f"release/{name}", "release", "healthy" if well else "degraded", "" if well else f"helm has it as {release.status}"
     )
-    return [own, *workload_checks({ref: each.now for ref, each in live.items()}, redact)]
+    return [own, *await workload_checks(at.client, {ref: each.now for ref, each in live.items()}, redact)]

@@ -8,6 +8,7 @@ from agent.durable import write_durably
 from agent.install.deployer import Planned, Task
 from agent.install.helm_chart import changes
 from agent.install.helm_chart.artifact import FetchedChart, fetch_chart
+from agent.install.helm_chart.judged import objects_of
 from agent.install.helm_chart.live import look, placed
 from agent.install.helm_chart.release_chart import release_chart
 from agent.install.helm_chart.render import Facts, brings_kinds, render
@@ -17,6 +18,7 @@ from agent.install.helm_chart.session import Session
 from agent.install.helm_chart.values import render_values
 from agent.kubernetes.client import KubernetesClient
 from agent.kubernetes.objects import Obj
+from agent.policy.planned import PlannedObjects
 from api.contract.base import Json
 from api.contract.components import HelmChartConfig
 from api.contract.resources import PlannedChange
@@ -64,19 +66,23 @@ async def _facts(client: KubernetesClient) -> Facts:
     return Facts(await client.version(), tuple(await client.api_versions()))
 
 
-async def compared(session: Session, before: Rendering, after: Rendering) -> list[PlannedChange]:
-    """What the cluster would see of the step from one rendering to the other, and what it has drifted since."""
+async def compared(session: Session, before: Rendering, after: Rendering) -> tuple[list[PlannedChange], PlannedObjects]:
+    """What the cluster would see of the step from one rendering to the other, and what it has drifted since.
+
+    Once as everybody may hear it, and once with all values, for the customer's rules.
+    """
     client, release, namespace = session.client, session.runner.release, session.runner.namespace
     old, new = await placed(client, before.objects(), namespace), await placed(client, after.objects(), namespace)
     live = await look(client, old, new, release, namespace)
     crds = await placed(client, after.crds(), "")
     made = [ref for ref in crds if await client.get(ref) is None]
     ran, runs = await placed(client, before.hooks(), namespace), await placed(client, after.hooks(), namespace)
-    return [
+    planned = [
         *(PlannedChange(address=str(ref), actions=["create"]) for ref in made),
         *changes.summarize(old, new, live),
         *changes.of_hooks(ran, runs),
     ]
+    return planned, objects_of(planned, {**crds, **new}, live, ran, runs)
 
 
 async def plan_destruction(task: Task, config: HelmChartConfig, session: Session, before: Rendering) -> Planned:
@@ -92,7 +98,7 @@ async def plan_destruction(task: Task, config: HelmChartConfig, session: Session
         task.saved.file
     )
     gone = [PlannedChange(address=str(ref), actions=["delete"]) for ref in there if not kept(objects[ref])]
-    return Planned(changes.count(gone), secrets_of(before))
+    return Planned(changes.count(gone), secrets_of(before), objects_of(gone, {}, live, {}, {}))
 
 
 def secrets_of(rendering: Rendering) -> list[Json]:

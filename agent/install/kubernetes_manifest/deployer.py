@@ -71,7 +71,8 @@ async def _plan(task: Task) -> Planned:
             # Before the API server says anything of them.
             task.context.redactor.learn([*secret_values(objects)])
             planned = await planner.plan(objects)
-            task.checks.extend(workload_checks({each.ref: each.before for each in planned}, task.context.redactor.text))
+            before = {each.ref: each.before for each in planned}
+            task.checks.extend(await workload_checks(client, before, task.context.redactor.text))
         listed = await inventory.read()
         removals = await planner.removals(but=[each.ref for each in planned])
     saved = SavedManifests(
@@ -111,7 +112,8 @@ async def _apply(task: Task) -> StoredOutputs:
             live = await wait_ready(client, wanted, saved.timeout, log)
         else:
             live = {ref: found for ref in wanted if (found := await client.get(ref)) is not None}
-        task.checks.extend(workload_checks({ref: live.get(ref) for ref in wanted}, task.context.redactor.text))
+        seen = {ref: live.get(ref) for ref in wanted}
+        task.checks.extend(await workload_checks(client, seen, task.context.redactor.text))
         await _remove(client, saved.removals, saved.timeout, task)
         if {ref.identity for ref in await inventory.read()} != {ref.identity for ref in wanted}:
             await inventory.write(wanted)

@@ -5,7 +5,6 @@ Conditions of resources and outputs aren't taken: one that doesn't hold ends the
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from api.contract.component_health import HealthCheck, HealthStatus, checked
@@ -27,12 +26,9 @@ def checks_of_plan(document: Mapping[str, Any], redact: Callable[[str], str]) ->
     ]
 
 
-def checks_of_state(state: Path, redact: Callable[[str], str]) -> list[HealthCheck]:
-    """The checks in a state file of version 4: its `check_results`."""
-    try:
-        document = json.loads(state.read_bytes())
-    except FileNotFoundError:
-        return []
+def checks_of_state(state: bytes, redact: Callable[[str], str]) -> list[HealthCheck]:
+    """The checks in a state of version 4: its `check_results`. Empty where there is no state."""
+    document = json.loads(state or b"{}")
     return [
         _check(
             each["config_addr"],

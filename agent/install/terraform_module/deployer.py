@@ -1,20 +1,26 @@
 """Plan, apply and destroy one Terraform module: the engine's own saved plan is what is applied."""
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
+from agent.cancellation import Cancellation
 from agent.engine.events import ChangeSummary, EngineEvent, ResourceEvent, parse
 from agent.engine.failures import failure_of, plan_is_stale
-from agent.engine.run import Ended, capture, run
-from agent.failure import JobFailedError
+from agent.engine.run import Command, Ended, capture, run
+from agent.failure import CodedError, JobFailedError
 from agent.install.deployer import Planned, Task
 from agent.install.failures import ApplyInterruptedError, DestroyIncompleteError, PlanStaleError
 from agent.install.terraform_module.checks import checks_of_plan, checks_of_state
 from agent.install.terraform_module.module import Module, prepare, prepared
+from agent.install.terraform_module.own_backend import OwnBackend, in_own_backend
 from agent.install.terraform_module.plan_summary import secrets, summarize
 from agent.install.terraform_module.working_copy import WorkingCopy, checked_out, may_have_resources
-from agent.install.variables import render_variables
+from agent.install.variables import render_environment, render_variables
 from agent.install.workspace import StoredOutput, StoredOutputs
 from agent.policy.planned import from_terraform
+from agent.state.statefile import has_resources
 from agent.state.states import States
 from api.contract.components import TerraformModuleConfig
 
@@ -24,6 +30,13 @@ _APPLY_SECONDS = 6 * 3600
 _ENDS = ("apply_complete", "apply_errored", "provision_complete", "provision_errored")
 
 
+class VarFileMissingError(CodedError):
+    """The config names a file of variables that isn't in the source."""
+
+    code = "var_file_missing"
+    remedy = "Correct the path in `var_files`, or add the file to the source."
+
+
 class TerraformDeployer:
     """Deploys Terraform modules. See `agent.install.deployer.Deployer`."""
 
@@ -31,27 +44,37 @@ class TerraformDeployer:
         """Nothing here: what a killed engine left is stored where its state is checked out (see `working_copy`)."""
 
     def deployed(self, task: Task) -> bool:
-        """Whether the state may know of any object."""
-        return may_have_resources(task.workspace, _states(task), task.job.component)
+        """Whether the state may know of any object. Of a backend of the customer's, only its engine can tell."""
+        return task.site.backend is not None or may_have_resources(task.workspace, _states(task), task.job.component)
 
     async def plan(self, task: Task) -> Planned:
         """Save the engine's plan."""
-        async with checked_out(task, _states(task)):
-            return await self._plan(task)
+        async with _state(task) as state:
+            return await self._plan(task, state)
 
-    async def _plan(self, task: Task) -> Planned:
-        job, context, saved = task.job, task.context, task.saved
-        if not isinstance(job.config, TerraformModuleConfig):
-            raise TypeError(f"{job.config.kind} is no Terraform module")
-        module = await prepare(job, context, task.site, task.workspace, task.lock)
-        saved.variables.write_text(json.dumps(render_variables(job.config.variables, module.config.variables, task.scope)))
-        arguments = ["plan", "-json", "-input=false", "-no-color", f"-out={saved.file}", f"-var-file={saved.variables}"]
-        ended = await run(
-            module.command(task.lock, *arguments, *(["-destroy"] if task.destroys else [])),
+    async def _plan(self, task: Task, state: WorkingCopy | OwnBackend) -> Planned:
+        job, context, saved, config = task.job, task.context, task.saved, _config(task)
+        environment = render_environment(config.environment, task.scope)
+        saved.environment.write_text(json.dumps(environment))
+        module = (await prepare(job, context, task.site, task.workspace, task.lock)).within(environment)
+        await state.ready(module)
+        saved.variables.write_text(json.dumps(render_variables(config.variables, module.config.variables, task.scope)))
+        files = [*_var_files(config, module.folder), saved.variables]
+        arguments = [
+            "plan",
+            "-json",
+            "-input=false",
+            "-no-color",
+            f"-out={saved.file}",
+            *(f"-var-file={file}" for file in files),
+        ]
+        ended = await _run(
+            state,
+            module.command(task.lock, *arguments, *_parallelism(config), *(["-destroy"] if task.destroys else [])),
             saved.said("plan"),
             lambda event: context.log(event.text),
             context.cancellation,
-            timeout=_PLAN_SECONDS,
+            timeout=_seconds(config, _PLAN_SECONDS),
         )
         context.cancellation.check()
         if not ended.succeeded:
@@ -62,7 +85,8 @@ class TerraformDeployer:
         document = json.loads(printed)
         task.checks.extend(checks_of_plan(document, context.redactor.text))
         known = task.site.components.outputs(job.component)
-        return Planned(summarize(document, outputs_known=known), [*secrets(document)], from_terraform(document))
+        values = task.site.policy.document.plan_values == "redacted"
+        return Planned(summarize(document, outputs_known=known, values=values), [*secrets(document)], from_terraform(document))
 
     async def apply(self, task: Task) -> StoredOutputs:
         """Run the saved plan, unless it came to its end before, and read the outputs.
@@ -70,18 +94,40 @@ class TerraformDeployer:
         One that was cut off is tried again with the same plan, which the engine refuses if anything was changed
         (`apply_interrupted`).
         """
-        async with checked_out(task, _states(task)) as state:
-            outputs = await _outputs(task, await _apply(task, state))
-            task.checks.extend(checks_of_state(task.workspace.state, task.context.redactor.text))
+        async with _state(task) as state:
+            module = await _apply(task, state)
+            outputs = await _outputs(task, module)
+            task.checks.extend(checks_of_state(await state.current(module), task.context.redactor.text))
             return outputs
 
     async def destroy(self, task: Task) -> None:
         """Run the saved plan of the destruction."""
-        async with checked_out(task, _states(task)) as state:
-            await _apply(task, state)
-            if not state.empty:
+        async with _state(task) as state:
+            if has_resources(await state.current(await _apply(task, state))):
                 raise DestroyIncompleteError(f"objects of {task.job.component} are left in the state after the destroy")
             state.forget()
+
+
+def _config(task: Task) -> TerraformModuleConfig:
+    if not isinstance(task.job.config, TerraformModuleConfig):
+        raise TypeError(f"{task.job.config.kind} is no Terraform module")
+    return task.job.config
+
+
+def _var_files(config: TerraformModuleConfig, folder: Path) -> list[Path]:
+    files = [folder / name for name in config.var_files]
+    for name, file in zip(config.var_files, files, strict=True):
+        if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
+            raise VarFileMissingError(f"the bundle has no file {name!r}", field="config.var_files")
+    return files
+
+
+def _parallelism(config: TerraformModuleConfig) -> list[str]:
+    return [] if config.parallelism is None else [f"-parallelism={config.parallelism}"]
+
+
+def _seconds(config: TerraformModuleConfig, usual: int) -> int:
+    return usual if config.timeout is None else config.timeout
 
 
 def _states(task: Task) -> States:
@@ -89,9 +135,16 @@ def _states(task: Task) -> States:
     return task.site.states
 
 
-async def _apply(task: Task, state: WorkingCopy) -> Module:
-    job, context, saved = task.job, task.context, task.saved
+def _state(task: Task) -> AbstractAsyncContextManager[WorkingCopy | OwnBackend]:
+    return in_own_backend(task) if task.site.backend is not None else checked_out(task, _states(task))
+
+
+async def _apply(task: Task, state: WorkingCopy | OwnBackend) -> Module:
+    job, context, saved, config = task.job, task.context, task.saved, _config(task)
     module = await prepared(job, context, task.site, task.workspace, task.lock)
+    if saved.environment.is_file():  # a plan of an older agent has none
+        module = module.within(json.loads(saved.environment.read_bytes()))
+    await state.ready(module)
     said = saved.said("apply")
     begun_before = said.exists()
     if begun_before and any(_is_end_of_apply(parse(line)) for line in said.read_text(errors="replace").splitlines()):
@@ -104,17 +157,36 @@ async def _apply(task: Task, state: WorkingCopy) -> Module:
         if isinstance(event, ResourceEvent) and event.type in _ENDS:
             state.changed()
 
-    ended = await run(
-        module.command(task.lock, "apply", "-json", "-input=false", "-no-color", str(saved.file)),
+    ended = await _run(
+        state,
+        module.command(task.lock, "apply", "-json", "-input=false", "-no-color", *_parallelism(config), str(saved.file)),
         said,
         follow,
         context.cancellation,
-        timeout=_APPLY_SECONDS,
+        timeout=_seconds(config, _APPLY_SECONDS),
     )
     if not ended.succeeded:
         context.cancellation.check()
         raise _failure(task, ended, begun_before)
     return module
+
+
+async def _run(
+    state: WorkingCopy | OwnBackend,
+    command: Command,
+    said: Path,
+    on_event: Callable[[EngineEvent], None],
+    cancellation: Cancellation,
+    *,
+    timeout: float,
+) -> Ended:
+    """As `run`; once more if only the lock of an engine that was killed stood in the way."""
+    ended = await run(command, said, on_event, cancellation, timeout=timeout)
+    state.ended(ended)
+    if not ended.succeeded and await state.unlocked(ended):
+        ended = await run(command, said, on_event, cancellation, timeout=timeout)
+        state.ended(ended)
+    return ended
 
 
 def _is_end_of_apply(event: EngineEvent) -> bool:

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.bundle.manifest import BundleConfig
@@ -15,12 +16,14 @@ from agent.engine.find import Engine, EngineNotFoundError
 from agent.engine.run import Command, run
 from agent.failure import CodedError, JobFailedError
 from agent.install.site import Site
-from agent.install.terraform_module.working_copy import ERRORED
 from agent.install.workspace import Workspace
 from agent.job import JobContext
 from agent.oci.signature import verify
 from api.contract.agents import DeployJob
-from api.contract.base import Digest, Model
+from api.contract.base import Digest, Json, Model
+
+ERRORED = "errored.tfstate"
+"""Where an engine puts a state that it can't write to its place: in the folder where it runs."""
 
 _INIT_SECONDS = 900
 _OVERRIDE = "exclave_override.tf.json"
@@ -56,11 +59,18 @@ class Module:
         """A command of the engine in this module."""
         return Command(self.engine, arguments, self.folder, self.environment, lock)
 
+    def within(self, environment: Mapping[str, str]) -> "Module":
+        """The same with more in its environment. What the agent gives the engine by itself, wins."""
+        return replace(self, environment={**environment, **self.environment})
+
 
 async def prepare(job: DeployJob, context: JobContext, site: Site, workspace: Workspace, lock: int) -> Module:
     """Make the bundle of the job ready from nothing. Raises JobFailedError: the signature, the bundle, or `init_failed`."""
     bundle = await unless_cancelled(_fetch(job, site, workspace), context.cancellation)
-    await asyncio.to_thread(_lay_out, workspace, bundle)
+    backend: Json = {"local": {"path": str(workspace.state)}}
+    if site.backend is not None:
+        backend = site.backend.block(job.component)
+    await asyncio.to_thread(_lay_out, workspace, bundle, backend)
     ready = _Ready(digest=job.digest, bundled_engine=str(bundle.engine) if bundle.engine else None, config=bundle.config)
     module = await _module(ready, site, workspace)
     context.log(f"{job.component}: unpacked {job.digest}; running it with {module.engine}")
@@ -100,16 +110,15 @@ async def _module(ready: _Ready, site: Site, workspace: Workspace) -> Module:
     return Module(engine, workspace.work, environment, ready.config)
 
 
-def _lay_out(workspace: Workspace, bundle: UnpackedBundle) -> None:
-    """Put the bundle's source into `work/`, with the state beside it, whatever backend the module names (`closure`)."""
+def _lay_out(workspace: Workspace, bundle: UnpackedBundle, backend: Json) -> None:
+    """Put the bundle's source into `work/`, with the customer's backend, whatever backend the module names (`closure`)."""
     for other in workspace.bundles.iterdir():
         if other != bundle.source.parent:
             shutil.rmtree(other)
     shutil.rmtree(workspace.work, ignore_errors=True)
     shutil.copytree(bundle.source, workspace.work, symlinks=True)
     workspace.state.parent.mkdir(parents=True, exist_ok=True)
-    backend = {"terraform": {"backend": {"local": {"path": str(workspace.state)}}}}
-    (workspace.work / _OVERRIDE).write_text(json.dumps(backend))
+    (workspace.work / _OVERRIDE).write_text(json.dumps({"terraform": {"backend": backend}}))
     (workspace.work / _CLI_CONFIG).write_text(cli_config(bundle.mirror))
     # Only an apply may leave this file (see working_copy); one that comes in a bundle is not state of this install.
     (workspace.work / ERRORED).unlink(missing_ok=True)

@@ -1,22 +1,26 @@
-"""What may be said of a plan: counts, addresses, and the names of attributes. And what in it is secret."""
+"""What may be said of a plan: counts, addresses, names of attributes, and values if asked for. And what in it is secret."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from api.contract.base import Json
-from api.contract.resources import PlannedChange, PlanSummary
+from api.contract.resources import PlannedChange, PlanSummary, ValueChange
 
 _QUIET = (["no-op"], ["read"])
+_LONGEST_VALUE = 200
 
 
-def summarize(plan: Mapping[str, Any], *, outputs_known: Mapping[str, Json] | None) -> PlanSummary:
-    """The summary of `show -json <plan>`.
+def summarize(plan: Mapping[str, Any], *, outputs_known: Mapping[str, Json] | None, values: bool = False) -> PlanSummary:
+    """The summary of `show -json <plan>`, with `values` of attributes if they are wanted (see `ValueChange`).
 
     `outputs_known` are the outputs as the agent has stored them. Where they aren't those of the state, an earlier apply was cut
     off before they were read; the plan then counts as one that changes outputs, so that an apply reads them.
     """
     changes = [
-        planned for change in plan.get("resource_changes", []) if (planned := _planned(change)) and change.get("mode") != "data"
+        planned
+        for change in plan.get("resource_changes", [])
+        if (planned := _planned(change, values)) and change.get("mode") != "data"
     ]
     outputs = plan.get("output_changes") or {}
     actions = [change.actions for change in changes]
@@ -30,13 +34,47 @@ def summarize(plan: Mapping[str, Any], *, outputs_known: Mapping[str, Json] | No
     )
 
 
-def _planned(resource: Mapping[str, Any]) -> PlannedChange | None:
+def _planned(resource: Mapping[str, Any], values: bool) -> PlannedChange | None:
     change = resource["change"]
-    actions: list[str] = list(change["actions"])
-    if actions in _QUIET:
-        # Nothing happens to the object, but its place in the state may change.
-        actions = ["move"] if resource.get("previous_address") else ["import"] if change.get("importing") else []
-    return PlannedChange(address=resource["address"], actions=actions, attributes=_attributes(change)) if actions else None
+    previous = resource.get("previous_address")
+    # What happens to its place in the state comes first, and may be all.
+    actions = ["move"] if previous else ["import"] if change.get("importing") else []
+    if change["actions"] not in _QUIET:
+        actions += change["actions"]
+    if not actions:
+        return None
+    names = _attributes(change)
+    return PlannedChange(
+        address=resource["address"],
+        actions=actions,
+        attributes=names,
+        previous_address=previous,
+        values=_values(change, names) if values else {},
+    )
+
+
+def _values(change: Mapping[str, Any], names: list[str]) -> dict[str, ValueChange]:
+    before, after, unknown = ((change.get(part) or {}) for part in ("before", "after", "after_unknown"))
+    sensitive = [mask for part in ("before_sensitive", "after_sensitive") if (mask := change.get(part))]
+    found: dict[str, ValueChange] = {}
+    for name in names:
+        hidden = any(mask is True or mask.get(name) for mask in sensitive)
+        pair = _text(before.get(name)), _text(after.get(name))
+        # Cut texts could not be recognised as secrets any more, so long ones are left out.
+        single = not any(isinstance(each.get(name), list | dict) for each in (before, after))
+        if (
+            hidden
+            or not single
+            or any(len(each or "") > _LONGEST_VALUE for each in pair)
+            or unknown.get(name) not in (None, False, True)
+        ):
+            continue
+        found[name] = ValueChange(before=pair[0], after=pair[1], unknown=bool(unknown.get(name)))
+    return found
+
+
+def _text(value: Json) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _attributes(change: Mapping[str, Any]) -> list[str]:

@@ -13,14 +13,17 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from agent.backoff import Backoff
 from agent.durable import write_durably
+from agent.engine.run import Ended
 from agent.failure import CodedError
 from agent.install.deployer import Task
+from agent.install.terraform_module.module import ERRORED, Module
 from agent.install.workspace import Workspace
 from agent.state.lock import holder, state_lock
 from agent.state.recover import digest, unsaved
@@ -30,9 +33,6 @@ from agent.state.store import StateUnreachableError
 from api.contract.base import Model
 
 T = TypeVar("T")
-
-ERRORED = "errored.tfstate"
-"""Where an engine puts a state that it can't write to its place: in the folder where it runs."""
 
 _PUSH_SECONDS = 5.0
 _SETTLE_SECONDS = 1.0
@@ -58,6 +58,23 @@ class DiskFullError(CodedError):
     remedy = "Free some space on the disk of the agent's --home, then retry."
 
 
+@dataclass(frozen=True)
+class DiskRoom:
+    """The room on the disk of a folder."""
+
+    folder: Path
+
+    def check(self, state: bytes) -> None:
+        """Raises DiskFullError if `state`, grown, might not find room a few times over."""
+        wanted = _FREE_BYTES + 4 * len(state)
+        free = shutil.disk_usage(self.folder).free
+        if free < wanted:
+            raise DiskFullError(
+                f"the disk of {self.folder} has {free // 1024} KiB left, and {wanted // 1024} KiB are needed to keep state "
+                "safely; nothing was run"
+            )
+
+
 class _Known(Model):
     """What is stored, or is just being stored: digests, and whether any of these states has an object."""
 
@@ -69,7 +86,7 @@ def may_have_resources(workspace: Workspace, states: States, component: str) -> 
     """Whether the state may know of any object. Asks only this machine's disk."""
     left = left_behind(workspace)
     if left:
-        return any(map(has_resources, left))
+        return any(not state or has_resources(state) for state in left)  # an empty file is one that was cut off
     known = _known(workspace)
     if known is not None:
         return known.resources
@@ -96,25 +113,28 @@ class WorkingCopy:
         """An object was changed: the state is stored soon, while the engine is still at work."""
         self._changed.set()
 
-    @property
-    def empty(self) -> bool:
-        """Whether the state knows of no object."""
+    async def current(self, module: Module) -> bytes:
+        """The state as the engine has left it; empty if there is none."""
         left = left_behind(self._workspace)
-        return not any(map(has_resources, left)) if left else self._stored is None or not has_resources(self._stored.state)
+        return left[-1] if left else self._state or b""
 
     def forget(self) -> None:
         """Remove the state instead of storing it: everything that it knew of is destroyed."""
         self._forget = True
 
+    async def ready(self, module: Module) -> None:
+        """The module is initialised: nothing to do, the engine finds its state."""
+
+    def ended(self, ended: Ended) -> None:
+        """An engine has ended. The lock of its `local` backend has ended with it."""
+
+    async def unlocked(self, ended: Ended) -> bool:
+        """Whether a lock was removed: never, there is none that outlives the engine."""
+        return False
+
     def check_room(self) -> None:
         """Raises DiskFullError if the state might not find room on the disk."""
-        wanted = _FREE_BYTES + 4 * len(self._stored.state if self._stored else b"")
-        free = shutil.disk_usage(self._workspace.root).free
-        if free < wanted:
-            raise DiskFullError(
-                f"the disk of {self._workspace.root} has {free // 1024} KiB left, and {wanted // 1024} KiB are needed "
-                "to keep state safely; nothing was run"
-            )
+        DiskRoom(self._workspace.root).check(self._state or b"")
 
     async def begin(self) -> None:
         """Store what an earlier engine left, and put what is stored in the engine's place."""

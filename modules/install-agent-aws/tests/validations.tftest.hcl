@@ -161,7 +161,7 @@ run "a_name_that_is_too_long_is_refused" {
   command = plan
 
   variables {
-    name = format("a%040d", 0)
+    name = format("a%020d", 0)
   }
 
   expect_failures = [var.name]

@@ -17,6 +17,7 @@ from agent.oci.signature import sign, verify
 from agent.oci.vendor_key import VendorKey
 from agent.redaction import Redactor
 from agent.trust.claims import claims_of
+from agent.trust.notices import NO_NOTICES, Notices
 from api.contract.agents import BuildJob, DeployJob, JobResult, RegistryAccess, SyncJob
 from api.contract.base import Json
 from api.contract.components import ComponentConfig, PathSource, Source, TerraformModuleConfig
@@ -35,6 +36,7 @@ class Customer:
     secrets: Redactor = field(default_factory=Redactor)
     digests: dict[str, str] = field(default_factory=dict)
     configs: dict[str, ComponentConfig] = field(default_factory=dict)
+    notices: Notices = NO_NOTICES
 
     async def build(self, component: str, source: str, key: VendorKey | None = None) -> str:
         """Build a Terraform module of one file; gives the digest."""
@@ -61,6 +63,7 @@ class Customer:
             http=self.registry.http,
             log=self.log.append,
             env=self.site.env,
+            notices=self.notices,
         )
         self.digests[component] = result.artifact.digest
         return result.artifact.digest

@@ -39,6 +39,11 @@ spec:
       restartPolicy: Never
       containers: [{name: migrate, image: "nginx:1.27", args: [{{ .Values.colour | quote }}]}]
 """
+ROLE = """apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: web}
+rules: [{apiGroups: [""], resources: [secrets], verbs: [get]}]
+"""
 CRD = """apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: widgets.acme.example}
@@ -251,3 +256,21 @@ async def test_the_release_and_its_workloads_say_how_the_component_is(cluster: C
     assert looked.health
     assert looked.health.reason.startswith("Deployment/default/web: ")
     assert "of 9 replicas are" in looked.health.reason
+
+
+async def test_the_customers_rules_see_the_objects_of_a_release(cluster: Cluster) -> None:
+    rules = "[{use: no-iam-changes}, {name: no jobs, types: [Job], actions: [create]}, {name: keep, actions: [delete]}]"
+    policy = cluster.account.site.approvals.home / "policy.yaml"
+    policy.write_text(f"version: 1\nrules: {rules}\n")
+    await cluster.release(
+        {"templates/config.yaml": CONFIG_MAP, "templates/role.yaml": ROLE, "templates/hook.yaml": HOOK}, closure="off"
+    )
+    with pytest.raises(JobFailedError, match=r"'no-iam-changes' \(Role/default/web\); rule 'no jobs' \(Job/default"):
+        await cluster.plan()
+    policy.unlink()
+    await cluster.deploy()
+    policy.write_text(f"version: 1\nrules: {rules}\n")
+    (cluster.source / "templates/config.yaml").unlink()
+    await cluster.release({}, closure="off")
+    with pytest.raises(JobFailedError, match=r"rule 'keep' \(ConfigMap/default/web\)"):
+        await cluster.plan(job_id="job_again")

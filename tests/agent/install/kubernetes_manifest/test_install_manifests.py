@@ -7,8 +7,14 @@ from typing import Any
 import pytest
 from customer import Customer
 from fake_kubernetes.server import FakeKubernetes
+from images import push_image
+from registry_server import RegistryServer
 
+from agent.artifact.manifest import ManifestsConfig
 from agent.failure import JobFailedError
+from agent.install.kubernetes_manifest.artifact import FetchedManifests
+from agent.install.kubernetes_manifest.render import render_objects
+from agent.install.variables import Scope
 from agent.redaction import Redactor
 from api.contract.agents import ApplyResult, JobResult, PlanResult
 from api.contract.base import Failure
@@ -442,6 +448,59 @@ async def test_an_error_of_the_api_server_shows_no_value(shop: Customer, kuberne
     failure = await failure_of(web.plan())
     assert failure.code == "immutable_field"
     assert CANARY not in failure.model_dump_json()
+
+
+async def test_images_are_those_of_the_installs_own_registry_by_digest(
+    shop: Customer, kubernetes: FakeKubernetes, debian: RegistryServer
+) -> None:
+    image = await push_image(debian, "team/web", "1")
+    name = f"{debian.url.removeprefix('http://')}/team/web:1"
+    own = f"{shop.registry.url.removeprefix('http://')}/shop/web@{image['digest']}"
+    web = Shop(shop, closure="strict")
+    await web.ship(WEB.replace("web.example.com/shop/web:1", name) + f"---\n{CONFIG.replace('hello', f'--image={name}')}")
+    await web.plan()
+    await web.apply()
+    deployment, config = kubernetes.cluster.find("Deployment", "web"), kubernetes.cluster.find("ConfigMap", "conf")
+    assert deployment
+    assert config
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == own
+    assert config["data"]["greeting"] == f"--image={own}"
+
+
+def test_an_image_from_elsewhere_is_refused() -> None:
+    fetched = FetchedManifests(
+        ManifestsConfig(files=("a.yaml",), closure="strict"), {"a.yaml": WEB.encode()}, "registry.example.com/shop/web"
+    )
+    scope = Scope("ins_1", "acme", INPUTS, lambda _: None, {})
+    with pytest.raises(JobFailedError, match=r"web.example.com/shop/web:1 is not in the install's own registry"):
+        render_objects(fetched, scope, inline=True)
+
+
+async def test_a_value_cant_become_structure(shop: Customer, kubernetes: FakeKubernetes) -> None:
+    web = Shop(shop)
+    await web.ship(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: conf}\ndata:\n  a: {{ inputs.text }}\n  b: x {{ inputs.text }}\n"
+    )
+    text = 'b"\nkind: Secret\n# {{ inputs.domain }} <&>'
+    job = shop.job("plan", "web", inputs={"text": text})
+    await shop.run(job, "job_plan")
+    await shop.run(shop.job("apply", "web", plan="job_plan", inputs={"text": text}), "job_apply")
+    found = kubernetes.cluster.find("ConfigMap", "conf")
+    assert found
+    assert found["data"] == {"a": text, "b": f"x {text}"}
+
+
+async def test_the_health_of_workloads_is_told(shop: Customer, kubernetes: FakeKubernetes) -> None:
+    web = Shop(shop)
+    result = await web.deploy(WEB)
+    assert result.health
+    assert result.health.status == "healthy"
+    assert [check.name for check in result.health.checks] == ["service/web", "deployment/web"]
+    kubernetes.cluster.set_status("Deployment", "web", {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2})
+    planned = await shop.run(shop.job("plan", "web", inputs=INPUTS), "job_drift")
+    assert isinstance(planned, PlanResult)
+    assert planned.health
+    assert planned.health.reason == "deployment/web: 0 of 2 replicas are available"
 
 
 async def test_an_unknown_kind_and_a_wrong_reference_stop_the_plan(shop: Customer, kubernetes: FakeKubernetes) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from agent.install.terraform_module.plan_summary import secrets, summarize
-from api.contract.resources import PlannedChange
+from api.contract.resources import PlannedChange, ValueChange
 
 
 def resource(actions: list[str], **parts: Any) -> dict[str, Any]:
@@ -41,6 +41,32 @@ def test_only_names_of_attributes_are_told() -> None:
     )
     summary = summarize({"resource_changes": [change]}, outputs_known={})
     assert summary.resources == [PlannedChange(address="a.b", actions=["update"], attributes=["later", "new", "old"])]
+
+
+def test_values_are_told_if_they_are_wanted_and_neither_sensitive_nor_long() -> None:
+    change = resource(
+        ["update"],
+        before={"size": 1, "name": "a", "password": "old", "tags": {"a": "b"}, "long": "x", "computed": "id-1"},
+        before_sensitive={"password": True},
+        after={"size": 12345678901234567890, "name": None, "password": "new", "tags": {}, "long": "x" * 201},
+        after_sensitive={"password": True, "tags": {"a": True}},
+        after_unknown={"computed": True},
+    )
+    (planned,) = summarize({"resource_changes": [change]}, outputs_known={}, values=True).resources
+    assert planned.values == {
+        "size": ValueChange(before="1", after="12345678901234567890"),
+        "name": ValueChange(before='"a"', after=None),
+        "computed": ValueChange(before='"id-1"', unknown=True),
+    }
+    assert summarize({"resource_changes": [change]}, outputs_known={}).resources[0].values == {}
+    whole = resource(["create"], after={"name": "a"}, after_sensitive=True)
+    assert summarize({"resource_changes": [whole]}, outputs_known={}, values=True).resources[0].values == {}
+
+
+def test_a_move_is_told_with_what_else_happens() -> None:
+    moved = resource(["update"], previous_address="a.c", before={"x": 1}, after={"x": 2})
+    (planned,) = summarize({"resource_changes": [moved]}, outputs_known={}).resources
+    assert (planned.actions, planned.previous_address) == (["move", "update"], "a.c")
 
 
 def test_data_sources_are_not_changes() -> None:

@@ -1,7 +1,6 @@
 """What Terraform's `check` blocks say, read from documents as Terraform 1.11 writes them."""
 
 import json
-from pathlib import Path
 
 from agent.install.terraform_module.checks import checks_of_plan, checks_of_state
 
@@ -38,19 +37,17 @@ def test_the_checks_of_a_plan() -> None:
     assert checks_of_plan({}, redact) == []
 
 
-def test_the_checks_of_a_state(tmp_path: Path) -> None:
-    state = tmp_path / "terraform.tfstate"
-    assert checks_of_state(state, redact) == []
+def test_the_checks_of_a_state() -> None:
+    assert checks_of_state(b"", redact) == []
     bad = {"object_addr": "check.bad", "status": "fail", "failure_messages": ["x is hush, not 2"]}
     results = [
         {"object_kind": "check", "config_addr": "check.bad", "status": "fail", "objects": [bad]},
         {"object_kind": "check", "config_addr": "module.a.check.good", "status": "pass", "objects": None},
         {"object_kind": "resource", "config_addr": "x.y", "status": "pass", "objects": None},
     ]
-    state.write_text(json.dumps({"version": 4, "check_results": results}))
+    state = json.dumps({"version": 4, "check_results": results}).encode()
     assert [(check.name, check.status, check.reason) for check in checks_of_state(state, redact)] == [
         ("check.bad", "degraded", "x is *, not 2"),
         ("module.a.check.good", "healthy", ""),
     ]
-    state.write_text(json.dumps({"version": 4, "check_results": None}))
-    assert checks_of_state(state, redact) == []
+    assert checks_of_state(b'{"version": 4, "check_results": null}', redact) == []

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helm_program import helm, kubectl
-
 from fake_kubernetes.answers import Refused
 from fake_kubernetes.cluster import How
 from fake_kubernetes.server import FakeKubernetes
+from helm_program import helm, kubectl
 
 WEB = """
 apiVersion: apps/v1
