@@ -44,6 +44,8 @@ SCOPE = Scope(
         ("{{ components.db.outputs.url }}?n={{ inputs.replicas }}", "postgres://x?n=3"),
         ('["{{ inputs.version }}", {{ inputs.replicas }}]', ["1.10", 3]),
         ("<{{ install.name }}>", "<acme>"),
+        ("{{ '{{' }}", "{{"),
+        ("{{ inputs.hosts | join(',') }}", "a,b"),
         ("3", 3),
     ],
 )

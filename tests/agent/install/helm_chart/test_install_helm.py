@@ -8,6 +8,7 @@ from images import push_image
 from registry_server import RegistryServer
 
 from agent.failure import JobFailedError
+from api.contract.agents import PlanResult
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("program", ["helm 4", "helm 3"], indirect=True)]
 
@@ -236,6 +237,29 @@ async def test_a_destruction_names_what_goes_and_leaves_what_is_to_be_kept(clust
     assert not cluster.account.home("web").exists()
     assert cluster.helm("list", "-o", "json") == []
     assert (await cluster.plan("plan_destroy", "job_never")).summary.empty
+
+
+async def test_the_release_and_its_workloads_say_how_the_component_is(cluster: Cluster) -> None:
+    await cluster.release({"templates/config.yaml": CONFIG_MAP, "templates/web.yaml": DEPLOYMENT}, closure="off")
+    await cluster.plan()
+    applied = await cluster.apply()
+    assert applied.health
+    assert {check.name: check.status for check in applied.health.checks} == {
+        "release/web": "healthy",
+        "Deployment/default/web": "healthy",
+    }
+
+    def ask_for_more(obj: Any) -> None:
+        obj["spec"]["replicas"] = 9
+
+    cluster.kubernetes.controllers.set("Deployment", "web", after=None)
+    cluster.kubernetes.cluster.edit("Deployment", "web", ask_for_more)
+    job = cluster.account.job("plan", "web").model_copy(update={"look_at_health": True})
+    looked = await cluster.account.run(job, "job_look")
+    assert isinstance(looked, PlanResult)
+    assert looked.health
+    assert looked.health.reason.startswith("Deployment/default/web: ")
+    assert "of 9 replicas are" in looked.health.reason
 
 
 async def test_the_customers_rules_see_the_objects_of_a_release(cluster: Cluster) -> None:
