@@ -85,8 +85,8 @@ class TerraformModuleConfig(Model):
         default=None,
         ge=1,
         le=86400,
-        description="How long a plan, an apply or a destroy may take, in seconds; it is then stopped as by Ctrl-C. Left out: an "
-        "hour for a plan, six for the others.",
+        description="How long a plan, an apply or a destroy may take, in seconds; it is then stopped as by Ctrl-C. Left out: "
+        "an hour for a plan, six for the others.",
     )
     probes: Probes = Field(default_factory=dict)
 
