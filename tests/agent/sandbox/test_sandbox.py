@@ -1,5 +1,6 @@
 """The sandbox itself: it ends with the agent, and an agent without root or a range of users has one, too."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -62,8 +63,9 @@ def _descendants(process: int) -> list[int]:
             found.append(unread.pop())
             children = Path(f"/proc/{found[-1]}/task/{found[-1]}/children")
             unread += map(int, children.read_text().split()) if children.exists() else []
-        if any(Path(f"/proc/{each}/comm").read_text() == "sleep\n" for each in found):
-            return found
+        with contextlib.suppress(FileNotFoundError):  # one has just ended
+            if any(Path(f"/proc/{each}/comm").read_text() == "sleep\n" for each in found):
+                return found
         time.sleep(0.01)
     raise AssertionError("the program was never started")
 
