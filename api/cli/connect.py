@@ -254,5 +254,5 @@ def _what_to_look_at(made: Connection, found: Agent | None, *, expired: bool) ->
         "- whether its machine reaches the IMS: curl ADDRESS/healthz, with HTTPS_PROXY if there is a proxy",
         "- whether the token is still good: it works once, and expires"
         + (f" at {made.expires_at:%Y-%m-%d %H:%M:%SZ}" if made.expires_at else ""),
-        "- troubleshooting in docs/how-to/connect-an-account.md",
+        "- what else is in its way: exclave agent doctor beside the agent, as the README of its folder shows",
     ]

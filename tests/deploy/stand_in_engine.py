@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         case "run":
             options, (_image, *words) = parse(rest)
             state, rules = options["--volume"].split(" ")
-            return run(state.removesuffix(f":{MOUNTED}"), {**options, "rules": rules.removesuffix(f":{RULES}:ro")}, words)
+            return run(state.removesuffix(f":{MOUNTED}"), {**options, "rules": rules.removesuffix(f":{RULES}:ro,z")}, words)
         case "exec":
             return inside(rest[0], rest[1:])
         case "stop" | "rm":
@@ -69,7 +69,7 @@ def compose(arguments: list[str]) -> int:
     volume = f"{project['name']}_state"
     state, rules = service["volumes"]
     assert state == f"state:{MOUNTED}"
-    file = {"--env-file": service["env_file"], "rules": rules.removesuffix(f":{RULES}:ro")}
+    file = {"--env-file": service["env_file"], "rules": rules.removesuffix(f":{RULES}:ro,z")}
     match command:
         case "run":
             given, (_service, *words) = parse(rest)
