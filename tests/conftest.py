@@ -17,6 +17,7 @@ REAL_PROGRAMS = (
     "agent/build/test_kubernetes_manifest.py",
     "agent/bundle/test_bundle.py",
     "agent/engine/test_run_engine.py",
+    "agent/install/helm_chart",
     "agent/install/test_install_terraform.py",
     "agent/oci/test_copy.py",
     "agent/oci/test_provenance.py",

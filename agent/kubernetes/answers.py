@@ -21,12 +21,13 @@ from agent.kubernetes.objects import Ref, Resource
 
 _CONFLICT = re.compile(r'conflict with "(.*)"(?: with subresource "(.*)")? using (\S+)')
 _VALUE = re.compile(r"^((?:\w+ )*value): .*: ", re.DOTALL | re.IGNORECASE)
+_CANNOT = re.compile(r" cannot (\w+) resource ")
 _MISSING_NAMESPACE = re.compile(r'namespaces "([^"]+)" not found')
 _UNKNOWN_FIELD = re.compile(r'(unknown|duplicate) field "([^"]+)"')
 _MOST_TEXT = 300
 
 
-def refusal(answer: httpx.Response, document: Any, verb: str, resource: Resource | None, ref: Ref | None) -> CodedError:
+def refusal(answer: httpx.Response, document: Any, resource: Resource | None, ref: Ref | None) -> CodedError:
     """The error for an answer that isn't a success."""
     status = document if isinstance(document, dict) and document.get("kind") == "Status" else {}
     message, causes = str(status.get("message") or ""), (status.get("details") or {}).get("causes") or []
@@ -35,7 +36,7 @@ def refusal(answer: httpx.Response, document: Any, verb: str, resource: Resource
         case 401:
             return ClusterLoginError(f"the cluster at {_server(answer)} doesn't take the agent's credentials")
         case 403:
-            return _forbidden(message, causes, verb, resource, ref, what)
+            return _forbidden(message, causes, resource, ref, what)
         case 404 if found := _MISSING_NAMESPACE.search(message):
             return NamespaceMissingError(f"{what}: there is no namespace {found[1]!r}")
         case 409 if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
@@ -55,17 +56,17 @@ def _server(answer: httpx.Response) -> str:
     return f"{url.scheme}://{url.netloc.decode()}"
 
 
-def _forbidden(
-    message: str, causes: list[dict[str, str]], verb: str, resource: Resource | None, ref: Ref | None, what: str
-) -> CodedError:
+def _forbidden(message: str, causes: list[dict[str, str]], resource: Resource | None, ref: Ref | None, what: str) -> CodedError:
     if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
         return ObjectRefusedError(f"{what}: its namespace is being deleted", remedy="Wait until it is gone; then deploy again.")
     if resource is None or ref is None:
         return ClusterForbiddenError(f"the agent's identity may not ask for {what}", remedy="Let it do so, by a ClusterRole.")
-    if " cannot " not in message:
+    cannot = _CANNOT.search(message)
+    if cannot is None:
         # Not RBAC: an admission plugin, such as a quota or a policy of the customer's.
         said = "" if _secret(ref) else f": {message[:_MOST_TEXT]}"
         return ObjectRefusedError(f"{what} is not allowed{said}", remedy="Ask who runs the cluster, or correct the object.")
+    verb = cannot[1]  # an apply of what isn't there needs `create` as well
     where = f"in namespace {ref.namespace}" if ref.namespace else "in the whole cluster"
     kind = "Role" if ref.namespace else "ClusterRole"
     verbs = '["get", "list", "create", "patch", "delete"]' if verb in ("patch", "create", "delete") else f'["{verb}"]'

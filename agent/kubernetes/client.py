@@ -66,12 +66,12 @@ class KubernetesClient:
     async def get(self, ref: Ref) -> Obj | None:
         """The object, or None if there is none. Raises UnknownKindError."""
         resource = await self.resource(ref.api_version, ref.kind)
-        return await self._find("GET", resource.path(ref.namespace, ref.name), _Asked("get", resource, ref))
+        return await self._find("GET", resource.path(ref.namespace, ref.name), _Asked(resource, ref))
 
     async def list(self, api_version: str, kind: str, namespace: str, labels: str = "", fields: str = "") -> list[Obj]:
         """The objects of a kind that the selectors match; in all namespaces if `namespace` is empty."""
         resource = await self.resource(api_version, kind)
-        asked = _Asked("list", resource, Ref(api_version, kind, namespace, ""))
+        asked = _Asked(resource, Ref(api_version, kind, namespace, ""))
         found: list[Obj] = []
         token = ""
         while True:
@@ -95,7 +95,7 @@ class KubernetesClient:
         return await self._call(
             "PATCH",
             resource.path(ref.namespace, ref.name),
-            _Asked("patch", resource, ref),
+            _Asked(resource, ref),
             query=query | ({"dryRun": "All"} if dry_run else {}),
             body=obj,
             content_type="application/apply-patch+yaml",  # JSON is YAML
@@ -107,7 +107,7 @@ class KubernetesClient:
         body: Obj = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
         if uid:
             body["preconditions"] = {"uid": uid}
-        asked = _Asked("delete", resource, ref)
+        asked = _Asked(resource, ref)
         return await self._find("DELETE", resource.path(ref.namespace, ref.name), asked, body=body) is not None
 
     async def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
@@ -188,7 +188,6 @@ class KubernetesClient:
 class _Asked:
     """What a call was about, for its error."""
 
-    verb: str
     resource: Resource
     ref: Ref
 
@@ -200,9 +199,7 @@ def _document(answer: httpx.Response, asked: _Asked | None) -> Obj:
         document = None
     if answer.is_success and isinstance(document, dict):
         return document
-    raise refusal(
-        answer, document, asked.verb if asked else "", asked.resource if asked else None, asked.ref if asked else None
-    )
+    raise refusal(answer, document, asked.resource if asked else None, asked.ref if asked else None)
 
 
 def unreachable(server: str, error: Exception) -> ClusterUnreachableError:

@@ -128,6 +128,7 @@ def _manifests(agent: AgentSettings) -> dict[str, str]:
         "secretGenerator": [{"name": "exclave-agent", "namespace": namespace, "files": [TOKEN_FILE, REGISTRY_FILE]}],
     }
     bindings = [_binding(namespace, one) for one in agent.namespaces]
+    bindings += _inventories(namespace) if bindings else []
     return {
         **_settings(agent),
         "agent.yaml": manifest,
@@ -144,6 +145,20 @@ def _binding(own: str, namespace: str) -> dict[str, Any]:
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
         "subjects": [{"kind": "ServiceAccount", "name": "exclave-agent", "namespace": own}],
     }
+
+
+def _inventories(own: str) -> list[dict[str, Any]]:
+    """The right to keep lists of what was deployed, in the agent's own namespace."""
+    metadata = {"name": "exclave-agent-inventories", "namespace": own}
+    verbs = ["get", "list", "create", "patch", "delete"]
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": metadata,
+        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}],
+    }
+    to_role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": metadata["name"]}
+    return [role, {**_binding(own, own), "metadata": metadata, "roleRef": to_role}]
 
 
 def _chart_values(agent: AgentSettings) -> dict[str, str]:

@@ -109,12 +109,22 @@ def test_without_namespaces_the_agent_has_no_rights_in_the_cluster(kustomized: C
         assert of_kind(objects, "Deployment")["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
 
 
-def test_a_namespace_gives_rights_there_alone(kustomized: Callable[..., Objects]) -> None:
+def test_a_namespace_gives_rights_there_and_to_keep_inventories(kustomized: Callable[..., Objects]) -> None:
     for objects, own in (
         (charted("--set", "rbac.namespaces={shop}"), "exclave-acme"),
         (kustomized("--allow-namespace", "shop"), "exclave-acme-eu"),
     ):
-        (binding,) = [each for each in objects if each["apiVersion"].startswith("rbac.")]
+        role, *bindings = sorted(
+            (each for each in objects if each["apiVersion"].startswith("rbac.")), key=lambda each: str(each["kind"])
+        )
+        assert role["rules"] == [
+            {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "create", "patch", "delete"]}
+        ]
+        assert role["metadata"].get("namespace", own) == own
+        (binding,) = [each for each in bindings if each["metadata"].get("namespace", own) != own]
+        (inventories,) = [each for each in bindings if each != binding]
+        assert (inventories["roleRef"]["kind"], inventories["roleRef"]["name"]) == ("Role", role["metadata"]["name"])
+        assert inventories["subjects"] == binding["subjects"]
         assert (binding["kind"], binding["metadata"]["namespace"], binding["roleRef"]["name"]) == (
             "RoleBinding",
             "shop",
@@ -155,7 +165,7 @@ def test_kubernetes_schemas_know_every_field(kustomized: Callable[..., Objects],
     for version in ("1.25", "1.34"):
         done = subprocess.run([SCHEMAS, "--strict", "-k", version, file], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-    of_kind(objects[:7], "Deployment")["spec"]["template"]["spec"]["containers"][0]["readOnly"] = True
+    of_kind(objects[:9], "Deployment")["spec"]["template"]["spec"]["containers"][0]["readOnly"] = True
     file.write_text(yaml.safe_dump_all(objects))
     done = subprocess.run([SCHEMAS, "--strict", "-k", "1.34", file], capture_output=True, text=True)
     assert done.returncode != 0

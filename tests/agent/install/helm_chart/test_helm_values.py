@@ -94,6 +94,16 @@ async def test_a_wrong_value_is_told_in_helms_words(cluster: Cluster) -> None:
     assert "colour" in failed.value.failure.message
 
 
+async def test_an_image_that_only_this_cluster_brings_out_is_not_pulled_from_elsewhere(cluster: Cluster) -> None:
+    """`closure`: the build could not know of it."""
+    condition = '{{ if lookup "v1" "Namespace" "" "kube-system" }}'
+    await cluster.release({"templates/config.yaml": CONFIG_MAP, "templates/hook.yaml": f"{condition}\n{HOOK}{{{{ end }}}}\n"})
+    with pytest.raises(JobFailedError) as failed:
+        await cluster.plan()
+    assert failed.value.failure.code == "not_closed"
+    assert "nginx:1.27" in failed.value.failure.message
+
+
 async def test_what_is_secret_leaves_neither_folder_nor_cluster(cluster: Cluster, tmp_path: Path) -> None:
     values = {"password": "{{ inputs.password }}"}
     await cluster.release({"templates/secret.yaml": SECRET, "templates/hook.yaml": HOOK}, values=values, closure="off")

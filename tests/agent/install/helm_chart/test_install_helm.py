@@ -153,7 +153,7 @@ async def test_hooks_run_with_each_apply_and_a_changed_one_makes_a_plan(cluster:
     await cluster.apply()
     assert cluster.kubernetes.cluster.find("Job", "migrate") is not None
     await cluster.release({}, values={"colour": "blue"}, closure="off")
-    fields = ["spec.template.spec.containers[migrate].args[0]"]
+    fields = ["spec.template.spec.containers[migrate].args"]
     assert await cluster.changes() == [("Job/default/migrate (hook)", ["update"], fields)]
 
 
@@ -225,7 +225,11 @@ async def test_a_destruction_names_what_goes_and_leaves_what_is_to_be_kept(clust
     await cluster.release({"templates/config.yaml": CONFIG_MAP, "templates/kept.yaml": kept})
     await cluster.deploy()
     planned = await cluster.plan("plan_destroy", "job_end")
-    assert [(each.address, each.actions) for each in planned.summary.resources] == [("ConfigMap/default/web", ["delete"])]
+    assert [(each.address, each.actions) for each in planned.summary.resources] == [
+        ("ConfigMap/default/kept", ["forget"]),
+        ("ConfigMap/default/web", ["delete"]),
+    ]
+    assert planned.summary.destroy == 1
     assert any("ConfigMap/default/kept stays" in line for line in cluster.account.log)
     await cluster.apply("job_end", "destroy")
     assert cluster.kubernetes.cluster.find("ConfigMap", "web") is None
