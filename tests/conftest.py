@@ -34,6 +34,7 @@ REAL_PROGRAMS = (
     "api/test_contract_of_the_api.py",
     "api/test_life_of_jobs.py",
     "api/test_server_kill.py",
+    "deploy",
     "provider_bridge/test_apply.py",
     "provider_bridge/test_errors.py",
     "provider_bridge/test_installed.py",
