@@ -1,7 +1,8 @@
 """Probes: what the vendor declares to be looked at, from the install agent, once a component is deployed.
 
-There is no probe that runs a command: a component's config comes through the IMS, and only what a signed artifact carries may
-run in the customer's account. A command that looks at something is a component of kind `custom`.
+There is no probe that runs a command. The build agent signs a config as the IMS sends it: what may run in the customer's
+account has to come from a source, which `--allow-source` can limit. A command that looks at something is a component of kind
+`custom`. See docs/decisions/0023.
 """
 
 from collections.abc import Mapping

@@ -132,11 +132,8 @@ def _environment(task: Task) -> dict[str, str]:
         try:
             value = scope.render(text)
         except InvalidReferenceError as error:
-            raise UnresolvedReferenceError(
-                f"variable {name!r}: {error}",
-                remedy="Correct the reference, or deploy what it refers to first.",
-                field=f"config.environment.{name}",
-            ) from None
+            field = f"config.environment.{name}"
+            raise UnresolvedReferenceError(f"variable {name!r}: {error}", remedy=error.remedy, field=field) from None
         environment[name] = value if isinstance(value, str) else json.dumps(value)
     return environment
 
