@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from kept_states import states
 from postgresql import PostgresServer
 from stage import Process, Stage, wait_for
 
@@ -476,7 +477,7 @@ class KillLoop:
             assert line["nonce"] not in over, f"begun again after its end: {line}"
             if line["what"] == "ended":
                 over.add(line["nonce"])
-        applied = [nonce for file in self._states() for nonce in json.loads(file.read_text())["applied"]]
+        applied = [nonce for state in self._states() for nonce in json.loads(state)["applied"]]
         assert max(Counter(applied).values()) == 1
         assert over <= set(applied), "what was applied is in the state"
         # The other way round: what the IMS holds for applied has been.
@@ -490,8 +491,8 @@ class KillLoop:
                     begun = nonces.get(plans[step["component"]]["job_id"], set())
                     assert len(begun & set(applied)) == 1, (deploy["id"], step)
 
-    def _states(self) -> list[Path]:
-        return list(self.folder.glob("customers/*/agent/components/*/state/terraform.tfstate"))
+    def _states(self) -> list[bytes]:
+        return [state for home in self.folder.glob("customers/*/agent") for state in states(home)]
 
     def _nothing_is_left_behind(self) -> None:
         assert self.engines(self.folder) == [], "engines without an agent"

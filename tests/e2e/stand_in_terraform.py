@@ -148,7 +148,9 @@ def show(file: Path) -> None:
         for name in {*prior, *after}
     }
     document = {
-        "resource_changes": [{"address": "terraform_data.part", "mode": "managed", "change": resource}],
+        "resource_changes": [
+            {"address": "terraform_data.part", "mode": "managed", "type": "terraform_data", "name": "part", "change": resource}
+        ],
         "output_changes": outputs,
         "prior_state": {"values": {"outputs": prior}},
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from engineer import apply, plan
+from kept_states import addresses
 from stage import Stage, wait_for
 
 SLOW = """
@@ -53,9 +54,7 @@ def ended_well(stage: Stage) -> None:
     assert newest["status"] == "succeeded", json.dumps(newest, indent=2)
     assert plan(stage).code == 0
     assert "OVERLAP" not in (stage.folder / "applied.log").read_text()
-    state = stage.customer("acme") / "agent"
-    found = [json.loads(path.read_text()) for path in state.rglob("terraform.tfstate") if "network" in str(path)]
-    assert any(one["name"] == "slow" for document in found for one in document.get("resources", []))
+    assert any(address.endswith(".slow") for address in addresses(stage.customer("acme") / "agent")["network"])
     assert stage.get("/v1/events/verify")["whole"]
 
 
