@@ -253,6 +253,12 @@ def rotate_key_command(url: str, home: Path, ca_file: Path | None) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="An install agent's file for the customer's registry: a small blob is pushed, pulled and removed.",
 )
+@click.option(
+    "--kubeconfig",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="As the agent has it; else KUBECONFIG, else the pod's.",
+)
+@click.option("--kube-context", help="The kubeconfig's context to use.  [default: its current one]")
 @click.option("--engine", envvar="EXCLAVE_ENGINE", help="The Terraform or OpenTofu program; else found by itself.")
 @click.option(
     "--timeout", type=click.FloatRange(0.1, 600), default=15, show_default=True, help="Seconds for all checks together."
@@ -263,6 +269,8 @@ def doctor_command(
     url: str | None,
     home: Path | None,
     registry_credentials: Path | None,
+    kubeconfig: Path | None,
+    kube_context: str | None,
     engine: str | None,
     timeout: float,
     as_json: bool,
@@ -276,7 +284,7 @@ def doctor_command(
     from agent.doctor.command import doctor
     from agent.doctor.doctor import Patient
 
-    doctor(Patient(url, home, registry_credentials, engine), timeout, ca_file, as_json=as_json)
+    doctor(Patient(url, home, registry_credentials, engine, kubeconfig, kube_context), timeout, ca_file, as_json=as_json)
 
 
 for command in (policy_command, pause_command, resume_command, ledger_command, state_command, trust_command):

@@ -14,6 +14,7 @@ import httpx
 from agent.doctor import cloud, cluster, machine, network, registry
 from agent.doctor.check import Check, Finding, Report, UnawaitedThreads, run_checks, skipped
 from agent.install.registries import EcrWriter, GarWriter, RegistryWriter, read_writer
+from agent.kubernetes.access import ClusterSettings
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Patient:
     home: Path | None = None
     registry_credentials: Path | None = None
     engine: str | None = None
+    kubeconfig: Path | None = None
+    kube_context: str | None = None
 
 
 def examine(patient: Patient, limit: float) -> Report:
@@ -50,6 +53,7 @@ async def _examined(patient: Patient, limit: float) -> Report:
 def _checks(patient: Patient) -> list[Check]:
     env, folder = os.environ, patient.home
     url = httpx.URL(patient.url) if patient.url else None
+    settings = ClusterSettings.given(patient.kubeconfig, patient.kube_context, env)
     writer: RegistryWriter | EcrWriter | GarWriter | None = None
     if patient.registry_credentials:
         with suppress(OSError, ValueError):  # the check of the registry says what is wrong with it
@@ -64,7 +68,7 @@ def _checks(patient: Patient) -> list[Check]:
         Check("proxy", lambda: network.proxy(url)),
         Check("ims", lambda: network.ImsCheck(url, folder).look() if url else _skip("ims", "no --url was given")),
         Check("registry", lambda: registry.registry(patient.registry_credentials)),
-        Check("cluster", lambda: cluster.cluster(env)),
+        Check("cluster", lambda: cluster.cluster(settings)),
         Check("cloud.aws", lambda: cloud.aws(env, writer)),
         Check("cloud.google", lambda: cloud.google(env, writer)),
     ]

@@ -29,6 +29,7 @@ from agent.doctor.check import Check, Finding, Report, passed, run_checks
 from agent.doctor.doctor import Patient, examine
 from agent.doctor.network import ImsCheck
 from agent.identity import Home
+from agent.kubernetes.access import ClusterSettings
 from api.client import ImsClient
 
 pytestmark = pytest.mark.anyio
@@ -347,24 +348,23 @@ async def test_a_cluster_by_kubeconfig_and_from_a_pod(tmp_path: Path) -> None:
     fake = FakeCluster()
     async with serve(fake.app(), tmp_path / "tls") as url:
         env = kubeconfig(tmp_path, url, {"token": "canary"})
-        good = await only(cluster.cluster(env, tmp_path))
-        assert (good.status, good.detail) == ("PASSED", f"Kubernetes v1.34.1 at {url} ({tmp_path / 'kubeconfig'})")
-        (tmp_path / "token").write_text("pods\n")
-        (tmp_path / "ca.crt").write_bytes((tmp_path / "tls" / "ca.pem").read_bytes())
+        by_file = ClusterSettings.given(None, None, env)
+        good = await only(cluster.cluster(by_file))
+        assert (good.status, good.detail) == ("PASSED", f"Kubernetes v1.34.1 at {url}")
+        for name, content in (("token", "pods\n"), ("namespace", "exclave"), ("ca.crt", (tmp_path / "tls/ca.pem").read_text())):
+            (tmp_path / name).write_text(content)
         host, port = url.removeprefix("https://").split(":")
         pod = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
-        assert (await only(cluster.cluster(pod, tmp_path))).status == "PASSED"
+        assert (await only(cluster.cluster(ClusterSettings(None, None, pod, tmp_path)))).status == "PASSED"
         assert fake.asked == ["Bearer canary", "Bearer pods"]
         fake.status = 401
-        refused = await only(cluster.cluster(env, tmp_path / "none"))
-        assert (refused.status, "401" in refused.detail) == ("FAILED", True)
-    assert (await only(cluster.cluster(env, tmp_path / "none"))).status == "FAILED"
-    program = kubeconfig(tmp_path, url, {"exec": {"command": "aws"}})
-    assert (await only(cluster.cluster(program, tmp_path / "none"))).status == "SKIPPED"
+        assert (await only(cluster.cluster(by_file))).status == "FAILED"
+    gone = await only(cluster.cluster(by_file))
+    assert (gone.status, "canary" in gone.detail) == ("FAILED", False)
     (tmp_path / "kubeconfig").write_text("clusters: canary")
-    broken = await only(cluster.cluster(program, tmp_path / "none"))
+    broken = await only(cluster.cluster(by_file))
     assert (broken.status, "canary" in broken.detail) == ("FAILED", False)
-    assert (await only(cluster.cluster({}, tmp_path / "none"))).status == "SKIPPED"
+    assert (await only(cluster.cluster(ClusterSettings.given(None, None, {})))).status == "SKIPPED"
 
 
 async def test_who_the_agent_is_in_aws(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """A customer's disk that is full, with a real engine: no state is lost, and room heals it.
 
-In which words such a job ends, tests/agent/test_offline.py says.
+In which words such a job ends, tests/agent/test_agent_disk.py says.
 """
 
 import contextlib
