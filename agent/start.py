@@ -117,6 +117,7 @@ def start_install_agent(
         place = chosen(folder, install, enrolled.agent_id, state, state_key)
         site = Site(
             install_id=install,
+            app_name=enrolled.app_name or "",  # an install has one; no name at all fits no signature
             components=Components(machine.home.folder),
             registry=CustomerRegistry(writer, machine.registries, cloud_of(writer)),
             vendor_keys=tuple(enrolled.vendor_keys),
@@ -126,7 +127,6 @@ def start_install_agent(
             approvals=approvals,
             sealing_key=machine.identity.sealing_key,
             resolver=Resolver(os.environ, secrets_env_prefix, secrets_dir or machine.home.folder / "secrets"),
-            app_name=enrolled.app_name or "",  # an install has one; no name at all fits no signature
             states=None if place.backend else open_states(place, folder, install, enrolled.agent_id),
             backend=read_backend(place.backend, install) if place.backend else None,
             policy_file=policy.absolute() if policy else None,

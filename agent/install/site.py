@@ -37,6 +37,7 @@ class Site:
     """
 
     install_id: str
+    app_name: str
     components: Components
     registry: CustomerRegistry
     vendor_keys: tuple[str, ...]
@@ -46,7 +47,6 @@ class Site:
     approvals: Approvals
     sealing_key: X25519PrivateKey | None = None
     resolver: Resolver | None = None
-    app_name: str | None = None
     states: States | None = None
     backend: EngineBackend | None = None
     policy_file: Path | None = None

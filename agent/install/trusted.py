@@ -18,10 +18,8 @@ from api.contract.agents import DeployJob
 async def check_signed(job: DeployJob, context: JobContext, site: Site) -> None:
     """Check the artifact in the customer's registry, the app, the component and the config against one signature.
 
-    Raises SignatureError. A site without an app's name takes any config along with an artifact that is signed.
+    Raises SignatureError.
     """
-    if site.app_name is None:
-        return
     claims = claims_of(site.app_name, job.component, job.config)
     registry, repository = await site.registry.client(), site.registry.repository(job.repository)
     signed = await verify(registry, repository, job.digest, site.vendor_keys, claims)

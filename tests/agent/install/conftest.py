@@ -25,6 +25,7 @@ def account(tmp_path: Path, vendor: RegistryServer, customer: RegistryServer, ht
     key = VendorKey.load_or_create(tmp_path / "vendor.key")
     site = Site(
         install_id="ins_1",
+        app_name="shop",
         components=Components(tmp_path / "home"),
         registry=CustomerRegistry(RegistryWriter(url=customer.url, username="writer", password="secret"), http),
         vendor_keys=(key.public_pem,),
@@ -32,7 +33,6 @@ def account(tmp_path: Path, vendor: RegistryServer, customer: RegistryServer, ht
         env=os.environ,
         http=http,
         approvals=Approvals(tmp_path / "home"),
-        app_name="shop",
         states=open_states(Place(), tmp_path / "home", "ins_1", "agt_1"),
     )
     return Customer(vendor, customer, site, key, tmp_path / "vendor-side")

@@ -62,6 +62,7 @@ async def run(
     writer = RegistryWriter(url=customer.url, username="writer", password="secret", prefix="mirror")
     site = Site(
         install_id="ins_1",
+        app_name="shop",
         components=Components(tmp_path / "home"),
         registry=CustomerRegistry(writer, http),
         vendor_keys=(key.public_pem,),

@@ -40,6 +40,7 @@ def account(tmp_path: Path, vendor: RegistryServer, customer: RegistryServer, ht
     key = VendorKey.load_or_create(tmp_path / "vendor.key")
     site = Site(
         install_id="ins_1",
+        app_name="shop",
         components=Components(tmp_path / "home"),
         registry=CustomerRegistry(RegistryWriter(url=customer.url, username="writer", password="secret"), http),
         vendor_keys=(key.public_pem,),
