@@ -15,7 +15,7 @@ from agent.identity import Home, IdentityError
 from agent.install.approvals import Approvals, LocalApproval
 from agent.install.workspace import Components, PlanRecord, UnsafeNameError
 from agent.ledger.ledger import Ledger, LedgerUnwritableError
-from agent.outbound import OutboundError, outbound_client, settle_environment
+from agent.outbound import OutboundError, calls_client, settle_environment
 from agent.session import Session
 from api.client import ApiError, UnreachableError
 from api.contract.agent_approvals import AgentDecision, PendingApproval
@@ -42,7 +42,7 @@ def approve(
         settle_environment(os.environ, ca_file, home.absolute())
 
         async def work() -> None:
-            async with outbound_client() as http:
+            async with calls_client() as http:
                 session = Session(url, identity, http)
                 found = (await session.pending_approvals()).items
                 chosen = [one for one in found if deploy in (None, one.deploy_id) and component in (None, one.component)]

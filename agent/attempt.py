@@ -3,7 +3,9 @@
 import asyncio
 import errno
 import logging
+import shutil
 
+from agent import durable
 from agent.cancellation import Cancellation, JobCancelledError
 from agent.failure import JobFailedError
 from agent.heartbeat import heartbeat_loop
@@ -17,6 +19,7 @@ from api.contract.base import Failure
 log = logging.getLogger(__name__)
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NONE_BYTES = 64 * 1024
 _CHANGES_THE_ACCOUNT = ("apply", "destroy")
 
 
@@ -73,9 +76,14 @@ class Attempt:
         """How the work ended; None if the agent stops and a later process can begin it again."""
         attempt = self._lease.attempt
         context = JobContext(self._lease.job_id, self._uploader.line, self._redactor, self._cancellation, attempt)
+        room = self._room()
+        if self._lease.payload.kind in _CHANGES_THE_ACCOUNT and room < durable.RESERVED_BYTES:
+            return self._failed(_full(f"{room >> 20} MiB are free on the agent's disk, too few for an apply and its state."))
         try:
             result = await self._executor.run(self._lease.payload, context)
         except JobFailedError as error:
+            if self._room() < _NONE_BYTES:  # an engine that could write nothing names no error
+                return self._failed(_full(f"{error.failure.message} The agent's disk is full."))
             return self._failed(error.failure)
         except JobCancelledError:
             if not self._agent_stops:
@@ -105,6 +113,9 @@ class Attempt:
             )
         return Finish(attempt=attempt, outcome="succeeded", result=self._redactor.result(result))
 
+    def _room(self) -> int:
+        return shutil.disk_usage(self._office.spools).free
+
     def _failed(self, failure: Failure) -> Finish:
         redacted = self._redactor.failure(failure)
         self._uploader.line(f"failed: {redacted.message}")
@@ -115,11 +126,13 @@ class Attempt:
 
 
 def _unwritable(error: OSError) -> Failure:
-    return Failure(
-        code="disk_full" if error.errno in _NO_ROOM else "disk_unwritable",
-        message=f"The agent can't write to its disk: {error.strerror}.",
-        remedy="Make room in the agent's home folder (`exclave agent doctor` says how much there is), and deploy again.",
-    )
+    failure = _full(f"The agent can't write to its disk: {error.strerror}.")
+    return failure if error.errno in _NO_ROOM else failure.model_copy(update={"code": "disk_unwritable"})
+
+
+def _full(message: str) -> Failure:
+    remedy = "Make room in the agent's home folder (`exclave agent doctor` says how much there is), and deploy again."
+    return Failure(code="disk_full", message=message, remedy=remedy)
 
 
 async def _ended(task: asyncio.Task[None] | asyncio.Task[Finish | None]) -> None:

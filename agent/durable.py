@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+RESERVED_BYTES = 64 * 1024 * 1024
+"""So much of the disk no log ever takes, and no apply begins with less: state, the journal and reports must find room."""
+
 
 def write_durably(path: Path, data: bytes) -> None:
     """Put `data` at `path`, readable by this user alone. After a crash there is the old file or the new one, never a part."""

@@ -8,7 +8,7 @@ themselves, each in its own way: `settle_environment` says the same to all of th
 import ipaddress
 import os
 import ssl
-from collections.abc import Mapping, MutableMapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,8 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE")
 """What boto3, google-auth (by requests), git and curl read where Go's programs and we read SSL_CERT_FILE."""
 
+ANSWER_BYTES = 32 * 1024 * 1024
+"""More than any answer of an IMS to its agents."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -140,8 +142,56 @@ def outbound_client(*, timeout: float | None = 5.0) -> httpx.AsyncClient:
 
     No `.netrc` is read: a credential must not go along because somebody else's file has one for that host.
     """
-    transport = _ByEnvironment(Proxies.of_environment(os.environ), tls(), httpx.Limits(max_connections=None))
-    return httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
+    return httpx.AsyncClient(transport=_transport(), timeout=timeout, trust_env=False)
+
+
+def calls_client() -> httpx.AsyncClient:
+    """A client for `ImsClient`, which sets its own deadlines. An answer can't fill the memory, whoever gives it.
+
+    Raises OutboundError.
+    """
+    headers = {"Accept-Encoding": "identity"}
+    return httpx.AsyncClient(transport=_Bounded(_transport()), timeout=None, trust_env=False, headers=headers)  # noqa: S113
+
+
+def _transport() -> "_ByEnvironment":
+    return _ByEnvironment(Proxies.of_environment(os.environ), tls(), httpx.Limits(max_connections=None))
+
+
+class _Bounded(httpx.AsyncBaseTransport):
+    """Answers of at most `ANSWER_BYTES`, and none that unpacks to more than it is."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._transport.handle_async_request(request)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            await response.stream.aclose()
+            raise httpx.RemoteProtocolError("the answer is compressed, though that wasn't asked for", request=request)
+        response.stream = _BoundedStream(response.stream, request)
+        return response
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
+class _BoundedStream(httpx.AsyncByteStream):
+    def __init__(self, stream: httpx.AsyncByteStream, request: httpx.Request) -> None:
+        self._stream = stream
+        self._request = request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        came = 0
+        async for chunk in self._stream:
+            came += len(chunk)
+            if came > ANSWER_BYTES:
+                raise httpx.RemoteProtocolError(f"the answer has more than {ANSWER_BYTES >> 20} MiB", request=self._request)
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 def settle_environment(env: MutableMapping[str, str], ca_file: Path | None, folder: Path) -> None:

@@ -12,11 +12,11 @@ import httpx
 
 from agent.backoff import FIRST_CONTACT, Backoff
 from agent.health import HealthReports
-from agent.identity import Home, Identity
+from agent.identity import VERSION, Home, Identity
 from agent.job import Executor
 from agent.journal import Journal
 from agent.key_rotation import rotate, rotation_loop, settle
-from agent.outbound import outbound_client
+from agent.outbound import calls_client, outbound_client
 from agent.own_log import OwnLogFormatter, kept_in
 from agent.report import Office
 from agent.session import Session
@@ -71,8 +71,7 @@ async def serve(
     except OSError as error:
         raise StartError(f"--home {start.home} can't be used: {error.strerror}. Give a folder of the agent's own.") from None
     with home.occupied(), kept_in(home.folder, own_log):
-        # The first client has no timeout: ImsClient sets a deadline for each call.
-        async with outbound_client(timeout=None) as calls, outbound_client() as registries:
+        async with calls_client() as calls, outbound_client() as registries:
             identity = home.identity() or await _enroll(start, home, vendor_key(home), calls)
             if identity.enrolled.kind != start.kind:
                 raise StartError(
@@ -88,6 +87,7 @@ async def serve(
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, worker.stop)
             start.say(f"Agent {identity.enrolled.agent_id} waits for jobs from {start.url}; stop it with Ctrl-C.")
+            log.info("agent %s of Exclave %s works for %s", identity.enrolled.agent_id, VERSION, start.url)
             keys = asyncio.create_task(rotation_loop(home, session, start.url, calls, start.key_days), name="key loop")
             try:
                 await worker.run()
@@ -110,7 +110,7 @@ async def rotate_key(url: str, folder: Path) -> str:
         raise StartError(f"--home {folder} has no agent; give the folder that it was enrolled with")
     home = Home(folder)
     with home.occupied():
-        async with outbound_client(timeout=None) as calls:
+        async with calls_client() as calls:
             identity = home.identity()
             assert identity
             identity = await settle(home, identity, url, calls)

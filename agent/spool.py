@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from agent import durable
 from api.contract.agents import LOG_CHUNK_BYTES
 from api.contract.base import Model
 
 LOG_BYTES = 256 * 1024 * 1024
 """At most so much of one attempt's log is kept; the rest is counted as lost."""
-RESERVED_BYTES = 64 * 1024 * 1024
-"""So much of the disk no log ever takes: state, the journal and reports must still find room."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class LogSpool:
         try:
             if self._size + len(data) > LOG_BYTES:
                 raise OSError(errno.EFBIG, "the log is too large")
-            if shutil.disk_usage(self._folder).free < RESERVED_BYTES:
+            if shutil.disk_usage(self._folder).free < durable.RESERVED_BYTES:
                 raise OSError(errno.ENOSPC, "what is left of the disk is for state and reports")
             with self._file.open("ab") as file:
                 file.write(data)

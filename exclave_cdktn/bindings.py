@@ -440,14 +440,20 @@ class ExclaveCustomComponentGit(TypedDict, total=False):
     """The folder with the command and its files. It is in a git repository.
 
     Keys:
+        password_secret: The name of the secret of the IMS (`exclave_secret`) that holds the password or token, for https.
         ref: A branch, a tag or a commit.
+        ssh_key_secret: The name of the secret of the IMS that holds a private key (OpenSSH or PEM), for ssh.
         subdirectory: The folder inside the repository.
         url: What `git clone` takes: https, ssh or a local path.
+        username: Who reads it by https. Left out, `git`: services that take tokens ignore it.
     """
 
     url: Required[str]
+    password_secret: str
     ref: str
+    ssh_key_secret: str
     subdirectory: str
+    username: str
 
 
 class ExclaveCustomComponentPath(TypedDict, total=False):
@@ -670,14 +676,20 @@ class ExclaveDockerBuildComponentGit(TypedDict, total=False):
     """The folder that is the build's context. It is in a git repository.
 
     Keys:
+        password_secret: The name of the secret of the IMS (`exclave_secret`) that holds the password or token, for https.
         ref: A branch, a tag or a commit.
+        ssh_key_secret: The name of the secret of the IMS that holds a private key (OpenSSH or PEM), for ssh.
         subdirectory: The folder inside the repository.
         url: What `git clone` takes: https, ssh or a local path.
+        username: Who reads it by https. Left out, `git`: services that take tokens ignore it.
     """
 
     url: Required[str]
+    password_secret: str
     ref: str
+    ssh_key_secret: str
     subdirectory: str
+    username: str
 
 
 class ExclaveDockerBuildComponentPath(TypedDict, total=False):
@@ -843,14 +855,20 @@ class ExclaveHelmChartComponentGit(TypedDict, total=False):
     """The chart's folder. It is in a git repository.
 
     Keys:
+        password_secret: The name of the secret of the IMS (`exclave_secret`) that holds the password or token, for https.
         ref: A branch, a tag or a commit.
+        ssh_key_secret: The name of the secret of the IMS that holds a private key (OpenSSH or PEM), for ssh.
         subdirectory: The folder inside the repository.
         url: What `git clone` takes: https, ssh or a local path.
+        username: Who reads it by https. Left out, `git`: services that take tokens ignore it.
     """
 
     url: Required[str]
+    password_secret: str
     ref: str
+    ssh_key_secret: str
     subdirectory: str
+    username: str
 
 
 class ExclaveHelmChartComponentPath(TypedDict, total=False):
@@ -1217,14 +1235,20 @@ class ExclaveKubernetesManifestComponentGit(TypedDict, total=False):
     """The folder with the manifests. It is in a git repository.
 
     Keys:
+        password_secret: The name of the secret of the IMS (`exclave_secret`) that holds the password or token, for https.
         ref: A branch, a tag or a commit.
+        ssh_key_secret: The name of the secret of the IMS that holds a private key (OpenSSH or PEM), for ssh.
         subdirectory: The folder inside the repository.
         url: What `git clone` takes: https, ssh or a local path.
+        username: Who reads it by https. Left out, `git`: services that take tokens ignore it.
     """
 
     url: Required[str]
+    password_secret: str
     ref: str
+    ssh_key_secret: str
     subdirectory: str
+    username: str
 
 
 class ExclaveKubernetesManifestComponentPath(TypedDict, total=False):
@@ -1651,14 +1675,20 @@ class ExclaveTerraformModuleComponentGit(TypedDict, total=False):
     """The module's folder. It is in a git repository.
 
     Keys:
+        password_secret: The name of the secret of the IMS (`exclave_secret`) that holds the password or token, for https.
         ref: A branch, a tag or a commit.
+        ssh_key_secret: The name of the secret of the IMS that holds a private key (OpenSSH or PEM), for ssh.
         subdirectory: The folder inside the repository.
         url: What `git clone` takes: https, ssh or a local path.
+        username: Who reads it by https. Left out, `git`: services that take tokens ignore it.
     """
 
     url: Required[str]
+    password_secret: str
     ref: str
+    ssh_key_secret: str
     subdirectory: str
+    username: str
 
 
 class ExclaveTerraformModuleComponentPath(TypedDict, total=False):

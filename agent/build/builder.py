@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from agent.build.git import GitLogin
 from agent.build.image_reference import ImageReference
 from agent.build.registry_logins import login_for
 from agent.build.source import FetchedSource, fetch_source
@@ -51,10 +52,20 @@ class BuildContext:
     secrets: Mapping[Name, str] = field(default_factory=dict, repr=False)
 
     async def fetch(self, source: Source) -> FetchedSource:
-        """The source in a folder of its own. Raises what `fetch_source` raises."""
-        fetched = await fetch_source(source, self.work, self.env)
+        """The source in a folder of its own. Raises what `fetch_source` raises, and SecretMissingError."""
+        fetched = await fetch_source(source, self.work, self.env, self._login(source))
         self.log(f"fetched the source at {fetched.revision}")
         return fetched
+
+    def _login(self, source: Source) -> GitLogin | None:
+        if source.git is None:
+            return None
+        git, field = source.git, "config.source.git"
+        return GitLogin(
+            git.username or "git",
+            self.secret(git.password_secret, f"{field}.password_secret") if git.password_secret else "",
+            self.secret(git.ssh_key_secret, f"{field}.ssh_key_secret") if git.ssh_key_secret else "",
+        )
 
     async def registry_of(self, image: ImageReference) -> RegistryClient:
         """The registry of an image that the component names, with this machine's login for it. Raises LoginsWrongError."""

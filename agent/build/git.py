@@ -1,8 +1,14 @@
 """Check one commit out of a git repository."""
 
+import asyncio
+import base64
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shlex
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +19,8 @@ from api.contract.components import GitSource
 _SECONDS = 600.0
 _MOST_OUTPUT = 64 * 1024 * 1024
 _PLACES = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE"})
+_TELLS = ("GIT_TRACE", "GIT_CURL_VERBOSE")
+"""Variables that make git print what it sends, logins too."""
 _COMMIT = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)
 _REF = re.compile(r"[A-Za-z0-9_@][^\s:^~?*\[\\\x00-\x1f]*")
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
@@ -28,6 +36,15 @@ class GitFailedError(CodedError):
 
 
 @dataclass(frozen=True)
+class GitLogin:
+    """With what a repository is read: a password or token by https, or a private key by ssh; without, as the agent's user."""
+
+    username: str = "git"
+    password: str = field(default="", repr=False)
+    ssh_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class Commit:
     """A commit: its full hash, and when it was made, as RFC 3339 in UTC."""
 
@@ -35,16 +52,44 @@ class Commit:
     created: str
 
 
-async def check_out(source: GitSource, folder: Path, env: Mapping[str, str]) -> Commit:
+async def check_out(source: GitSource, folder: Path, env: Mapping[str, str], login: GitLogin | None = None) -> Commit:
     """Make `folder` the work tree of the commit that `source.ref` names, without submodules. Raises GitFailedError."""
     folder.mkdir(parents=True)
-    git = _Git(folder, env)
+    async with _signed_in(source, folder, login or GitLogin()) as more:
+        git = _Git(folder, {**env, **more})
+        return await _commit(git, source)
+
+
+async def _commit(git: "_Git", source: GitSource) -> Commit:
     await git.must("init", "--quiet", field="config.source.git.url")
     await git.fetch(source)
     await git.must("checkout", "--quiet", "--detach", "FETCH_HEAD", field="config.source.git.ref")
     shown = await git.must("show", "--no-patch", "--format=%H %ct", "HEAD", field="config.source.git.ref")
     commit, seconds = shown.output.split()[-2:]
     return Commit(commit, datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+@asynccontextmanager
+async def _signed_in(source: GitSource, folder: Path, login: GitLogin) -> AsyncIterator[dict[str, str]]:
+    """The variables that tell git the login: it stands in no command line, and a key's file is gone afterwards."""
+    if login.password:
+        basic = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+        # For this address alone: git would send it to wherever a redirect leads.
+        settings = [(f"http.{source.url}.extraHeader", f"Authorization: Basic {basic}"), ("http.followRedirects", "false")]
+        variables = {"GIT_CONFIG_COUNT": str(len(settings))}
+        for number, (key, value) in enumerate(settings):
+            variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        yield variables
+    elif login.ssh_key:
+        handle, name = await asyncio.to_thread(tempfile.mkstemp, dir=folder.parent, prefix=".ssh-")
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(login.ssh_key.rstrip("\n") + "\n")
+            yield {"GIT_SSH_COMMAND": f"ssh -oBatchMode=yes -oIdentitiesOnly=yes -oIdentityAgent=none -i {shlex.quote(name)}"}
+        finally:
+            await asyncio.to_thread(os.unlink, name)
+    else:
+        yield {}
 
 
 class _Git:
@@ -54,7 +99,7 @@ class _Git:
         self._folder = folder
         self._env = {
             "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
-            **{name: value for name, value in env.items() if name not in _PLACES},
+            **{name: value for name, value in env.items() if name not in _PLACES and not name.startswith(_TELLS)},
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
             "LC_ALL": "C",
@@ -91,7 +136,8 @@ class _Git:
         if completed.exit_code != 0:
             raise GitFailedError(
                 f"git {arguments[0]} failed: {_clean(completed.last_lines())}",
-                remedy="Check the URL, and that the build agent may read the repository without being asked for a password.",
+                remedy="Check the URL, and that the build agent may read the repository: with `password_secret` or "
+                "`ssh_key_secret`, or as its machine's user without being asked for a password. ssh must know the host.",
                 field=field,
             )
         return completed

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.build.git import GitFailedError, check_out
+from agent.build.git import GitFailedError, GitLogin, check_out
 from agent.failure import CodedError
 from api.contract.components import GitSource, PathSource, Source
 from api.contract.source_digest import SourceError, SourceFile, source_digest, source_files
@@ -47,7 +47,7 @@ def field_of(source: Source) -> str:
     return "config.source.path" if source.path else "config.source.git"
 
 
-async def fetch_source(source: Source, work: Path, env: Mapping[str, str]) -> FetchedSource:
+async def fetch_source(source: Source, work: Path, env: Mapping[str, str], login: GitLogin | None = None) -> FetchedSource:
     """Copy the source into a new folder in `work`, without what `source_files` leaves out.
 
     Raises SourceNotFoundError, SourceUnreadableError, SourceChangedError, GitFailedError, each with the field at fault.
@@ -56,7 +56,7 @@ async def fetch_source(source: Source, work: Path, env: Mapping[str, str]) -> Fe
     if source.path is not None:
         return await asyncio.to_thread(_copy_path, source.path, folder)
     assert source.git is not None
-    return await _fetch_git(source.git, work / "checkout", folder, env)
+    return await _fetch_git(source.git, work / "checkout", folder, env, login)
 
 
 def _copy_path(source: PathSource, folder: Path) -> FetchedSource:
@@ -77,9 +77,11 @@ def _copy_path(source: PathSource, folder: Path) -> FetchedSource:
     return FetchedSource(folder, revision, None)
 
 
-async def _fetch_git(source: GitSource, checkout: Path, folder: Path, env: Mapping[str, str]) -> FetchedSource:
+async def _fetch_git(
+    source: GitSource, checkout: Path, folder: Path, env: Mapping[str, str], login: GitLogin | None
+) -> FetchedSource:
     try:
-        commit = await check_out(source, checkout, env)
+        commit = await check_out(source, checkout, env, login)
         await asyncio.to_thread(_copy_subdirectory, source, checkout, folder)
     finally:
         await asyncio.to_thread(shutil.rmtree, checkout, ignore_errors=True)

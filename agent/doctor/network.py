@@ -12,7 +12,7 @@ import httpx
 from agent.doctor.check import Finding, failed, passed, skipped
 from agent.doctor.machine import enrolled
 from agent.identity import Home, IdentityError
-from agent.outbound import OutboundError, Proxies, outbound_client, tls
+from agent.outbound import OutboundError, Proxies, calls_client, tls
 from agent.session import Session
 from api.client import ApiError, ImsClient, UnreachableError, date_of
 from api.contract.resources import ServerInfo
@@ -121,7 +121,7 @@ class ImsCheck:
 
     async def _by_http(self) -> AsyncIterator[Finding]:
         by_proxy = Proxies.of_environment(os.environ).to(self._url) is not None
-        async with outbound_client(timeout=None) as http:
+        async with calls_client() as http:
             ims = ImsClient(str(self._url), None, http)
             try:
                 asked = self._wall()

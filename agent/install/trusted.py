@@ -23,9 +23,10 @@ async def check_signed(job: DeployJob, context: JobContext, site: Site) -> None:
     if site.app_name is None:
         return
     claims = claims_of(site.app_name, job.component, job.config)
-    registry = await site.registry.client()
-    signed = await verify(registry, site.registry.repository(job.repository), job.digest, site.vendor_keys, claims)
+    registry, repository = await site.registry.client(), site.registry.repository(job.repository)
+    signed = await verify(registry, repository, job.digest, site.vendor_keys, claims)
     await note_verified(job.component, job.digest, signed, context, site)
+    await take_notice(registry, repository, job.digest, context, site)  # what was carried here by hand wasn't synced
 
 
 async def note_verified(component: str, digest: str, signed: Signed, context: JobContext, site: Site) -> None:

@@ -9,9 +9,9 @@ FIRST_USER for an agent that runs as root; for any other one, by newuidmap, that
 for programs of the agent itself, that root is the agent's user, and the range follows it.
 
 With `--plain`, for plugins, it is a plain user instead, the first of that range, without capabilities or a way to get any.
-It has an empty /tmp, in which `--bind SOURCE NAME` shows a folder, read-only, under a name; what lies below a `--hide`-den
-folder isn't there. `--limit NAME NUMBER` sets a resource limit. An agent that has no range runs it as its own user in a user
-namespace; that user's files can be read then, but for those hidden.
+It has an empty /tmp, in which `--bind SOURCE NAME` shows a folder, read-only, under a name (`--bind-to-write`: not read-only);
+what lies below a `--hide`-den folder isn't there. `--limit NAME NUMBER` sets a resource limit. An agent that has no range runs
+it as its own user in a user namespace; that user's files can be read then, but for those hidden.
 
 Variables that begin with FOR_PROGRAM are the program's, without that: what the vendor chose must mean nothing to this process.
 """
@@ -125,16 +125,17 @@ def _begin(options: argparse.Namespace, ready: int, go: int) -> None:
 def _furnish(options: argparse.Namespace) -> None:
     """An empty /tmp with what is to be seen in it, and nothing where something is to be hidden."""
     # Opened first: the new /tmp may cover them.
-    shown = [(os.open(source, os.O_PATH | os.O_DIRECTORY), name) for source, name in options.bind]
+    folders = [*((*each, _READ_ONLY) for each in options.bind), *((*each, 0) for each in options.bind_to_write)]
+    shown = [(os.open(source, os.O_PATH | os.O_DIRECTORY), name, how) for source, name, how in folders]
     _call("mount", b"tmpfs", b"/tmp", b"tmpfs", _NO_SUID | _NO_DEVICES, b"mode=1777,size=256m")
     for folder in options.hide:
         if Path(folder).is_dir():  # not, if it lay in the old /tmp
             _call("mount", b"tmpfs", os.fsencode(folder), b"tmpfs", _READ_ONLY | _NO_SUID, b"mode=0")
-    for descriptor, name in shown:
+    for descriptor, name, how in shown:
         at = os.fsencode(f"/tmp/{name}")  # noqa: S108 - the sandbox's own
         Path(os.fsdecode(at)).mkdir(mode=0o755)
         _call("mount", f"/proc/self/fd/{descriptor}".encode(), at, None, _BIND, None)
-        _call("mount", None, at, None, _BIND | _REMOUNT | _READ_ONLY | _NO_SUID | _NO_DEVICES, None)
+        _call("mount", None, at, None, _BIND | _REMOUNT | how | _NO_SUID | _NO_DEVICES, None)
         os.close(descriptor)
     Path("/tmp/home").mkdir(mode=0o777)  # noqa: S108
     Path("/tmp/home").chmod(0o777)  # noqa: S108
@@ -163,6 +164,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--plain", action="store_true")
     parser.add_argument("--die-with", type=int)
     parser.add_argument("--bind", nargs=2, action="append", default=[])
+    parser.add_argument("--bind-to-write", nargs=2, action="append", default=[])
     parser.add_argument("--hide", action="append", default=[])
     parser.add_argument("--limit", nargs=2, action="append", default=[])
     parser.add_argument("--cd")

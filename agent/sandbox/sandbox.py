@@ -13,6 +13,9 @@ from agent.sandbox import inside
 _CHECK_SECONDS = 30.0
 
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+SANDBOX = "EXCLAVE_PLUGIN_SANDBOX"
+"""`off`, in an agent's environment, has plugins run without one, as the agent's user."""
+
 HOME = "/tmp/home"  # noqa: S108 - in the sandbox, whose /tmp is its own
 
 LIMITS: Mapping[str, int] = {"data": 2 * 1024**3, "fsize": 1024**3, "nofile": 1024, "nproc": 512, "core": 0}
@@ -41,13 +44,14 @@ def for_builders(folder: Path, *, network: bool = False, own: bool = False) -> l
 class PlainSandbox:
     """Where a program runs as a plain user.
 
-    `shown` are folders that it sees read-only as /tmp/NAME, `hidden` those of which it sees nothing; it begins in /tmp/`begin`.
-    It has no network without `network`.
+    `shown` are folders that it sees read-only as /tmp/NAME, `written` those into which it may write (see `ownership`), `hidden`
+    those of which it sees nothing; it begins in /tmp/`begin`. It has no network without `network`.
     """
 
     shown: Mapping[str, Path]
     begin: str
     hidden: Sequence[Path] = ()
+    written: Mapping[str, Path] = field(default_factory=dict)
     network: bool = False
     limits: Mapping[str, int] = field(default_factory=lambda: LIMITS)
 
@@ -56,6 +60,8 @@ class PlainSandbox:
         options = ["--plain", "--cd", f"/tmp/{self.begin}"]  # noqa: S108
         for name, folder in self.shown.items():
             options += ["--bind", str(folder), name]
+        for name, folder in self.written.items():
+            options += ["--bind-to-write", str(folder), name]
         for folder in self.hidden:
             options += ["--hide", str(folder)]
         for name, number in self.limits.items():

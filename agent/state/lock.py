@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 from agent.failure import CodedError
 from agent.state.store import Found, MovedOnError, StateUnreachableError, Store
+from agent.state.threads import in_thread
 from api.contract.base import Model
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ async def _take(store: Store, name: str, wanted: Holder, say: Callable[[str], No
     begun = time.monotonic()
     seen: tuple[str, float] | None = None
     while True:
-        found = await asyncio.to_thread(store.read, name)
+        found = await in_thread(store.read, name)
         other = _Lock.model_validate_json(found.data).holder if found else None
         now = time.monotonic()
         if seen is None or found is None or seen[0] != found.tag:
@@ -102,7 +103,7 @@ async def _take(store: Store, name: str, wanted: Holder, say: Callable[[str], No
             if other is not None:
                 say(f"the state's lock is taken over from {other}, which isn't at work any more")
             try:
-                return await asyncio.to_thread(store.write, name, _text(wanted), found.tag if found else None)
+                return await in_thread(store.write, name, _text(wanted), found.tag if found else None)
             except MovedOnError:
                 continue
         if not waits:
@@ -142,7 +143,7 @@ class _Held:
     async def _write(self, data: bytes) -> None:
         assert self._tag is not None
         try:
-            self._tag = await asyncio.to_thread(self._store.write, self._name, data, self._tag)
+            self._tag = await in_thread(self._store.write, self._name, data, self._tag)
         except StateUnreachableError as error:
             log.warning("state lock %s: %s", self._name, error)
             # The write may have been carried out all the same.
@@ -157,7 +158,7 @@ class _Held:
 
     async def _look(self) -> Found | None:
         try:
-            return await asyncio.to_thread(self._store.read, self._name)
+            return await in_thread(self._store.read, self._name)
         except StateUnreachableError:
             return None
 

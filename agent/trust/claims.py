@@ -15,7 +15,10 @@ CONFIG = "dev.exclave.config"
 
 
 def config_digest(config: ComponentConfig) -> Digest:
-    """The digest of a config. Fields that are as they are by default don't count: a newer version may know more of them."""
+    """The digest of a config. Fields that are as they are by default don't count: a newer version may know more of them.
+
+    So a field's default may never change: what was signed for the old one would then run with the new one.
+    """
     document = {"kind": config.kind, **config.model_dump(mode="json", exclude_defaults=True)}
     return digest_of(canonical_json(document))
 

@@ -96,6 +96,12 @@ def connect_command(
     if target is None and not wait:
         raise click.UsageError(f"give --target, one of {', '.join(targets())}; or --wait alone, for a folder made before")
 
+    recipe = RECIPES[cast("Target", target)] if target else None
+    if allow_namespace and (recipe is None or not recipe.in_cluster):
+        raise click.UsageError("--allow-namespace is for --target kubernetes and helm: nothing else runs in a cluster")
+    if registry_credentials and recipe and recipe.own_registry:
+        raise click.UsageError(f"--target {target} makes a registry of the agent's own: leave --registry-credentials out")
+
     def say(line: str) -> None:
         click.echo(line, err=as_json)
 
@@ -121,7 +127,7 @@ def connect_command(
         else:
             _refuse_second_agent(found)
             made = await make(ims, found)
-            _tell(made, say, needs_registry=not RECIPES[cast("Target", target)].own_registry and registry is None)
+            _tell(made, say, needs_registry=recipe is not None and not recipe.own_registry and registry is None)
         if wait:
             return await _wait(ims, made, wait_minutes * 60, say)
         return made

@@ -93,6 +93,7 @@ class Recipe:
 
     `sources`: what is copied, as (path in the source tree, name in the folder). `make`: the files with the install's settings.
     `own_registry`: the target makes the registry, and the agent needs no `registry.json`.
+    `in_cluster`: it can be given namespaces.
     """
 
     run: str
@@ -100,6 +101,7 @@ class Recipe:
     sources: tuple[tuple[str, str], ...]
     make: Callable[[AgentSettings], dict[str, str]]
     own_registry: bool = False
+    in_cluster: bool = False
 
 
 def _settings(agent: AgentSettings) -> dict[str, str]:
@@ -187,17 +189,19 @@ def _stack_parameters(agent: AgentSettings) -> dict[str, str]:
     return {"parameters.json": json.dumps([f"{name}={value}" for name, value in (given | asked).items()], indent=2) + "\n"}
 
 
+_RULES = ("deploy/agent/rules.md", "rules/README.md")
+
 RECIPES: dict[Target, Recipe] = {
     "container": Recipe(
         run="sh start.sh",
         logs="podman logs exclave-NAME (or docker logs)",
-        sources=(("deploy/agent/container/start.sh", "start.sh"),),
+        sources=(("deploy/agent/container/start.sh", "start.sh"), _RULES),
         make=_settings,
     ),
     "compose": Recipe(
         run="sh start.sh",
         logs="docker compose --env-file agent.env logs (or podman compose)",
-        sources=(("deploy/agent/compose/compose.yaml", "compose.yaml"), ("deploy/agent/compose/start.sh", "start.sh")),
+        sources=(("deploy/agent/compose/compose.yaml", "compose.yaml"), ("deploy/agent/compose/start.sh", "start.sh"), _RULES),
         make=_settings,
     ),
     "systemd": Recipe(
@@ -206,6 +210,7 @@ RECIPES: dict[Target, Recipe] = {
         sources=(
             ("deploy/agent/systemd/exclave-agent.service", "exclave-agent.service"),
             ("deploy/agent/systemd/install.sh", "install.sh"),
+            _RULES,
         ),
         make=_service_settings,
     ),
@@ -214,12 +219,14 @@ RECIPES: dict[Target, Recipe] = {
         logs="kubectl --namespace exclave-NAME logs deployment/exclave-agent",
         sources=(),
         make=_manifests,
+        in_cluster=True,
     ),
     "helm": Recipe(
         run="sh start.sh",
         logs="kubectl --namespace exclave-NAME logs deployment/exclave-agent",
         sources=(("deploy/agent/helm/start.sh", "start.sh"), ("deploy/agent/helm/chart", "chart")),
         make=_chart_values,
+        in_cluster=True,
     ),
     "aws": Recipe(
         run="terraform init && terraform apply",
@@ -300,6 +307,7 @@ def _copy(source: str, target: Path) -> None:
     if found.is_dir():
         shutil.copytree(found, target, ignore=shutil.ignore_patterns("tests", "examples", ".terraform*", "*.tfstate*"))
     else:
+        target.parent.mkdir(exist_ok=True)
         shutil.copyfile(found, target)
 
 

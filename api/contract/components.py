@@ -26,6 +26,26 @@ class GitSource(Model):
     url: str = Field(min_length=1, description="What `git clone` takes: https, ssh or a local path.")
     ref: str = Field(default="HEAD", min_length=1, description="A branch, a tag or a commit.")
     subdirectory: str = Field(default="", description="The folder inside the repository.")
+    username: str | None = Field(
+        default=None, min_length=1, description="Who reads it by https. Left out, `git`: services that take tokens ignore it."
+    )
+    password_secret: Name | None = Field(
+        default=None,
+        description="The name of the secret of the IMS (`exclave_secret`) that holds the password or token, for https.",
+    )
+    ssh_key_secret: Name | None = Field(
+        default=None, description="The name of the secret of the IMS that holds a private key (OpenSSH or PEM), for ssh."
+    )
+
+    @model_validator(mode="after")
+    def _fitting_login(self) -> "GitSource":
+        if self.password_secret and not self.url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+            raise ValueError("`password_secret` is for an https:// address; for ssh give `ssh_key_secret`")
+        if self.ssh_key_secret and "://" in self.url and not self.url.startswith(("ssh://", "git+ssh://")):
+            raise ValueError("`ssh_key_secret` is for an address of ssh; for https give `password_secret`")
+        if self.username and not self.password_secret:
+            raise ValueError("`username` goes with `password_secret`; for ssh write it into the address")
+        return self
 
     @model_validator(mode="after")
     def _no_options(self) -> "GitSource":
@@ -386,6 +406,17 @@ def probes_of(config: ComponentConfig) -> dict[str, Probe]:
 
 def secret_texts(config: ComponentConfig) -> dict[str, str]:
     """The names of secrets that a config gives as such, rather than in references, by their field."""
+    return _own_secret_texts(config) | _git_secret_texts(getattr(config, "source", None))
+
+
+def _git_secret_texts(source: Source | None) -> dict[str, str]:
+    if source is None or source.git is None:
+        return {}
+    names = {"password_secret": source.git.password_secret, "ssh_key_secret": source.git.ssh_key_secret}
+    return {f"source.git.{field}": name for field, name in names.items() if name}
+
+
+def _own_secret_texts(config: ComponentConfig) -> dict[str, str]:
     match config:
         case ContainerImageConfig(registry=RegistryImage(password_secret=name)) if name:
             return {"registry.password_secret": name}

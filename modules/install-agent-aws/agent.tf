@@ -1,5 +1,26 @@
 # How the agent runs: one task on Fargate, which nothing can call.
 
+locals {
+  log_configuration = {
+    logDriver = "awslogs"
+    options   = { "awslogs-group" = local.log_group, "awslogs-region" = var.region, "awslogs-stream-prefix" = "agent" }
+  }
+
+  rules_container = [for policy in var.policy == null ? [] : [var.policy] : {
+    name                   = "rules"
+    image                  = var.image
+    essential              = false
+    user                   = "0:0" # to whom a fresh volume belongs; it has no capabilities, and ends at once
+    readonlyRootFilesystem = true
+    linuxParameters        = { capabilities = { drop = ["ALL"] } }
+    entryPoint             = ["/bin/sh", "-c"]
+    command                = ["printf '%s' \"$POLICY\" > /etc/exclave/policy.yaml"]
+    environment            = [{ name = "POLICY", value = policy }]
+    mountPoints            = [{ sourceVolume = "rules", containerPath = "/etc/exclave", readOnly = false }]
+    logConfiguration       = local.log_configuration
+  }]
+}
+
 resource "aws_security_group" "agent" {
   name        = "${local.prefix}-agent"
   description = "The Exclave install agent of ${var.name}: no inbound port."
@@ -94,7 +115,16 @@ resource "aws_ecs_task_definition" "agent" {
     }
   }
 
-  container_definitions = jsonencode([{
+  # Fargate's own disk, for the customer's rules: written before the agent starts, by another user, and read-only for the agent.
+  dynamic "volume" {
+    for_each = var.policy == null ? [] : ["rules"]
+
+    content {
+      name = volume.value
+    }
+  }
+
+  container_definitions = jsonencode(concat(local.rules_container, [{
     name                   = "agent"
     image                  = var.image
     essential              = true
@@ -102,7 +132,11 @@ resource "aws_ecs_task_definition" "agent" {
     readonlyRootFilesystem = true
     stopTimeout            = 120
     linuxParameters        = { initProcessEnabled = true, capabilities = { drop = ["ALL"] } }
-    mountPoints            = [{ sourceVolume = "state", containerPath = "/var/lib/exclave-agent", readOnly = false }]
+    dependsOn              = [for each in local.rules_container : { containerName = each.name, condition = "SUCCESS" }]
+    mountPoints = concat(
+      [{ sourceVolume = "state", containerPath = "/var/lib/exclave-agent", readOnly = false }],
+      [for each in local.rules_container : { sourceVolume = "rules", containerPath = "/etc/exclave", readOnly = true }],
+    )
     environment = [for name, value in merge(
       {
         EXCLAVE_URL         = var.ims_url
@@ -115,12 +149,9 @@ resource "aws_ecs_task_definition" "agent" {
       var.environment,
     ) : { name = name, value = value }]
     # In no plan and no state, and on no process list. `start-agent` forgets it once the agent has enrolled.
-    secrets = [{ name = "EXCLAVE_AGENT_TOKEN", valueFrom = aws_secretsmanager_secret.token.arn }]
-    logConfiguration = {
-      logDriver = "awslogs"
-      options   = { "awslogs-group" = local.log_group, "awslogs-region" = var.region, "awslogs-stream-prefix" = "agent" }
-    }
-  }])
+    secrets          = [{ name = "EXCLAVE_AGENT_TOKEN", valueFrom = aws_secretsmanager_secret.token.arn }]
+    logConfiguration = local.log_configuration
+  }]))
 }
 
 resource "aws_ecs_service" "agent" {

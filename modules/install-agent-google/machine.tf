@@ -14,6 +14,7 @@ locals {
 
   machine = templatefile("${path.module}/machine.yaml.tftpl", {
     image      = var.image
+    policy     = var.policy == null ? "" : var.policy
     registries = join(",", distinct([local.registry, split("/", var.image)[0]]))
     settings   = join("\n", [for name in sort(keys(local.settings)) : "${name}=${local.settings[name]}"])
   })

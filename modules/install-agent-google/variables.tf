@@ -191,6 +191,17 @@ variable "readable_secrets" {
   }
 }
 
+variable "policy" {
+  description = "Your own rules for the agent, as the text of its policy file, which it reads and can't write; see Exclave's page on what an agent may do. Example: `file(\"policy.yaml\")`."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.policy == null ? true : try(yamldecode(var.policy).version == 1, false)
+    error_message = "The text of a policy file: YAML with `version: 1`."
+  }
+}
+
 variable "environment" {
   description = "More of the agent's settings, as environment variables; not for secrets. Example: `{ HTTPS_PROXY = \"http://10.0.0.10:3128\", EXCLAVE_APPROVAL = \"customer\" }`."
   type        = map(string)

@@ -21,8 +21,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from test_worker import APPLY, SYNC, SYNCED, Scripted, succeed
 
-from agent import spool
+from agent import durable
 from agent.backoff import FIRST_CONTACT, Backoff
+from agent.failure import JobFailedError
 from agent.identity import Home
 from agent.job import JobContext
 from agent.journal import Journal, JournalEntry
@@ -32,6 +33,7 @@ from agent.spool import LogSpool
 from agent.worker import Limits, Worker
 from api.client import ImsClient
 from api.contract.agents import Finish, JobPayload, JobResult, LeaseRequest
+from api.contract.base import Failure
 
 pytestmark = pytest.mark.anyio
 
@@ -404,8 +406,9 @@ async def test_an_agent_that_was_started_before_its_ims_is_there_within_a_second
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one MiB."""
+def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file system of one MiB, of which a tenth is for state and reports."""
+    monkeypatch.setattr(durable, "RESERVED_BYTES", 100 << 10)
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], capture_output=True, check=False)
@@ -476,8 +479,43 @@ async def test_a_disk_that_fills_up_during_a_job_loses_no_report(
     assert other.finish.failure.code == "disk_full"
 
 
+async def test_no_apply_begins_without_room_for_its_state(
+    small_disk: Path, ims: AgentProtocolServer, calls: httpx.AsyncClient
+) -> None:
+    agent = Agent(ims, small_disk / "agent", calls, ims.url)
+    await agent.session()
+    ballast = fill(small_disk)
+    os.truncate(ballast, ballast.stat().st_size - (80 << 10))
+    executor = Scripted(succeed)
+    async with agent.running(executor):
+        job = await ims.offer(APPLY)
+        await ims.until(lambda: job.finish is not None)
+    assert job.finish
+    assert job.finish.failure
+    assert job.finish.failure.code == "disk_full"
+    assert executor.began == []
+
+
+async def test_an_engine_that_could_write_nothing_is_told_from_one_that_failed(
+    small_disk: Path, ims: AgentProtocolServer, calls: httpx.AsyncClient
+) -> None:
+    agent = Agent(ims, small_disk / "agent", calls, ims.url)
+
+    async def nameless(payload: JobPayload, context: JobContext) -> JobResult:
+        fill(small_disk)
+        raise JobFailedError(Failure(code="engine_failed", message="The engine named no error."))
+
+    async with agent.running(Scripted(nameless)):
+        job = await ims.offer(APPLY)
+        await ims.until(lambda: job.finish is not None)
+    assert job.finish
+    assert job.finish.failure
+    assert job.finish.failure.code == "disk_full"
+    assert "named no error. The agent's disk is full." in job.finish.failure.message
+
+
 def test_a_log_leaves_the_end_of_the_disk_to_state_and_reports(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "RESERVED_BYTES", 512 << 10)
+    monkeypatch.setattr(durable, "RESERVED_BYTES", 512 << 10)
     log = LogSpool(small_disk, "job_1", 1)
     for _ in range(64):
         log.append("x" * 16384)

@@ -16,15 +16,16 @@ from certificates import make_certificates
 from forward_proxy import ForwardProxy, forward_proxy
 from registry_server import IMPATIENT, WRITER, RegistryServer, built_in_registry, serve
 from starlette.applications import Starlette
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from agent import outbound
 from agent.build.git import check_out
 from agent.identity import Home
 from agent.oci.client import RegistryClient
 from agent.oci.copy import copy_artifact
-from agent.outbound import OutboundError, Proxies, outbound_client, settle_environment, tls
+from agent.outbound import OutboundError, Proxies, calls_client, outbound_client, settle_environment, tls
 from agent.session import Idle, Session
 from api.client import ImsClient, UnreachableError
 from api.contract.agents import LeaseRequest
@@ -153,6 +154,26 @@ async def test_plain_http_goes_by_whole_addresses(tmp_path: Path) -> None:
         async with outbound_client() as http:
             assert (await http.get("http://ims.test/x")).text == "hello"
         assert proxy.asked == ["GET ims.test"]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+async def test_an_answer_without_an_end_does_not_fill_the_memory(compressed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "ANSWER_BYTES", 1 << 20)
+    sent = [0]
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            sent[0] += 1 << 16
+            yield b" " * (1 << 16)
+            await asyncio.sleep(0)  # or nobody else has a turn
+
+    async def answer(request: object) -> Response:
+        return StreamingResponse(endless(), headers={"Content-Encoding": "gzip"} if compressed else {})
+
+    async with serve(Starlette(routes=[Route("/v1", answer)])) as url, calls_client() as http:
+        with pytest.raises(UnreachableError, match="compressed" if compressed else "more than 1 MiB"):
+            await ImsClient(url, None, http).call("GET", "/v1")
+    assert sent[0] < 64 << 20
 
 
 @pytest.fixture

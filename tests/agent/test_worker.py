@@ -172,6 +172,19 @@ async def test_as_many_jobs_run_at_once_as_there_are_slots(agent: Agent, ims: Ag
     assert running.executor.most_at_once == 3
 
 
+async def test_fifty_jobs_run_side_by_side_if_there_are_fifty_slots(agent: Agent, ims: AgentProtocolServer) -> None:
+    jobs = [await ims.offer(SYNC) for _ in range(50)]
+    together = asyncio.Barrier(50)
+
+    async def meet(payload: JobPayload, context: JobContext) -> JobResult:
+        await together.wait()
+        return SYNCED
+
+    async with agent.running(meet, limits=Limits(slots=50, poll=5, stop=5)) as running:
+        await ims.until(lambda: all(job.finish for job in jobs))
+    assert running.executor.most_at_once == 50
+
+
 async def test_a_failure_is_reported_in_words(agent: Agent, ims: AgentProtocolServer) -> None:
     failure = Failure(code="plan_failed", message="no such thing", remedy="Make one.", retryable=True)
 

@@ -18,6 +18,7 @@ import yaml
 STATE = Path(os.environ["STAND_IN_STATE"])
 START_AGENT = Path(__file__).parents[2] / "deploy/agent/start-agent"
 MOUNTED = "/var/lib/exclave-agent"
+RULES = "/etc/exclave"
 FLAGS = {"--rm", "--interactive", "--detach", "--init", "--read-only", "-T", "--no-deps", "--force-recreate"}
 VALUED = {
     "--cap-drop",
@@ -42,8 +43,8 @@ def main(arguments: list[str]) -> int:
     match command:
         case "run":
             options, (_image, *words) = parse(rest)
-            volume = options["--volume"].removesuffix(f":{MOUNTED}")
-            return run(volume, options, words)
+            state, rules = options["--volume"].split(" ")
+            return run(state.removesuffix(f":{MOUNTED}"), {**options, "rules": rules.removesuffix(f":{RULES}:ro")}, words)
         case "exec":
             return inside(rest[0], rest[1:])
         case "stop" | "rm":
@@ -66,7 +67,9 @@ def compose(arguments: list[str]) -> int:
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
     volume = f"{project['name']}_state"
-    file = {"--env-file": service["env_file"]}
+    state, rules = service["volumes"]
+    assert state == f"state:{MOUNTED}"
+    file = {"--env-file": service["env_file"], "rules": rules.removesuffix(f":{RULES}:ro")}
     match command:
         case "run":
             given, (_service, *words) = parse(rest)
@@ -92,7 +95,8 @@ def parse(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
     while words and words[0].startswith("-"):
         name, equals, value = words.pop(0).partition("=")
         assert name in FLAGS | VALUED, f"the stand-in knows no {name}"
-        options[name] = value if equals or name in FLAGS else words.pop(0)
+        value = value if equals or name in FLAGS else words.pop(0)
+        options[name] = f"{options[name]} {value}" if name in options else value
     return options, words
 
 
@@ -108,7 +112,8 @@ def run(volume: str, options: dict[str, str], words: list[str]) -> int:
     folder.mkdir(exist_ok=True)
     program = options.get("--entrypoint") or str(START_AGENT)
     command = [program, *(word.replace(MOUNTED, str(folder)) for word in words)]
-    environment = {**os.environ, **read_settings(options["--env-file"]), "EXCLAVE_STATE": str(folder), "EXCLAVE_GIVEN": "/none"}
+    places = {"EXCLAVE_STATE": str(folder), "EXCLAVE_GIVEN": "/none", "EXCLAVE_RULES": str(Path(options["rules"]).absolute())}
+    environment = {**os.environ, **read_settings(options["--env-file"]), **places}
     if "--detach" not in options:
         given = None if "--interactive" in options or "-T" in options else subprocess.DEVNULL
         return subprocess.run(command, env=environment, stdin=given).returncode

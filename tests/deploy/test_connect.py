@@ -14,7 +14,7 @@ import pytest
 from server_process import ServerProcess
 from unconnected import Run, fill
 
-from api.cli.connection_kit import TOKEN_FILE, AgentSettings, targets
+from api.cli.connection_kit import RECIPES, TOKEN_FILE, AgentSettings, targets
 
 REGISTRY = {"url": "https://registry.example.com", "username": "exclave", "password": "registry-password"}
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,16 @@ def start(folder: Path, script: str = "start.sh") -> "subprocess.CompletedProces
     return subprocess.run(["sh", str(folder / script)], capture_output=True, text=True, timeout=100)
 
 
-@pytest.mark.parametrize(("target", "install"), [("container", "acme"), ("compose", "acme_eu")])
+def rules_of_agents(engine: Path) -> list[str]:
+    """Where the agents that run have their rules from."""
+    found = []
+    for pid in engine.glob("*.pid"):
+        variables = Path(f"/proc/{pid.read_text()}/environ").read_text().split("\0")
+        found += [each.removeprefix("EXCLAVE_POLICY=") for each in variables if each.startswith("EXCLAVE_POLICY=")]
+    return found
+
+
+@pytest.mark.parametrize(("target", "install"), [("container", "acme"), ("compose", "hooli_eu")])
 def test_the_one_command_brings_the_agent_and_no_argument_has_the_token(
     run: Run, engine: Path, tmp_path: Path, target: str, install: str
 ) -> None:
@@ -74,8 +83,10 @@ def test_the_one_command_brings_the_agent_and_no_argument_has_the_token(
 
     waited = run("installs", "connect", install, "--wait")
     assert (waited.exit_code, "has signed in" in waited.output) == (0, True), waited.output
-    again = start(folder)  # as after a newer image
+    (folder / "rules/policy.yaml").write_text("version: 1\n")
+    again = start(folder)  # as after a newer image, or with new rules
     assert again.returncode == 0, again.stderr
+    assert sorted(rules_of_agents(engine)) == [str(folder / "rules/policy.yaml")]
     assert run("installs", "connect", install, "--wait").exit_code == 0
 
 
@@ -112,6 +123,8 @@ def test_a_token_that_expires_unused_ends_the_wait(run: Run, tmp_path: Path) -> 
         (["initech", "--target", "helm", "--allow-namespace", "Shop"], 1, "--allow-namespace 'Shop'"),
         (["initech", "--target", "container", "--output", "full"], 1, "--output full is there already"),
         (["initech", "--target", "container", "--registry-credentials", "full/file"], 1, "--registry-credentials"),
+        (["initech", "--target", "aws", "--registry-credentials", "full/file"], 2, "leave --registry-credentials out"),
+        (["initech", "--target", "compose", "--allow-namespace", "shop"], 2, "--allow-namespace is for"),
     ],
 )
 def test_wrong_input_is_told_and_makes_no_token(run: Run, tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
@@ -135,7 +148,8 @@ def test_an_install_with_an_agent_is_told_how_to_upgrade_it(run: Run) -> None:
 def test_no_file_but_the_token_has_the_token(run: Run, tmp_path: Path, target: str) -> None:
     registry = tmp_path / "writer.json"
     registry.write_text(json.dumps(REGISTRY))
-    answer = made(run, "initech", "--target", target, "--output", "kit", "--registry-credentials", str(registry))
+    given = [] if RECIPES[target].own_registry else ["--registry-credentials", str(registry)]
+    answer = made(run, "initech", "--target", target, "--output", "kit", *given)
     token = (tmp_path / "vendor/kit" / TOKEN_FILE).read_text().strip()
     files = [path for path in (tmp_path / "vendor/kit").rglob("*") if path.is_file()]
     assert sorted(path.relative_to(tmp_path / "vendor/kit").as_posix() for path in files) == answer["files"]

@@ -70,7 +70,7 @@ def restricted(objects: Objects) -> list[str]:
         "shares the host's": not any(pod.get(name) for name in ("hostNetwork", "hostPID", "hostIPC")),
         "has a port": "ports" not in container,
         "mounts the host's": {next(iter(set(each) - {"name"})) for each in pod["volumes"]}
-        <= {"persistentVolumeClaim", "emptyDir", "secret"},
+        <= {"persistentVolumeClaim", "emptyDir", "secret", "configMap"},
     }
     return [what for what, kept in rules.items() if not kept]
 

@@ -78,8 +78,11 @@ def test_the_script_installs_and_the_units_command_brings_the_agent(
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in settings.iterdir()} == {
         "agent.env": 0o600,
         "registry.json": 0o600,
+        "rules": 0o755,
+        "rules.env": 0o600,
         "token": 0o600,
     }
+    assert (settings / "rules.env").read_text() == ""
     assert (tmp_path / "pip").read_text() == "-m pip install --quiet exclave[aws,gcp]==0.1.0\n"
     assert "restart exclave-agent" in (tmp_path / "systemctl").read_text()
     assert not (kit / "token").exists()
@@ -100,6 +103,20 @@ def test_the_script_installs_and_the_units_command_brings_the_agent(
         agent.wait()
     assert (waited.exit_code, "has signed in" in waited.output) == (0, True), waited.output
     assert started["EXCLAVE_URL"] == server.url
+
+
+def test_the_customers_rules_are_where_the_service_can_only_read_them(run: Run, root: Path, tmp_path: Path) -> None:
+    assert run("installs", "connect", "initech", "--target", "systemd", "--output", "kit").exit_code == 0
+    kit, settings = tmp_path / "vendor/kit", root / "etc/exclave-agent"
+    (kit / "registry.json").write_text(json.dumps({"url": "https://r.test", "username": "u", "password": "p"}))
+    (kit / "rules/policy.yaml").write_text("version: 1\n")
+    assert install(kit).returncode == 0
+    assert (settings / "rules.env").read_text() == "EXCLAVE_POLICY=/run/exclave-agent-rules/policy.yaml\n"
+    assert (settings / "rules/policy.yaml").stat().st_mode & 0o777 == 0o644
+    assert "BindReadOnlyPaths=-/etc/exclave-agent/rules:/run/exclave-agent-rules\n" in UNIT.read_text()
+    (kit / "rules/policy.yaml").unlink()
+    assert install(kit).returncode == 0
+    assert ((settings / "rules.env").read_text(), (settings / "rules/policy.yaml").exists()) == ("", False)
 
 
 def test_an_upgrade_that_fails_leaves_what_runs_alone(run: Run, root: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from ims_driver import Agent, Ims
 from server_process import ServerProcess
 from shop import Shop
 
-INSTALLS = ("acme", "acme_eu", "globex", "initech", "taken", "umbrella")
+INSTALLS = ("acme", "acme_eu", "globex", "hooli_eu", "initech", "taken", "umbrella")
 
 Run = Callable[..., Result]
 

@@ -17,6 +17,8 @@ from standin import NEWEST
 from standin_aws import Aws
 from test_module_scanners import checkov_on_code
 
+from api.cli.connection_kit import AgentSettings, fill
+
 pytestmark = pytest.mark.e2e
 
 ACCOUNT = ecr_matrix.OWNER
@@ -217,3 +219,18 @@ def test_checkov_finds_nothing_that_is_not_explained(tmp_path: Path) -> None:
     open_bucket = Mutation("public", "storage.tf", "block_public_acls       = true", "block_public_acls       = false", [])
     open_bucket.apply(module)
     assert "CKV_AWS_53" in checkov_on_code(module)
+
+
+def test_the_configuration_that_a_customer_gets_can_be_planned(cloud: ecr_matrix.Aws, tmp_path: Path) -> None:
+    fill(tmp_path, "aws", AgentSettings("acme_eu", "https://ims.example.com", "r.test/exclave-agent:0.1.0"))
+    (tmp_path / "token").write_text(TOKEN)
+    config = (tmp_path / "main.tf").read_text()
+    keys = f'region = var.region\n  access_key = "{ACCOUNT}"\n  secret_key = "test"'
+    (tmp_path / "main.tf").write_text(config.replace("region = var.region\n}", f"{keys}\n}}"))
+    asked = {"region": "eu-west-1", "vpc_id": "vpc-0123456789abcdef0", "subnet_ids": ["subnet-0123456789abcdef0"]}
+    (tmp_path / "terraform.tfvars.json").write_text(json.dumps(asked))
+    with terraform(Aws(NEWEST["aws"], cloud.endpoint), tmp_path) as workspace:
+        initialise(workspace)
+        run = workspace.command("plan", "-out=plan", "-input=false", "-no-color")
+        assert run.code == 0, run.text
+        assert "exclave-acme-eu-agent" in json.dumps(workspace.show("plan"))

@@ -16,6 +16,8 @@ from standin import NEWEST
 from standin_google import Google
 from test_module_scanners import checkov_on_code
 
+from api.cli.connection_kit import AgentSettings, fill
+
 pytestmark = pytest.mark.e2e
 
 TOKEN = "exce_the-one-time-token"
@@ -167,3 +169,17 @@ def test_checkov_finds_nothing_that_is_not_explained(tmp_path: Path) -> None:
     closed = 'public_access_prevention    = "enforced"'
     Mutation("public", "storage.tf", closed, 'public_access_prevention    = "inherited"', []).apply(module)
     assert "CKV_GCP_114" in checkov_on_code(module)
+
+
+def test_the_configuration_that_a_customer_gets_can_be_planned(tmp_path: Path) -> None:
+    fill(tmp_path, "google", AgentSettings("acme_eu", "https://ims.example.com", "r.test/exclave-agent:0.1.0"))
+    (tmp_path / "token").write_text(TOKEN)
+    network = "projects/acme-images/global/networks/main"
+    subnetwork = "projects/acme-images/regions/europe-west1/subnetworks/private"
+    asked = {"project_id": PROJECT, "zone": "europe-west1-b", "network": network, "subnetwork": subnetwork}
+    (tmp_path / "terraform.tfvars.json").write_text(json.dumps(asked))
+    with terraform(Google(NEWEST["google"]), tmp_path) as workspace:
+        initialise(workspace)
+        run = workspace.command("plan", "-out=plan", "-input=false", "-no-color")
+        assert run.code == 0, run.text
+        assert "exclave-acme-eu-agent" in json.dumps(workspace.show("plan"))

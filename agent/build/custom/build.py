@@ -1,6 +1,7 @@
 """Build a component of the kind `custom`: what its plugin makes of the source, or the source itself, as one layer."""
 
 import asyncio
+import os
 from pathlib import Path
 
 from agent.artifact.manifest import (
@@ -15,6 +16,7 @@ from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.closure.close import close
 from agent.build.closure.found_images import FoundImage
 from agent.build.composite import push_index, push_manifest
+from agent.build.docker_build.builders import NETWORK
 from agent.build.materials import image_materials
 from agent.bundle.pack import UNDATED
 from agent.bundle.zip import PackedFile, write_zip
@@ -24,6 +26,8 @@ from agent.oci.provenance import Material
 from agent.plugin.entry_point import find_entry_point
 from agent.plugin.executable import ExecutablePlugin
 from agent.plugin.protocol import Answer, Plugin, Request, good, program_of
+from agent.sandbox.ownership import give_away, take_back
+from agent.sandbox.sandbox import PATH, SANDBOX, PlainSandbox
 from api.contract.components import CustomConfig
 from api.contract.source_digest import SourceError, source_files
 
@@ -48,15 +52,18 @@ async def build_custom(config: CustomConfig, context: BuildContext) -> BuiltArti
     """Fetch the source, have the plugin check the config and build, pack the result. Raises JobFailedError."""
     source = await context.fetch(config.source)
     folder, said = source.folder, Answer()
-    plugin = await asyncio.to_thread(_plugin, config, folder, context)
-    if plugin is None:
-        program_of(config.command, folder)  # a command that isn't there is an error now, not at the customer's
-    else:
-        output = context.work / "output"
-        output.mkdir()
-        said = await _ask(plugin, config, folder, output, context)
-        if any(output.iterdir()):
-            folder = output
+    match config.interface:
+        case "command":
+            program_of(config.command, folder)  # a command that isn't there is an error now, not at the customer's
+        case "python":
+            plugin = await asyncio.to_thread(find_entry_point, config.command[0])
+            said, folder = await _built(plugin, config, folder, context)
+        case "json" if context.env.get(SANDBOX) == "off":
+            env = {"PATH": PATH, "HOME": str(context.work), "TMPDIR": str(context.work), "LC_ALL": "C.UTF-8"}
+            alone = ExecutablePlugin(program_of(config.command, folder), folder, env, context.log, _SECONDS)
+            said, folder = await _built(alone, config, folder, context)
+        case "json":
+            said, folder = await _built_in_sandbox(config, folder, context)
     found = [FoundImage(image, config.command[0], 0, True) for image in said.images]
     closed = await close(found, context, "config.source")
     layer = Blob(CUSTOM_SOURCE_TYPE, await asyncio.to_thread(_zip, folder, context.work), "source.zip")
@@ -76,20 +83,44 @@ async def build_custom(config: CustomConfig, context: BuildContext) -> BuiltArti
     )
 
 
-def _plugin(config: CustomConfig, folder: Path, context: BuildContext) -> Plugin | None:
-    match config.interface:
-        case "python":
-            return find_entry_point(config.command[0])
-        case "json":
-            home = context.work / "plugin-home"
-            home.mkdir()
-            # Nothing of the agent's environment: neither its key's place nor a cloud's credentials.
-            env = {"PATH": context.env.get("PATH", ""), "HOME": str(home), "TMPDIR": str(home), "LC_ALL": "C.UTF-8"}
-            return ExecutablePlugin(program_of(config.command, folder), folder, env, context.log, _SECONDS)
-    return None
+async def _built(plugin: Plugin, config: CustomConfig, folder: Path, context: BuildContext) -> tuple[Answer, Path]:
+    """What the plugin says, and the folder that is to travel."""
+    output = context.work / "output"
+    output.mkdir()
+    said = await _ask(plugin, config, str(folder), str(output), context)
+    return said, output if any(output.iterdir()) else folder
 
 
-async def _ask(plugin: Plugin, config: CustomConfig, folder: Path, output: Path, context: BuildContext) -> Answer:
+async def _built_in_sandbox(config: CustomConfig, folder: Path, context: BuildContext) -> tuple[Answer, Path]:
+    """The same by a program of the source, which sees neither the agent's key nor its other files, nor the cloud's metadata."""
+    program_of(config.command, folder)  # it mustn't leave its folder
+    await asyncio.to_thread(_open_folders, folder)
+    output = context.work / "output"
+    output.mkdir(mode=0o700)
+    sandbox = PlainSandbox(
+        {"source": folder.resolve()},
+        "source",
+        hidden=[context.work.resolve().parent.parent],
+        written={"output": output.resolve()},
+        network=context.env.get(NETWORK) == "host",
+    )
+    await sandbox.check()
+    plugin = ExecutablePlugin(sandbox.argv(config.command), Path("/"), sandbox.env(), context.log, _SECONDS)
+    try:
+        await give_away(output)
+        said = await _ask(plugin, config, "/tmp/source", "/tmp/output", context)  # noqa: S108 - the sandbox's own
+    finally:
+        await take_back(output)
+    return said, output if any(output.iterdir()) else folder
+
+
+def _open_folders(folder: Path) -> None:
+    """Everybody may look into the source, as the plugin's user isn't the agent's; the folders above it stay closed."""
+    for each, _, _ in os.walk(folder):
+        Path(each).chmod(0o755)
+
+
+async def _ask(plugin: Plugin, config: CustomConfig, source: str, output: str, context: BuildContext) -> Answer:
     component = context.repository.rpartition("/")[2]
     request = Request(operation="validate", component=component, environment=config.environment)
     checked = good(await plugin.ask(request), "the plugin", "config.command")
@@ -102,8 +133,8 @@ async def _ask(plugin: Plugin, config: CustomConfig, folder: Path, output: Path,
         operation="build",
         component=component,
         environment=config.environment,
-        source=str(folder),
-        output=str(output),
+        source=source,
+        output=output,
     )
     return good(await plugin.ask(request), "the plugin", "config.command")
 

@@ -15,13 +15,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from agent.build.program import run_program
-from agent.sandbox.inside import FIRST_USER, subordinate
-from agent.sandbox.sandbox import for_builders
+from agent.sandbox.ownership import remove
 
 _PREFIX = "exclave-build-"
 _LOCK = ".lock"
-_SECONDS = 600.0
 
 
 @asynccontextmanager
@@ -40,20 +37,6 @@ async def sweep_builder_folders() -> None:
         lock = await asyncio.to_thread(_take, path)
         if lock is not None:
             await _remove(path.with_suffix(""), lock)
-
-
-async def give_away(folder: Path) -> None:
-    """Let the sandbox's root, which is nobody outside, own what it works with."""
-    if os.getuid() == 0:
-        await asyncio.to_thread(_give_to, folder, FIRST_USER)
-    else:
-        await _as_owner("chown", "-R", "-h", "1:1", str(folder))
-
-
-async def take_back(folder: Path) -> None:
-    """Own again what came out of the sandbox."""
-    if os.getuid() != 0:
-        await _as_owner("chown", "-R", "-h", "0:0", str(folder.parent), str(folder))
 
 
 def _make() -> tuple[Path, int]:
@@ -92,18 +75,7 @@ def _take(path: Path) -> int | None:
 
 
 async def _remove(folder: Path, lock: int) -> None:
-    if os.getuid() != 0 and subordinate("/etc/subuid") is not None:
-        await _as_owner("rm", "-rf", str(folder))
+    await remove(folder)
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     folder.with_name(folder.name + _LOCK).unlink(missing_ok=True)
     os.close(lock)
-
-
-def _give_to(folder: Path, user: int) -> None:
-    for path in [folder, *folder.rglob("*")]:
-        os.lchown(path, user, user)
-
-
-async def _as_owner(*argv: str) -> None:
-    """Run a program of ours as the root of a user namespace that has this user, too."""
-    await run_program([*for_builders(Path("/"), own=True), *argv], folder=Path("/"), env={"PATH": os.defpath}, timeout=_SECONDS)

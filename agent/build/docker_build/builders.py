@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.build.builder import BuildContext
-from agent.build.docker_build.builder_folder import give_away, take_back
 from agent.build.program import Completed, OutputTooLongError, find_program, run_program
 from agent.failure import CodedError
 from agent.sandbox.inside import subordinate
+from agent.sandbox.ownership import give_away, take_back
 from agent.sandbox.sandbox import for_builders
 
 BUILDER = "EXCLAVE_BUILDER"
@@ -81,7 +81,7 @@ async def build_image(order: Order, context: BuildContext) -> None:
         await _run([*program, "tag", pulled.output.split()[-1], name], Path("/"), env, context)
     await _run([*program, *_arguments(order)], Path("/"), env, context)
     await _run([*program, "push", "--quiet", "--format", "oci", _NAME, f"oci:{order.out}:built"], Path("/"), env, context)
-    await take_back(order.out)
+    await take_back(order.folder, order.out)
 
 
 _NAME = "localhost/exclave:built"

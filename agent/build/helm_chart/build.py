@@ -20,7 +20,7 @@ from agent.build.closure.close import Closed, close
 from agent.build.closure.found_images import FoundImage, images_in
 from agent.build.composite import push_index, push_manifest
 from agent.build.helm_chart.chart import Chart, chart_of_folder
-from agent.build.helm_chart.render import render
+from agent.build.helm_chart.render import RenderError, render
 from agent.build.helm_chart.repository import find_chart
 from agent.build.materials import image_materials, without_login
 from agent.build.mirror import Mirrored
@@ -123,8 +123,13 @@ async def _close(config: HelmChartConfig, chart: Chart, files: list[Path], conte
         return Closed({}, [])
     release = config.release_name or context.repository.rpartition("/")[2]
     rendered = await render(chart.package, release, config.namespace, files, config.values, context)
+    upgraded: dict[str, str] = {}
+    try:
+        upgraded = await render(chart.package, release, config.namespace, files, config.values, context, upgrade=True)
+    except RenderError as error:
+        context.log(f"images that only an upgrade would bring out are not looked for: {error}")
     found: list[FoundImage] = []
-    for file, text in rendered.items():
+    for file, text in [*rendered.items(), *upgraded.items()]:
         found += images_in(file, text)
     return await close(found, context, "config.source" if config.source else "config.helm_repo")
 

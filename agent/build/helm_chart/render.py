@@ -36,16 +36,20 @@ async def render(
     values_files: Sequence[Path],
     values: Mapping[str, str],
     context: BuildContext,
+    *,
+    upgrade: bool = False,
 ) -> dict[str, str]:
     """What each template makes, by its path in the chart: hooks, tests and CRDs too. Raises RenderError, HelmMissingError.
+
+    With `upgrade`, what it makes when it is upgraded rather than installed.
 
     Helm gets a home of its own and none of the agent's environment: no plugin, no credential, no cluster.
     """
     helm = find_program("helm", "EXCLAVE_HELM", context.env)
     if helm is None:
         raise HelmMissingError("the images of a chart can't be found without helm", field="config.closure")
-    home, out = context.work / "helm-home", context.work / "rendered"
-    home.mkdir()
+    home, out = context.work / "helm-home", context.work / ("upgraded" if upgrade else "rendered")
+    home.mkdir(exist_ok=True)
     chart = context.work / "chart.tgz"
     own = context.work / "values.json"
     stood_in = {path: chart_value(stand_in(text, f"config.values.{path}")) for path, text in values.items()}
@@ -54,6 +58,7 @@ async def render(
     argv = [str(helm), "template", release, str(chart), "--namespace", namespace, "--include-crds", "--output-dir", str(out)]
     argv += [f"--values={path}" for path in values_files]
     argv.append(f"--values={own}")
+    argv += ["--is-upgrade"] if upgrade else []
     env = {"PATH": context.env.get("PATH", ""), "HOME": str(home), "TMPDIR": str(home), "GOMEMLIMIT": "1GiB"}
     try:
         completed = await run_program(argv, folder=home, env=env, timeout=_SECONDS, most_output=_RENDERED_BYTES)

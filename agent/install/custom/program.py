@@ -23,10 +23,9 @@ from agent.oci.signature import verify
 from agent.plugin.entry_point import find_entry_point
 from agent.plugin.executable import ExecutablePlugin
 from agent.plugin.protocol import Plugin, program_of
-from agent.sandbox.sandbox import PATH, PlainSandbox
+from agent.sandbox.sandbox import PATH, SANDBOX, PlainSandbox
 
 NETWORK = "EXCLAVE_PLUGIN_NETWORK"
-SANDBOX = "EXCLAVE_PLUGIN_SANDBOX"
 
 _CONFIG = "config.json"
 _SOURCE = "source"
@@ -67,7 +66,8 @@ class Program:
         if self.config.interface == "python" or task.site.env.get(SANDBOX) == "off":
             return None
         hidden = [task.site.approvals.home.resolve()]
-        return PlainSandbox({_SHOWN: self.source.resolve()}, _SHOWN, hidden, task.site.env.get(NETWORK) == "host")
+        network = task.site.env.get(NETWORK) == "host"
+        return PlainSandbox({_SHOWN: self.source.resolve()}, _SHOWN, hidden, network=network)
 
 
 async def fetched(task: Task) -> Program:

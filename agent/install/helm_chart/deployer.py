@@ -12,15 +12,17 @@ from agent.engine.run import Ended, run
 from agent.failure import CodedError, JobFailedError
 from agent.install.deployer import Planned, Task
 from agent.install.failures import ApplyInterruptedError, DestroyIncompleteError, PlanStaleError
-from agent.install.helm_chart import changes
+from agent.install.helm_chart.changes import count
 from agent.install.helm_chart.health import release_checks
-from agent.install.helm_chart.planning import compared, plan_destruction, rendered, secrets_of
+from agent.install.helm_chart.planning import compared, plan_destruction, rendered
 from agent.install.helm_chart.render import words_of
-from agent.install.helm_chart.rendering import Rendering, digest_of_objects
+from agent.install.helm_chart.rendering import digest_of_objects
 from agent.install.helm_chart.saved_release import SavedRelease, read_saved
 from agent.install.helm_chart.session import Place, Session, keep_place, known_place, place_of, session
-from agent.install.helm_chart.stored_release import PLAN_LABEL, put_in_order, stored_releases
+from agent.install.helm_chart.stored_release import PLAN_LABEL, StoredRelease, put_in_order, stored_releases
+from agent.install.kubernetes_manifest.secrets import secret_values
 from agent.install.workspace import StoredOutput, StoredOutputs
+from agent.policy.planned import PlannedObjects
 from api.contract.base import Failure
 from api.contract.components import HelmChartConfig
 from api.contract.resources import PlannedChange
@@ -37,6 +39,13 @@ class RenderingChangedError(CodedError):
     remedy = "Look at the release with `helm get manifest`: something between the agent and the cluster changes it."
 
 
+class ReleaseTakenError(CodedError):
+    """Somebody else has installed a release of this name."""
+
+    code = "release_taken"
+    remedy = "Give the component another `release_name`; or set `take_ownership`, and the release becomes its own."
+
+
 class HelmDeployer:
     """Deploys Helm charts. See `agent.install.deployer.Deployer`."""
 
@@ -44,8 +53,8 @@ class HelmDeployer:
         """Nothing is left on this machine; a release that a killed helm left is put in order as soon as it is looked at."""
 
     def deployed(self, task: Task) -> bool:
-        """Whether helm was ever told to make the release."""
-        return known_place(task.workspace) is not None
+        """Whether helm was ever told to make the release, or may have been: only the cluster knows, if there is one."""
+        return task.site.cluster.given_any or known_place(task.workspace) is not None
 
     async def plan(self, task: Task) -> Planned:
         """Render the chart for the cluster, compare, and save what was rendered."""
@@ -75,6 +84,8 @@ class HelmDeployer:
     async def destroy(self, task: Task) -> None:
         """Let helm uninstall the release."""
         saved = read_saved(task.saved.file)
+        if saved.revision == 0:
+            return
         async with session(task, Place(release=saved.release, namespace=saved.namespace)) as at:
             if at.last is None:
                 return
@@ -90,20 +101,33 @@ async def _plan(task: Task) -> Planned:
     if not isinstance(config, HelmChartConfig):
         raise TypeError(f"{config.kind} is no Helm chart")
     async with session(task, place_of(task, config)) as at:
-        last = at.last and await put_in_order(at.client, at.last)
-        before = last.rendering if last else Rendering(())
+        last = at.last and await put_in_order(at.client, _own(task, config, at.last))
         if task.destroys:
-            return await plan_destruction(task, config, at, before)
+            return await plan_destruction(task, config, at, last)
         rendering, saved = await rendered(task, config, at)
-        planned, objects = await compared(at, before, rendering)
-        if last and (task.job.look_at_health or not planned):
+        secrets = [*secret_values([*rendering.objects(), *rendering.hooks()])]
+        task.context.redactor.learn(secrets)  # before the API server says anything of them
+        changes, hooks = await compared(at, last, rendering)
+        if last and (task.job.look_at_health or not changes):
             task.checks.extend(await release_checks(at, last, task.context.redactor.text))
-        if last and last.status != "deployed":
-            planned.insert(0, PlannedChange(address=f"release/{saved.release}", actions=["update"], attributes=["status"]))
         saved.save(task.saved.file)
-        known = task.site.components.outputs(task.job.component)
-        summary = changes.count(planned).model_copy(update={"outputs_change": known != saved.outputs})
-        return Planned(summary, secrets_of(rendering), objects)
+    summary = count(changes)
+    update: dict[str, object] = {"outputs_change": task.site.components.outputs(task.job.component) != saved.outputs}
+    if last and last.status != "deployed":
+        mended = PlannedChange(address=f"release/{saved.release}", actions=["update"], attributes=["status"])
+        update |= {"change": summary.change + 1, "resources": [mended, *summary.resources]}
+    summary = summary.model_copy(update=update)
+    does = [*changes, *hooks] if not summary.empty or summary.outputs_change else []
+    return Planned(summary, secrets, PlannedObjects(objects=tuple(each.judged for each in does)))
+
+
+def _own(task: Task, config: HelmChartConfig, last: StoredRelease) -> StoredRelease | None:
+    """The release, if it is this component's, or becomes it. One of others isn't destroyed. Raises ReleaseTakenError."""
+    if known_place(task.workspace) is not None or last.plan or config.take_ownership:
+        return last
+    if task.destroys:
+        return None
+    raise ReleaseTakenError(f"there is a release {config.release_name or task.job.component} in {config.namespace} already")
 
 
 def _mark(task: Task) -> str:

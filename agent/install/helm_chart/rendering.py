@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from agent.build.closure.found_images import FoundImage, images_in
 from agent.build.closure.rewrite import rewrite_images
 from agent.build.yaml_reader import documents
 from agent.failure import CodedError
@@ -88,6 +89,10 @@ class Rendering:
             tuple(Document(each.path, rewrite_images(each.path, each.text, images, repository)) for each in self.documents)
         )
 
+    def images(self) -> list[FoundImage]:
+        """The images that it names. Blocks."""
+        return [image for each in self.documents for image in images_in(each.path, each.text)]
+
     def objects(self) -> list[Obj]:
         """What helm applies and keeps: neither hooks nor CRDs of `crds/`."""
         return [each for each in self._all(crd=False) if not is_hook(each)]
@@ -107,6 +112,12 @@ class Rendering:
 def is_hook(obj: Obj) -> bool:
     """Whether helm takes an object for a hook."""
     return HOOK in (obj["metadata"].get("annotations") or {})
+
+
+def events_of(hook: Obj) -> frozenset[str]:
+    """When helm runs a hook: `pre-install`, `post-upgrade` and the like."""
+    said = str((hook["metadata"].get("annotations") or {}).get(HOOK, ""))
+    return frozenset(each.strip() for each in said.split(","))
 
 
 def kept(obj: Obj) -> bool:

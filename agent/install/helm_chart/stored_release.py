@@ -90,9 +90,9 @@ async def stored_releases(client: KubernetesClient, release: str, namespace: str
     return sorted((read_release(each) for each in secrets), key=lambda each: each.revision, reverse=True)
 
 
-async def put_in_order(client: KubernetesClient, last: StoredRelease) -> StoredRelease:
+async def put_in_order(client: KubernetesClient, last: StoredRelease | None) -> StoredRelease | None:
     """The revision, as one that failed if a helm was killed at it: helm refuses to go on from an unfinished one."""
-    if last.status not in UNFINISHED:
+    if last is None or last.status not in UNFINISHED:
         return last
     return read_release(await client.apply(last.as_failed(), _MANAGER, force=True))
 

@@ -30,6 +30,7 @@ from agent.state.recover import digest, unsaved
 from agent.state.statefile import has_resources
 from agent.state.states import ComponentStates, StateConflictError, States, Stored
 from agent.state.store import StateUnreachableError
+from agent.state.threads import in_thread
 from api.contract.base import Model
 
 T = TypeVar("T")
@@ -159,7 +160,7 @@ class WorkingCopy:
                 try:
                     newer = unsaved(self._state, self._digests, left_behind(self._workspace))
                     if newer is not None:
-                        await asyncio.to_thread(self._save, newer)
+                        await in_thread(self._save, newer)
                 except (StateConflictError, StateUnreachableError) as error:
                     # The engine may have been in the middle of writing, too.
                     self._task.context.log(f"the state isn't stored yet: {error}")
@@ -266,7 +267,7 @@ async def patiently(work: Callable[[], T], seconds: float, say: Callable[[str], 
     give_up = asyncio.get_running_loop().time() + seconds
     while True:
         try:
-            return await asyncio.to_thread(work)
+            return await in_thread(work)
         except StateUnreachableError as error:
             wait = backoff.next()
             if asyncio.get_running_loop().time() + wait >= give_up:

@@ -79,6 +79,7 @@ module "agent" {
   ims_url              = var.ims_url
   image                = var.image
   environment          = var.environment
+  policy               = try(file("${path.module}/policy.yaml"), null)
   vpc_id               = var.vpc_id
   subnet_ids           = var.subnet_ids
   plan_policy_arns     = var.plan_policy_arns

@@ -21,7 +21,7 @@ container() {
     "$engine" run "$@"
 }
 set -- --read-only --cap-drop=ALL --security-opt=no-new-privileges --pids-limit=1024 --tmpfs=/tmp:size=256m \
-    --volume="$name:/var/lib/exclave-agent" --env-file=agent.env
+    --volume="$name:/var/lib/exclave-agent" --volume="$PWD/rules:/etc/exclave:ro" --env-file=agent.env
 
 enrolled() { container --rm "$@" --entrypoint=/usr/bin/test "$image" -f /var/lib/exclave-agent/home/identity.json; }
 

@@ -87,6 +87,7 @@ module "agent" {
   image            = var.image
   image_repository = var.image_repository
   environment      = var.environment
+  policy           = try(file("${path.module}/policy.yaml"), null)
   network          = var.network
   subnetwork       = var.subnetwork
   plan_roles       = var.plan_roles

@@ -39,6 +39,18 @@ for file in agent.env registry.json token; do
         mv "$settings/$file.new" "$settings/$file"
     fi
 done
+install -d -m 0755 "$settings/rules"
+: > "$settings/rules.env.new"
+for pair in policy.yaml:EXCLAVE_POLICY ca.pem:EXCLAVE_CA_FILE; do
+    file=${pair%%:*}
+    if [ -f "rules/$file" ]; then
+        install -m 0644 "rules/$file" "$settings/rules/$file"
+        echo "${pair#*:}=/run/exclave-agent-rules/$file" >> "$settings/rules.env.new"
+    else
+        rm -f "$settings/rules/$file"
+    fi
+done
+mv "$settings/rules.env.new" "$settings/rules.env"
 cp exclave-agent.service "$root/etc/systemd/system/exclave-agent.service"
 chmod 0644 "$root/etc/systemd/system/exclave-agent.service"
 ln -sfn "$programs" "$root/opt/exclave-agent"

@@ -437,3 +437,31 @@ run "another_way_out_is_refused" {
 
   expect_failures = [var.way_out]
 }
+
+run "a_policy_without_a_version_is_refused" {
+  command = plan
+
+  variables {
+    policy = "mode: read_only"
+  }
+
+  expect_failures = [var.policy]
+}
+
+run "the_customers_rules_are_read_only_for_the_agent" {
+  command = apply
+
+  variables {
+    policy = "version: 1\nmode: read_only\n"
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.agent.container_definitions)[0].environment[0].value == var.policy && jsondecode(aws_ecs_task_definition.agent.container_definitions)[0].user == "0:0"
+    error_message = "Another user writes the rules."
+  }
+
+  assert {
+    condition     = [for mount in jsondecode(aws_ecs_task_definition.agent.container_definitions)[1].mountPoints : mount.readOnly if mount.sourceVolume == "rules"] == [true] && jsondecode(aws_ecs_task_definition.agent.container_definitions)[1].dependsOn == [{ condition = "SUCCESS", containerName = "rules" }]
+    error_message = "The agent reads them, and starts after they are there."
+  }
+}

@@ -77,7 +77,7 @@ run "what_the_machine_does_is_yaml_and_has_no_token" {
   }
 
   assert {
-    condition     = alltrue([for option in ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"] : strcontains(yamldecode(output.cloud_init).write_files[1].content, option)]) && !strcontains(output.cloud_init, "--publish")
+    condition     = alltrue([for option in ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"] : strcontains(one([for file in yamldecode(output.cloud_init).write_files : file.content if endswith(file.path, ".service")]), option)]) && !strcontains(output.cloud_init, "--publish")
     error_message = "The container is closed."
   }
 
@@ -363,4 +363,32 @@ run "a_label_with_a_capital_is_refused" {
   }
 
   expect_failures = [var.labels]
+}
+
+run "a_policy_without_a_version_is_refused" {
+  command = plan
+
+  variables {
+    policy = "mode: read_only"
+  }
+
+  expect_failures = [var.policy]
+}
+
+run "the_customers_rules_are_read_only_for_the_agent" {
+  command = apply
+
+  variables {
+    policy = "version: 1\nmode: read_only\n"
+  }
+
+  assert {
+    condition     = one([for file in yamldecode(output.cloud_init).write_files : yamldecode(file.content).mode if endswith(file.path, "policy.yaml")]) == "read_only"
+    error_message = "The machine has the rules."
+  }
+
+  assert {
+    condition     = strcontains(output.cloud_init, "--volume=/etc/exclave-rules:/etc/exclave:ro")
+    error_message = "The agent reads them."
+  }
 }

@@ -134,6 +134,28 @@ async def test_a_plugin_sees_nothing_of_the_agents_environment(build: Build, sou
     assert not [line for line in build_agent.log if CANARY in line]
 
 
+async def test_a_plugin_reaches_neither_the_agents_key_nor_a_network(
+    build: Build, source: Path, build_agent: BuildAgent, vendor: RegistryServer, tmp_path: Path
+) -> None:
+    """It ran as the agent's user, who owns the key with which everything is signed."""
+    port = vendor.url.rpartition(":")[2]
+    script(
+        source,
+        f"""cat > /dev/null
+        for file in {tmp_path}/key.pem {tmp_path}/work; do [ -e "$file" ] && echo "sees $file" >&2; done
+        (echo > page.py) 2>/dev/null && echo "writes into the source" >&2
+        grep -q : /proc/net/tcp && grep -qi {int(port):04X} /proc/net/tcp && echo "sees the network" >&2
+        echo "is $(id -u)" >&2
+        [ -d /tmp/output ] && echo made > /tmp/output/made
+        echo '{{}}'""",
+    )
+    await build(of(source))
+    assert [line for line in build_agent.log if line.startswith(("sees", "writes"))] == []
+    users = {line for line in build_agent.log if line.startswith("is ")}
+    assert len(users) == 1
+    assert os.getuid() != 0 or users != {"is 0"}
+
+
 class Installed:
     """A plugin of a Python package."""
 

@@ -193,6 +193,21 @@ async def test_an_image_that_cannot_be_had_is_named_with_file_and_line(build: Bu
     assert "/team/init:1-x" in failure.message
 
 
+async def test_an_image_of_upgrades_alone_travels_too(
+    build: Build, chart: Path, vendor: RegistryServer, debian: RegistryServer
+) -> None:
+    await push_image(debian, "team/migrate", "1")
+    image = f"{debian.url.removeprefix('http://')}/team/migrate:1"
+    job = f"apiVersion: batch/v1\nkind: Job\nspec:\n  containers:\n    - image: {image}\n"
+    write(chart, "templates/migrate.yaml", f"{{{{ if .Release.IsUpgrade }}}}\n{job}{{{{ end }}}}\n")
+    assert image in (await config_of(vendor, (await build(of(chart))).artifact)).images
+
+
+async def test_a_chart_that_cannot_be_upgraded_without_a_cluster_is_built(build: Build, chart: Path) -> None:
+    write(chart, "templates/check.yaml", '{{ if .Release.IsUpgrade }}{{ fail "give the old password" }}{{ end }}\n')
+    await build(of(chart))
+
+
 async def test_an_image_that_only_the_deploy_knows_is_a_leak(build: Build, chart: Path) -> None:
     failure = await failure_of(build, of(chart, values={"image.tag": "{{ inputs.version }}"}))
     assert failure.code == "not_closed"

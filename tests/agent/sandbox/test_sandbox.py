@@ -1,5 +1,6 @@
 """The sandbox itself: it ends with the agent, and an agent without root or a range of users has one, too."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -38,7 +39,9 @@ def test_what_runs_in_it_ends_when_the_agent_is_killed(kind: str, folder: Path) 
     if os.getuid() != 0:
         pytest.skip("needs root, or a range of users")
     argv = (
-        PlainSandbox({"x": folder}, "x").argv(["sleep", "300"]) if kind == "plain" else [*for_builders(folder), "sleep", "300"]
+        PlainSandbox({"x": folder}, "x").argv(["sleep", "300"])
+        if kind == "plain"
+        else [*for_builders(Path("/")), "sleep", "300"]
     )
     at = argv.index("--die-with") + 1
     agent = f"import os, subprocess, sys\nargv = {argv!r}\nargv[{at}] = str(os.getpid())\n"
@@ -62,8 +65,9 @@ def _descendants(process: int) -> list[int]:
             found.append(unread.pop())
             children = Path(f"/proc/{found[-1]}/task/{found[-1]}/children")
             unread += map(int, children.read_text().split()) if children.exists() else []
-        if any(Path(f"/proc/{each}/comm").read_text() == "sleep\n" for each in found):
-            return found
+        with contextlib.suppress(FileNotFoundError):  # one has just ended
+            if any(Path(f"/proc/{each}/comm").read_text() == "sleep\n" for each in found):
+                return found
         time.sleep(0.01)
     raise AssertionError("the program was never started")
 
@@ -112,7 +116,9 @@ def test_root_of_a_builder_is_not_the_agents_user(tmp_path: Path) -> None:
     if os.getuid() != 0 or not Path(SYSTEM).exists() or not all(map(shutil.which, tools)):
         pytest.skip("needs root, unshare, setpriv and uidmap")
     (tmp_path / "subid").write_text("12345:300000:65536\n")
-    mounts = " && ".join(f"mount --bind {tmp_path / 'subid'} /etc/{name}" for name in ("subuid", "subgid"))
+    (tmp_path / "passwd").write_text("agent:x:12345:12345::/:/bin/sh\n")  # newuidmap wants to know a name
+    files = {"subuid": "subid", "subgid": "subid", "passwd": "passwd"}
+    mounts = " && ".join(f"mount --bind {tmp_path / file} /etc/{name}" for name, file in files.items())
     user = "exec setpriv --reuid 12345 --regid 12345 --clear-groups"
     said = {}
     for own in ("", "--own"):

@@ -39,6 +39,7 @@ module "agent" {
   permissions_boundary = "arn:aws:iam::111111111111:policy/boundary"
   readable_secret_arns = ["arn:aws:secretsmanager:eu-west-1:111111111111:secret:shop/database-a1b2c3"]
 
+  policy             = "version: 1\nmode: read_only\n"
   environment        = { HTTPS_PROXY = "http://10.0.0.10:3128", EXCLAVE_APPROVAL = "customer" }
   cpu                = 2048
   memory             = 4096

@@ -48,6 +48,7 @@ module "agent" {
   apply_roles      = ["roles/cloudsql.admin", "projects/acme-shop/roles/shopInstaller"]
   readable_secrets = ["shop-database"]
 
+  policy       = "version: 1\nmode: read_only\n"
   environment  = { HTTPS_PROXY = "http://10.0.0.10:3128", NO_PROXY = "metadata.google.internal,169.254.169.254", EXCLAVE_APPROVAL = "customer" }
   machine_type = "e2-standard-2"
   labels       = { team = "platform" }

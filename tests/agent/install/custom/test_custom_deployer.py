@@ -355,12 +355,12 @@ async def test_images_are_named_where_the_customer_has_them(account: Customer, s
 async def test_a_machine_without_namespaces_says_what_to_do(
     account: Customer, source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    broken = tmp_path / "inside.py"
-    broken.write_text("import sys\nprint('sandbox: unshare: Operation not permitted')\nsys.exit(125)\n")
-    monkeypatch.setattr("agent.sandbox.inside.__file__", str(broken))
     script(source, "answer = {'plan': 1, 'state': 1, 'outputs': {'user': os.getuid()}}")
     page = Component(account, source, environment={"FOLDER": "/srv", "TITLE": "x"})
     await page.build()
+    broken = tmp_path / "inside.py"
+    broken.write_text("import sys\nprint('sandbox: unshare: Operation not permitted')\nsys.exit(125)\n")
+    monkeypatch.setattr("agent.sandbox.inside.__file__", str(broken))
     failure = await page.failure("plan")
     assert (failure.code, "Operation not permitted" in failure.message) == ("sandbox_impossible", True)
     account.site = replace(account.site, env={"EXCLAVE_PLUGIN_SANDBOX": "off"})

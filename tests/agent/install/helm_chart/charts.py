@@ -39,8 +39,10 @@ class Cluster:
     async def release(self, files: Mapping[str, str], **config: Any) -> None:
         """Build the chart of these files, and sync it."""
         for name, text in {"Chart.yaml": CHART, "values.yaml": "colour: red\n", **files}.items():
-            (self.source / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.source / name).write_text(text)
+            file = self.source / name
+            if name in files or not file.exists():
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
         made = HelmChartConfig(source=Source(path=PathSource(path=str(self.source))), **config)
         await self.account.build_of("web", made)
         await self.account.sync("web")

@@ -44,6 +44,8 @@ SCOPE = Scope(
         ("{{ components.db.outputs.url }}?n={{ inputs.replicas }}", "postgres://x?n=3"),
         ('["{{ inputs.version }}", {{ inputs.replicas }}]', ["1.10", 3]),
         ("<{{ install.name }}>", "<acme>"),
+        ("{{ '{{' }}", "{{"),
+        ("{{ inputs.hosts | join(',') }}", "a,b"),
         ("3", 3),
     ],
 )
@@ -90,6 +92,16 @@ async def test_a_wrong_value_is_told_in_helms_words(cluster: Cluster) -> None:
         await cluster.plan(inputs={"colour": "brown"})
     assert (failed.value.failure.code, failed.value.failure.field) == ("chart_not_rendered", "config.values")
     assert "colour" in failed.value.failure.message
+
+
+async def test_an_image_that_only_this_cluster_brings_out_is_not_pulled_from_elsewhere(cluster: Cluster) -> None:
+    """`closure`: the build could not know of it."""
+    condition = '{{ if lookup "v1" "Namespace" "" "kube-system" }}'
+    await cluster.release({"templates/config.yaml": CONFIG_MAP, "templates/hook.yaml": f"{condition}\n{HOOK}{{{{ end }}}}\n"})
+    with pytest.raises(JobFailedError) as failed:
+        await cluster.plan()
+    assert failed.value.failure.code == "not_closed"
+    assert "nginx:1.27" in failed.value.failure.message
 
 
 async def test_what_is_secret_leaves_neither_folder_nor_cluster(cluster: Cluster, tmp_path: Path) -> None:

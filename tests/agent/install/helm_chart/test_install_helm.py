@@ -8,6 +8,7 @@ from images import push_image
 from registry_server import RegistryServer
 
 from agent.failure import JobFailedError
+from api.contract.agents import PlanResult
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("program", ["helm 4", "helm 3"], indirect=True)]
 
@@ -152,7 +153,7 @@ async def test_hooks_run_with_each_apply_and_a_changed_one_makes_a_plan(cluster:
     await cluster.apply()
     assert cluster.kubernetes.cluster.find("Job", "migrate") is not None
     await cluster.release({}, values={"colour": "blue"}, closure="off")
-    fields = ["spec.template.spec.containers[migrate].args[0]"]
+    fields = ["spec.template.spec.containers[migrate].args"]
     assert await cluster.changes() == [("Job/default/migrate (hook)", ["update"], fields)]
 
 
@@ -224,7 +225,11 @@ async def test_a_destruction_names_what_goes_and_leaves_what_is_to_be_kept(clust
     await cluster.release({"templates/config.yaml": CONFIG_MAP, "templates/kept.yaml": kept})
     await cluster.deploy()
     planned = await cluster.plan("plan_destroy", "job_end")
-    assert [(each.address, each.actions) for each in planned.summary.resources] == [("ConfigMap/default/web", ["delete"])]
+    assert [(each.address, each.actions) for each in planned.summary.resources] == [
+        ("ConfigMap/default/kept", ["forget"]),
+        ("ConfigMap/default/web", ["delete"]),
+    ]
+    assert planned.summary.destroy == 1
     assert any("ConfigMap/default/kept stays" in line for line in cluster.account.log)
     await cluster.apply("job_end", "destroy")
     assert cluster.kubernetes.cluster.find("ConfigMap", "web") is None
@@ -232,6 +237,29 @@ async def test_a_destruction_names_what_goes_and_leaves_what_is_to_be_kept(clust
     assert not cluster.account.home("web").exists()
     assert cluster.helm("list", "-o", "json") == []
     assert (await cluster.plan("plan_destroy", "job_never")).summary.empty
+
+
+async def test_the_release_and_its_workloads_say_how_the_component_is(cluster: Cluster) -> None:
+    await cluster.release({"templates/config.yaml": CONFIG_MAP, "templates/web.yaml": DEPLOYMENT}, closure="off")
+    await cluster.plan()
+    applied = await cluster.apply()
+    assert applied.health
+    assert {check.name: check.status for check in applied.health.checks} == {
+        "release/web": "healthy",
+        "Deployment/default/web": "healthy",
+    }
+
+    def ask_for_more(obj: Any) -> None:
+        obj["spec"]["replicas"] = 9
+
+    cluster.kubernetes.controllers.set("Deployment", "web", after=None)
+    cluster.kubernetes.cluster.edit("Deployment", "web", ask_for_more)
+    job = cluster.account.job("plan", "web").model_copy(update={"look_at_health": True})
+    looked = await cluster.account.run(job, "job_look")
+    assert isinstance(looked, PlanResult)
+    assert looked.health
+    assert looked.health.reason.startswith("Deployment/default/web: ")
+    assert "of 9 replicas are" in looked.health.reason
 
 
 async def test_the_customers_rules_see_the_objects_of_a_release(cluster: Cluster) -> None:

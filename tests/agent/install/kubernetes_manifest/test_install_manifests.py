@@ -530,3 +530,42 @@ async def test_without_a_cluster_the_agent_says_how_to_give_it_one(account: Cust
     failure = await failure_of(web.plan())
     assert failure.code == "no_cluster"
     assert "--kubeconfig" in failure.remedy
+
+
+async def test_workloads_say_how_the_component_is_after_the_apply_and_when_it_is_looked_at(
+    shop: Customer, kubernetes: FakeKubernetes
+) -> None:
+    web = Shop(shop)
+    applied = await web.deploy(CONFIG + "---" + WEB)
+    assert applied.health
+    assert [(check.name, check.status) for check in applied.health.checks] == [("Deployment/default/web", "healthy")]
+
+    def roll_out_anew(obj: Any) -> None:
+        obj["spec"]["minReadySeconds"] = 5
+
+    kubernetes.controllers.set("Deployment", "web", after=None)
+    kubernetes.cluster.edit("Deployment", "web", roll_out_anew)
+    job = shop.job("plan", "web", inputs=INPUTS).model_copy(update={"look_at_health": True})
+    looked = await shop.run(job, "job_look")
+    assert isinstance(looked, PlanResult)
+    assert looked.health
+    assert looked.health.reason.startswith("Deployment/default/web: ")
+    assert "of 2 replicas are" in looked.health.reason
+
+
+async def test_what_is_not_waited_for_is_told_as_it_is(shop: Customer, kubernetes: FakeKubernetes) -> None:
+    kubernetes.controllers.set("Deployment", "web", after=None)
+    applied = await Shop(shop).deploy(WEB, wait=False)
+    assert applied.health
+    assert (applied.health.status, applied.health.checks[0].kind) == ("degraded", "workload")
+
+
+async def test_a_reference_may_hold_braces_and_a_list_in_a_text_is_refused(shop: Customer, kubernetes: FakeKubernetes) -> None:
+    web = Shop(shop)
+    await web.deploy(CONFIG.replace("hello", "\"{{ '}}' }} {{ inputs.domain | upper }}\""))
+    config = kubernetes.cluster.find("ConfigMap", "conf")
+    assert config
+    assert config["data"]["greeting"] == "}} EXAMPLE.COM"
+    await web.ship(CONFIG.replace("hello", "\"{{ split('.', inputs.domain) }}\""))
+    failure = await failure_of(web.plan())
+    assert (failure.code, "to_json" in failure.remedy) == ("unresolved_reference", True)

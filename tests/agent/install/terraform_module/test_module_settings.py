@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from customer import Customer
 from pydantic import ValidationError
-from test_install_terraform import NETWORK, SLOW, failure_of
+from test_install_terraform import NETWORK, failure_of
 
+from agent.engine.run import Ended, run
 from agent.policy.document import PolicyDocument
 from agent.policy.policy import Policy
 from api.contract.agents import DeployJob, JobResult
@@ -107,18 +108,20 @@ async def test_files_of_variables_give_values_and_variables_win(account: Custome
     assert (missing.code, missing.field) == ("var_file_missing", "config.var_files")
 
 
-async def test_an_apply_that_takes_too_long_is_stopped_and_keeps_its_state(account: Customer, tmp_path: Path) -> None:
-    await account.build("slow", SLOW)
-    await account.sync("slow")
-    variables = {"marker": str(tmp_path / "started")}
-    await account.run(job_of(account, "plan", "slow", variables=variables), "job_plan")
-    late = await failure_of(account.run(job_of(account, "apply", "slow", plan="job_plan", timeout=5), "job_apply"))
-    assert late.code == "apply_failed"
-    assert "it took longer than 5 s" in late.message
-    assert account.site.states
-    stored = account.site.states.of("slow").load()
-    assert stored
-    assert "first" in [each["name"] for each in json.loads(stored.state)["resources"]]
+async def test_a_component_says_how_long_its_plan_and_apply_may_take(
+    account: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+
+    async def noted(*arguments: Any, timeout: float) -> Ended:
+        limits.append(timeout)
+        return await run(*arguments, timeout=timeout)
+
+    monkeypatch.setattr("agent.install.terraform_module.deployer.run", noted)
+    await account.build("network", NETWORK)
+    await deploy(account, "network", variables={"cidr": "a"}, timeout=1200)
+    await deploy(account, "network", variables={"cidr": "b"})
+    assert limits == [1200, 1200, 3600, 6 * 3600]
 
 
 async def test_a_move_and_an_import_are_told_and_change_nothing_else(account: Customer) -> None:

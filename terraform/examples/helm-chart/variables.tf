@@ -1,0 +1,5 @@
+variable "api_key" {
+  description = "The customer's key."
+  type        = string
+  sensitive   = true
+}
