@@ -42,7 +42,8 @@ class ExecPlugin:
         version = str(self.config.get("apiVersion"))
         if version not in _VERSIONS:
             raise NoClusterError(f"{self.what}: exec.apiVersion {version!r} is none of {', '.join(_VERSIONS)}")
-        env = {**self.env, **{each["name"]: str(each["value"]) for each in self.config.get("env") or []}}
+        own = {name: value for name, value in self.env.items() if not name.startswith("EXCLAVE_")}
+        env = {**own, **{each["name"]: str(each["value"]) for each in self.config.get("env") or []}}
         spec: dict[str, Any] = {"interactive": False}
         if self.config.get("provideClusterInfo"):
             spec["cluster"] = dict(self.cluster)

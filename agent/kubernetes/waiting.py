@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from agent.failure import CodedError
+from agent.kubernetes.at_once import some_at_once
 from agent.kubernetes.client import KubernetesClient
 from agent.kubernetes.objects import Obj, Ref, metadata
 from agent.kubernetes.readiness import Readiness, pod_trouble, readiness
@@ -42,8 +43,7 @@ async def wait_ready(
     pace = _Pace(timeout, log)
     while True:
         waited: dict[Ref, Readiness] = {}
-        for ref in left:
-            obj = await client.get(ref)
+        for ref, obj in zip(left, await some_at_once(client.get(ref) for ref in left), strict=True):
             seen = readiness(obj) if obj is not None else Readiness("progressing", "it isn't there")
             if obj is not None:
                 found[ref] = obj
@@ -66,10 +66,8 @@ async def wait_gone(client: KubernetesClient, refs: Iterable[Ref], timeout: floa
     left = list(refs)
     pace = _Pace(timeout, log)
     while True:
-        there: dict[Ref, Obj] = {}
-        for ref in left:
-            if (obj := await client.get(ref)) is not None:
-                there[ref] = obj
+        found = zip(left, await some_at_once(client.get(ref) for ref in left), strict=True)
+        there = {ref: obj for ref, obj in found if obj is not None}
         if not there:
             return
         left = list(there)

@@ -23,6 +23,7 @@ from agent.install.kubernetes_manifest.render import render_objects
 from agent.install.kubernetes_manifest.saved import SavedManifests, SavedObject, SavedRemoval, saved_ref
 from agent.install.kubernetes_manifest.secrets import secret_values
 from agent.install.workspace import StoredOutputs
+from agent.kubernetes.at_once import some_at_once
 from agent.kubernetes.client import KubernetesClient, connect
 from agent.kubernetes.errors import UnknownKindError
 from agent.kubernetes.health import workload_checks
@@ -98,20 +99,19 @@ async def _apply(task: Task) -> StoredOutputs:
     saved = SavedManifests.model_validate_json(task.saved.file.read_bytes())
     log = task.context.log
     async with _connected(task) as (client, inventory):
-        await _check_objects(client, saved)
+        await some_at_once(_check(client, each) for each in saved.objects)
         wanted = [each.ref for each in saved.objects]
         there = {ref.identity for ref in await inventory.read()}
         if not {ref.identity for ref in wanted} <= there:
             await inventory.write([*(each.ref for each in saved.inventory), *wanted])
-        for of_kind in _by_rank(saved.objects):
-            for each in of_kind:
-                await client.apply(each.object, MANAGER, force=saved.force)
-                log(f"applied {each.ref}")
-            await _serve(client, [each for each in of_kind if each.ref.kind == "CustomResourceDefinition"], task)
+        for of_rank in _by_rank(saved.objects):
+            await some_at_once(_send(client, each, saved, task) for each in of_rank)
+            await _serve(client, [each for each in of_rank if each.ref.kind == "CustomResourceDefinition"], task)
         if saved.wait:
             live = await wait_ready(client, wanted, saved.timeout, log)
         else:
-            live = {ref: found for ref in wanted if (found := await client.get(ref)) is not None}
+            found = await some_at_once(client.get(ref) for ref in wanted)
+            live = {ref: obj for ref, obj in zip(wanted, found, strict=True) if obj is not None}
         seen = {ref: live.get(ref) for ref in wanted}
         task.checks.extend(await workload_checks(client, seen, task.context.redactor.text))
         await _remove(client, saved.removals, saved.timeout, task)
@@ -127,20 +127,24 @@ async def _destroy(task: Task) -> None:
         await inventory.remove()
 
 
-async def _check_objects(client: KubernetesClient, saved: SavedManifests) -> None:
-    """Raises PlanStaleError unless each object is as it was planned against, or as this plan has made it already."""
-    for each in saved.objects:
-        try:
-            live = await client.get(each.ref)
-        except UnknownKindError:
-            live = None
-        if _as_planned(each, live):
-            continue
-        if live is None:
-            raise PlanStaleError(f"{each.ref} was deleted since the plan was made")
-        after = await client.apply(each.object, MANAGER, force=True, dry_run=True)
-        if differences(live, after):
-            raise PlanStaleError(f"{each.ref} was changed since the plan was made")
+async def _send(client: KubernetesClient, each: SavedObject, saved: SavedManifests, task: Task) -> None:
+    await client.apply(each.object, MANAGER, force=saved.force)
+    task.context.log(f"applied {each.ref}")
+
+
+async def _check(client: KubernetesClient, each: SavedObject) -> None:
+    """Raises PlanStaleError unless the object is as it was planned against, or as this plan has made it already."""
+    try:
+        live = await client.get(each.ref)
+    except UnknownKindError:
+        live = None
+    if _as_planned(each, live):
+        return
+    if live is None:
+        raise PlanStaleError(f"{each.ref} was deleted since the plan was made")
+    after = await client.apply(each.object, MANAGER, force=True, dry_run=True)
+    if differences(live, after):
+        raise PlanStaleError(f"{each.ref} was changed since the plan was made")
 
 
 def _as_planned(saved: SavedObject, live: Obj | None) -> bool:

@@ -1,9 +1,7 @@
 """What an apply would do, asked of the API server itself: each object by a dry run of its server-side apply."""
 
-import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from agent.failure import CodedError
 from agent.install.kubernetes_manifest.fields import MANAGER, differences, fingerprint, owned
@@ -11,16 +9,13 @@ from agent.install.kubernetes_manifest.inventory import OWNER, Inventory
 from agent.install.kubernetes_manifest.order import DEFINITIONS, rank
 from agent.install.kubernetes_manifest.render import ManifestWrongError
 from agent.install.kubernetes_manifest.saved import SavedObject, SavedRemoval
+from agent.kubernetes.at_once import some_at_once
 from agent.kubernetes.client import KubernetesClient
 from agent.kubernetes.errors import ObjectRefusedError, UnknownKindError
 from agent.kubernetes.objects import Obj, Ref, metadata
-from agent.oci.concurrency import run_all
 from agent.policy.planned import Action
 
-T = TypeVar("T")
 Identity = tuple[str, str, str, str]
-
-_AT_ONCE = 8
 
 
 class OwnedByAnotherError(CodedError):
@@ -75,7 +70,7 @@ class Planner:
         """What is in the inventory, still there and this component's, without `but`, in the order of its removal."""
         kept = {ref.identity for ref in but}
         left = [ref for ref in await self.inventory.read() if ref.identity not in kept]
-        found = await _some_at_once([self._removal(ref) for ref in left])
+        found = await some_at_once([self._removal(ref) for ref in left])
         return sorted((each for each in found if each is not None), key=lambda each: (-rank(each.ref), each.ref))
 
     async def _removal(self, ref: Ref) -> SavedRemoval | None:
@@ -103,7 +98,7 @@ class Planner:
         return {**obj, "metadata": {**kept, **inside, "annotations": marks}}
 
     async def _all(self, objects: list[Obj], known: set[Identity], coming: "_Coming") -> list[PlannedObject]:
-        return await _some_at_once([self._one(obj, known, coming) for obj in objects])
+        return await some_at_once([self._one(obj, known, coming) for obj in objects])
 
     async def _one(self, obj: Obj, known: set[Identity], coming: "_Coming") -> PlannedObject:
         ref = Ref.of(obj)
@@ -167,14 +162,3 @@ def _in_order(objects: list[Obj]) -> list[Obj]:
             raise ManifestWrongError(f"{ref} is there twice")
         found[ref.identity] = obj
     return sorted(found.values(), key=lambda obj: rank(Ref.of(obj)))
-
-
-async def _some_at_once(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
-    """The results in order; the first error ends all."""
-    slots = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(each: Coroutine[None, None, T]) -> T:
-        async with slots:
-            return await each
-
-    return await run_all(one(each) for each in work)

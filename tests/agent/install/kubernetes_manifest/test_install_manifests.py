@@ -495,12 +495,12 @@ async def test_the_health_of_workloads_is_told(shop: Customer, kubernetes: FakeK
     result = await web.deploy(WEB)
     assert result.health
     assert result.health.status == "healthy"
-    assert [check.name for check in result.health.checks] == ["service/web", "deployment/web"]
+    assert [check.name for check in result.health.checks] == ["Deployment/default/web"]
     kubernetes.cluster.set_status("Deployment", "web", {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2})
     planned = await shop.run(shop.job("plan", "web", inputs=INPUTS), "job_drift")
     assert isinstance(planned, PlanResult)
     assert planned.health
-    assert planned.health.reason == "deployment/web: 0 of 2 replicas are available"
+    assert planned.health.reason == "Deployment/default/web: 0 of 2 replicas are available"
 
 
 async def test_an_unknown_kind_and_a_wrong_reference_stop_the_plan(shop: Customer, kubernetes: FakeKubernetes) -> None:

@@ -39,8 +39,11 @@ def test_scalars_are_read_as_kubernetes_does() -> None:
 
 
 def test_a_reference_may_be_a_list_a_key_and_a_part() -> None:
-    text = HEAD + "data:\n  {{ inputs.name }}: {{ inputs.hosts }}\n  text: 'at {{ inputs.hosts }}'\n"
-    assert rendered(text, {"name": "key", "hosts": ["a", "b"]})[0]["data"] == {"key": ["a", "b"], "text": 'at ["a", "b"]'}
+    text = HEAD + "data:\n  {{ inputs.name }}: {{ inputs.hosts }}\n  text: 'at {{ inputs.hosts | to_json }}'\n"
+    given = {"name": "key", "hosts": ["a", "b"]}
+    assert rendered(text, given)[0]["data"] == {"key": ["a", "b"], "text": 'at ["a","b"]'}
+    with pytest.raises(CodedError, match="a list can't stand in the middle of a text"):
+        rendered(text.replace(" | to_json", ""), given)
 
 
 def test_files_are_taken_as_they_are() -> None:
