@@ -12,8 +12,9 @@ from agent.build.closure.found_images import FoundImage, images_in
 from agent.build.closure.rewrite import rewrite_images
 from agent.build.yaml_reader import documents
 from agent.failure import CodedError
+from agent.install.kubernetes_manifest.secrets import secret_values
 from agent.kubernetes.objects import Obj
-from api.contract.base import Digest
+from api.contract.base import Digest, Json
 
 _DOCUMENT = re.compile(r"^---[ \t]*(?:#.*)?$", re.MULTILINE)
 _SOURCE = re.compile(r"\s*# Source: ([^\n]+)\n")
@@ -104,6 +105,12 @@ class Rendering:
     def crds(self) -> list[Obj]:
         """What helm makes before all else, at the first install."""
         return self._all(crd=True)
+
+    def secrets(self) -> list[Json]:
+        """Every value of its Secrets, which no log may show."""
+        objects = [*self.objects(), *self.hooks()]
+        plain = [value for each in objects if each["kind"] == "Secret" for value in (each.get("stringData") or {}).values()]
+        return [*plain, *secret_values(objects)]
 
     def _all(self, *, crd: bool) -> list[Obj]:
         return [found for each in self.documents if each.crd == crd and (found := each.object()) is not None]
