@@ -20,7 +20,6 @@ from agent.install.helm_chart.rendering import digest_of_objects
 from agent.install.helm_chart.saved_release import SavedRelease, read_saved
 from agent.install.helm_chart.session import Place, Session, keep_place, known_place, place_of, session
 from agent.install.helm_chart.stored_release import PLAN_LABEL, StoredRelease, put_in_order, stored_releases
-from agent.install.kubernetes_manifest.secrets import secret_values
 from agent.install.workspace import StoredOutput, StoredOutputs
 from agent.policy.planned import PlannedObjects
 from api.contract.base import Failure
@@ -105,7 +104,7 @@ async def _plan(task: Task) -> Planned:
         if task.destroys:
             return await plan_destruction(task, config, at, last)
         rendering, saved = await rendered(task, config, at)
-        secrets = [*secret_values([*rendering.objects(), *rendering.hooks()])]
+        secrets = rendering.secrets()
         task.context.redactor.learn(secrets)  # before the API server says anything of them
         changes, hooks = await compared(at, last, rendering)
         if last and (task.job.look_at_health or not changes):

@@ -52,7 +52,7 @@ async def look(
     async def one(ref: Ref) -> None:
         async with at_once:
             try:
-                now = await client.get(ref)
+                now = await client.get(ref) if ref.name else None  # one that the server names is always new
             except UnknownKindError:
                 now = None
             tried = await _tried(client, ref, after[ref], release, namespace) if now and ref in after else None

@@ -17,7 +17,6 @@ from agent.install.helm_chart.session import Session
 from agent.install.helm_chart.stored_release import StoredRelease
 from agent.install.helm_chart.values import render_values
 from agent.install.kubernetes_manifest.render import ImageNotHereError
-from agent.install.kubernetes_manifest.secrets import secret_values
 from agent.kubernetes.client import KubernetesClient
 from agent.policy.planned import PlannedObjects
 from api.contract.components import HelmChartConfig
@@ -107,4 +106,4 @@ async def plan_destruction(task: Task, config: HelmChartConfig, at: Session, las
     saved = SavedRelease(release=runner.release, namespace=runner.namespace, revision=revision, timeout=config.timeout)
     saved.save(task.saved.file)
     judged = PlannedObjects(objects=tuple(each.judged for each in (*changes, *hooks)))
-    return Planned(count(changes), [*secret_values(before.objects())], judged)
+    return Planned(count(changes), before.secrets(), judged)

@@ -12,8 +12,9 @@ from agent.build.closure.found_images import FoundImage, images_in
 from agent.build.closure.rewrite import rewrite_images
 from agent.build.yaml_reader import documents
 from agent.failure import CodedError
+from agent.install.kubernetes_manifest.secrets import secret_values
 from agent.kubernetes.objects import Obj
-from api.contract.base import Digest
+from api.contract.base import Digest, Json
 
 _DOCUMENT = re.compile(r"^---[ \t]*(?:#.*)?$", re.MULTILINE)
 _SOURCE = re.compile(r"\s*# Source: ([^\n]+)\n")
@@ -60,9 +61,11 @@ class Document:
             raise RenderingWrongError(f"{self.path} isn't YAML: {str(error).splitlines()[0]}") from None
         if read is None:
             return None
-        if not isinstance(read, dict) or not isinstance(read.get("kind"), str) or not isinstance(read.get("metadata"), dict):
+        named = isinstance(read, dict) and isinstance(read.get("kind"), str)
+        if not named or not (isinstance(read.get("metadata"), dict) or isinstance(read.get("items"), list)):
             raise RenderingWrongError(f"{self.path} makes something without `kind` and `metadata`")
-        return read
+        found: Obj = read
+        return found
 
 
 def read_documents(text: str) -> list[Document]:
@@ -105,8 +108,23 @@ class Rendering:
         """What helm makes before all else, at the first install."""
         return self._all(crd=True)
 
+    def secrets(self) -> list[Json]:
+        """Every value of its Secrets, which no log may show."""
+        objects = [*self.objects(), *self.hooks()]
+        plain = [value for each in objects if each["kind"] == "Secret" for value in (each.get("stringData") or {}).values()]
+        return [*plain, *secret_values(objects)]
+
     def _all(self, *, crd: bool) -> list[Obj]:
-        return [found for each in self.documents if each.crd == crd and (found := each.object()) is not None]
+        found = [obj for each in self.documents if each.crd == crd and (obj := each.object()) is not None]
+        return [item for obj in found for item in _items(obj)]
+
+
+def _items(obj: Obj) -> list[Obj]:
+    """The object, or those of a list, which helm takes apart."""
+    items = obj.get("items")
+    if not obj["kind"].endswith("List") or not isinstance(items, list):
+        return [obj]
+    return [item for item in items if isinstance(item, dict) and isinstance(item.get("metadata"), dict) and "kind" in item]
 
 
 def is_hook(obj: Obj) -> bool:
