@@ -10,6 +10,7 @@ state/
 """
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -134,8 +135,9 @@ class WorkingCopy:
         return False
 
     def check_room(self) -> None:
-        """Raises DiskFullError if the state might not find room on the disk."""
+        """Raises DiskFullError if the state might not find room on the disk; what is found is kept for it."""
         DiskRoom(self._workspace.root).check(self._state or b"")
+        _reserve(self._workspace, _FREE_BYTES // 2 + 2 * len(self._state or b""))
 
     async def begin(self) -> None:
         """Store what an earlier engine left, and put what is stored in the engine's place."""
@@ -179,6 +181,7 @@ class WorkingCopy:
         Raises StateNotStoredError or StateConflictError; the state stays on this machine then.
         """
         async with self._alone:
+            _free_reserve(self._workspace)
             if self._forget:
                 await self._patiently(self._states.remove)
                 self._stored = None
@@ -252,7 +255,31 @@ async def checked_out(task: Task, states: States) -> AsyncIterator[WorkingCopy]:
 
 def left_behind(workspace: Workspace) -> list[bytes]:
     """What engines have left that may not be stored. Only while the workspace's lock is held."""
-    return [file.read_bytes() for file in (workspace.state, workspace.work / ERRORED) if file.is_file()]
+    errored = workspace.work / ERRORED
+    files = (workspace.state, *(() if _is_reserve(errored) else (errored,)))
+    return [file.read_bytes() for file in files if file.is_file()]
+
+
+def _reserve(workspace: Workspace, size: int) -> None:
+    """Hold room on the disk for an apply's state: the file where an engine puts what it can't write elsewhere.
+
+    Should the disk fill up meanwhile, the engine empties this file to write into it, which needs no room but what it had.
+    """
+    with (workspace.work / ERRORED).open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+
+
+def _free_reserve(workspace: Workspace) -> None:
+    """Give up the room that no engine has used."""
+    if _is_reserve(workspace.work / ERRORED):
+        (workspace.work / ERRORED).unlink()
+
+
+def _is_reserve(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return opened.read(1) == b"\0"
 
 
 def start_anew(workspace: Workspace) -> None:

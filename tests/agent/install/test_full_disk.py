@@ -79,15 +79,12 @@ async def test_a_step_on_a_full_disk_fails_and_the_state_stays(step: str, accoun
     assert resources(account) == {"net": "three"}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a gap: neither the store nor errored.tfstate keeps room aside for what an apply has made"
-)
 async def test_a_disk_that_fills_up_in_the_middle_of_an_apply_loses_no_state(account: Customer, small_home: Path) -> None:
     await account.build("network", FILLS)
     await account.sync("network")
     variables = {"name": "one", "disk": str(small_home)}
     await account.run(account.job("plan", "network", variables), "job_plan")
-    with pytest.raises((OSError, JobFailedError)):
+    with contextlib.suppress(OSError, JobFailedError):  # it may end well: the room that was kept for the state suffices
         await account.run(account.job("apply", "network", variables, plan="job_plan"), "job_apply")
     assert resources(account) == {"net": "one", "fills": "one"}
     (small_home / "ballast").unlink()
