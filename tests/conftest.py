@@ -1,5 +1,6 @@
 """Marks the tests that run real programs, which `scripts/test unit` leaves out; and chooses the database to test with."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--examples", type=int, default=10, help="how many lives of jobs and deploys are tried out")
     parser.addoption("--kills", type=int, default=12, help="how often the kill loop kills")
     parser.addoption("--seed", type=int, help="what the kill loop's choices are made from; printed, else chosen at random")
+
+
+@pytest.fixture(autouse=True)
+def usual_umask() -> Iterator[None]:
+    """Commands that are run in this process narrow it for all that comes later."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(scope="session")

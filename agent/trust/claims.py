@@ -17,9 +17,13 @@ CONFIG = "dev.exclave.config"
 def config_digest(config: ComponentConfig) -> Digest:
     """The digest of a config. Fields that are as they are by default don't count: a newer version may know more of them.
 
-    So a field's default may never change: what was signed for the old one would then run with the new one.
+    So a field's default may never change: what was signed for the old one would then run with the new one. A folder with a
+    content digest counts by that, wherever it lies: the IMS takes two checkouts for one config, too.
     """
     document = {"kind": config.kind, **config.model_dump(mode="json", exclude_defaults=True)}
+    folder = (document.get("source") or {}).get("path") or {}
+    if folder.get("digest"):
+        del folder["path"]
     return digest_of(canonical_json(document))
 
 

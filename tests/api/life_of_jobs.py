@@ -35,7 +35,7 @@ def opened_fleet(opened: tuple[Opened, Shop], data: Path) -> Iterator["Fleet"]:
             await shop.change("service", module({**SERVICE, "size": "{{ inputs.size }}"}, path="/src/service", digest="2"))
             second = await shop.new_release()
             for name, approval in INSTALLS.items():
-                await shop.install(name, approval=approval)
+                await shop.install(name, approval=approval, inputs={"size": 1})
             return shop, [shop.release["id"], second["id"]]
 
     with opened[0].copied(data) as url:

@@ -54,7 +54,7 @@ RUN = {
     "every-kind": Example(says=tuple(f'"{name}" = "{kind}"' for name, kind in KINDS.items())),
     "custom-component": Example(says=('status = "ready"',)),
 }
-ELSEWHERE = {"cdktf-quickstart", "private-images"}
+ELSEWHERE = {"cdktf-quickstart", "helm-chart", "private-images"}
 """What other tests run."""
 
 
@@ -100,3 +100,14 @@ def test_an_example_is_applied_planned_and_destroyed(name: str, vendor: Stage) -
     run("destroy", "-input=false", "-auto-approve")
     assert vendor.get("/v1/apps")["items"] == []
     assert vendor.get("/v1/installs")["items"] == []
+
+
+def test_the_chart_s_example_is_valid_and_planned(vendor: Stage) -> None:
+    """Its chart is deployed in tests/agent/install/helm_chart: here are no registries to mirror its image from."""
+    own = copy.copy(vendor)
+    own.work = vendor.folder / "chart"
+    shutil.copytree(EXAMPLES / "helm-chart", own.work, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+    for command in (("init", "-input=false"), ("validate",), ("plan", "-input=false")):
+        done = own.terraform(*command, "-no-color", variables={"api_key": "key-of-acme"})
+        assert done.code == 0, done.output
+    assert "Plan: 5 to add" in done.output

@@ -64,7 +64,7 @@ def install(of: str, name: str, inputs_version: int = 1) -> Install:
         {
             **{field: None for field in Install.model_fields},
             **{"id": f"ins_{name}", "app_id": f"app_{of}", "name": name, "approval": "auto", "version": 1, "components": []},
-            **{"inputs": {}, "sensitive_fingerprints": {}, "labels": {}, "inputs_version": inputs_version},
+            **{"inputs": {}, "sensitive_fingerprints": {}, "labels": {}, "inputs_version": inputs_version, "heal_drift": False},
             **{"created_at": NOW, "updated_at": NOW},
         }
     )

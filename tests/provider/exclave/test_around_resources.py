@@ -311,7 +311,7 @@ WHOLE = """
 resource "exclave_kubernetes_manifest_component" "one" {
   app_id   = exclave_app.a.id
   name     = "one"
-  manifest = "kind: One # {{ components.two.image.digest }}"
+  manifest = "kind: One # {{ components.two.outputs.namespace }}"
 }
 resource "exclave_kubernetes_manifest_component" "two" {
   app_id   = exclave_app.a.id
@@ -333,8 +333,8 @@ resource "exclave_release" "r" {
 @pytest.mark.parametrize(
     ("old", "new", "detail"),
     [
-        ("components.two", "components.three", "one.manifest: {{ components.three.image.digest }} refers to"),
-        ("kind: Two", "kind: Two # {{ components.one.image.digest }}", "refer to each other in a cycle"),
+        ("components.two", "components.three", "one.manifest: {{ components.three.outputs.namespace }} refers to"),
+        ("kind: Two", "kind: Two # {{ components.one.outputs.namespace }}", "refer to each other in a cycle"),
         ("kind: Two", "kind: Two # {{ secrets.nowhere }}", "there is no secret 'nowhere'"),
     ],
     ids=["missing", "cycle", "secret"],
