@@ -29,7 +29,7 @@ _version = click.option("--version", "version", help="One that `versions` lists;
 
 @click.group("state")
 def state_command() -> None:
-    """Look after Terraform's state, which stays with the customer. Run it on the install agent's machine."""
+    """Look after Terraform's state, which the customer keeps. Run it on the install agent's machine."""
 
 
 @state_command.command("list")
