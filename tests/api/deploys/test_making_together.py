@@ -37,8 +37,9 @@ async def test_each_install_gets_its_own(ims: Ims, shop: Shop) -> None:
 async def test_one_install_gets_one_and_whoever_is_wrong_is_refused_alone(ims: Ims, shop: Shop) -> None:
     await shop.install("acme")
     await shop.install("globex")
+    await shop.install("initech")
     release = shop.release["id"]
-    pairs = [("acme", release), ("acme", release), ("nobody", release), ("globex", "rel_missing"), ("globex", release)]
+    pairs = [("acme", release), ("acme", release), ("nobody", release), ("initech", "rel_missing"), ("globex", release)]
     answers = await made_together(ims, [{"install_id": install, "release_id": of} for install, of in pairs])
     # The two for acme come in either order.
     assert sorted(answer.status_code for answer in answers[:2]) == [201, 409]
