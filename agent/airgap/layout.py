@@ -197,7 +197,9 @@ class LayoutWriter:
             self._tar.offset += size + padding
             self._blobs.add(digest)
 
-    async def put_manifest(self, repository: str, reference: str, data: bytes, media_type: str) -> None:
+    async def put_manifest(
+        self, repository: str, reference: str, data: bytes, media_type: str, *, over: str | None = None
+    ) -> None:
         """See `RegistryClient`. Tags and referrers are listed in the index, other manifests by whoever names them."""
         digest = digest_of(data)
         manifest = Manifest(data, media_type, digest)

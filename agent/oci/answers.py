@@ -3,7 +3,7 @@
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agent.oci.errors import AccessRefusedError, BadAnswerError, NotFoundError, RegistryError
+from agent.oci.errors import AccessRefusedError, BadAnswerError, NotFoundError, RegistryError, TagMovedError
 from agent.oci.transport import Answer
 
 
@@ -28,6 +28,8 @@ def refusal(answer: Answer, what: str) -> RegistryError:
         return AccessRefusedError(text)
     if answer.status == 404:
         return NotFoundError(text)
+    if answer.status == 412:
+        return TagMovedError(text)
     return BadAnswerError(text)
 
 

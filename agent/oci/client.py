@@ -98,9 +98,17 @@ class RegistryClient:
         stated: str | None = answer.headers.get("docker-content-digest")
         return stated or (await self.get_manifest(repository, reference)).digest
 
-    async def put_manifest(self, repository: str, reference: str, data: bytes, media_type: str) -> None:
-        """Store a manifest at a digest or tag. What it lists must be there already."""
+    async def put_manifest(
+        self, repository: str, reference: str, data: bytes, media_type: str, *, over: str | None = None
+    ) -> None:
+        """Store a manifest at a digest or tag. What it lists must be there already.
+
+        With `over`, only if the reference names this digest now, or nothing if it is empty; else TagMovedError. The built-in
+        registry keeps to that (RFC 9110, section 13.1); the distribution specification doesn't ask it of others.
+        """
         headers = {"Content-Type": media_type}
+        if over is not None:
+            headers |= {"If-Match": f'"{over}"'} if over else {"If-None-Match": "*"}
         answer = await self._call("PUT", repository, f"manifests/{reference}", headers=headers, content=data, push=True)
         if answer.status != 201:
             raise refusal(answer, f"manifest {repository}@{reference}")

@@ -261,14 +261,16 @@ class _Writer:
         Signatures that the target has besides those of the source stay: a copy takes nothing away.
         """
         there = await self._target.manifest_digest(self._repository, tag)
+        over = None
         if there is not None and there != manifest.digest and tag.endswith(_ADDED_TO):
             present = await self._target.find_manifest(self._repository, tag)
             if present is not None:
+                there = over = present.digest
                 manifest, config = united(present, manifest)
                 if config is not None:
                     await push_bytes(self._target, self._repository, config)
         if there != manifest.digest:
-            await self._target.put_manifest(self._repository, tag, manifest.data, manifest.media_type)
+            await self._target.put_manifest(self._repository, tag, manifest.data, manifest.media_type, over=over)
 
 
 def _listed(manifest: Manifest) -> list[Descriptor]:

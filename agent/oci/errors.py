@@ -50,6 +50,14 @@ class DigestMismatchError(RegistryError):
     remedy = "The registry's copy is damaged or was tampered with. Delete it there and push the artifact again."
 
 
+class TagMovedError(RegistryError):
+    """The tag names another manifest than the one that was to be replaced."""
+
+    code = "tag_moved"
+    retryable = True
+    remedy = "Read it again, and write what follows from that."
+
+
 class TooManyPartsError(RegistryError):
     """The artifact is made of more manifests than anybody's is, or they lie too deep in each other."""
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.failure import CodedError
 from agent.oci.digest import SIGNATURE_SUFFIX, digest_of, tag_of
-from agent.oci.errors import BadAnswerError
+from agent.oci.errors import BadAnswerError, TagMovedError
 from agent.oci.manifest import IMAGE_MANIFEST, Descriptor, Manifest, canonical_json, descriptor_json
 from agent.oci.push import push_bytes
 from agent.oci.store import ManifestStore, Signable, Writable
@@ -33,6 +33,8 @@ SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
 _IMAGE_CONFIG = "application/vnd.oci.image.config.v1+json"
 _SIGNATURE_OF = "cosign container image signature"
 _PAYLOAD_BYTES = 64 * 1024
+_SIGNING_TRIES = 20
+"""An agent has at most 64 slots, and of all that sign one manifest at once, one gets through each time."""
 _NO_TIME = "0001-01-01T00:00:00Z"
 
 
@@ -88,15 +90,24 @@ async def sign(
 ) -> bool:
     """Sign `digest` and store the signature beside it; False if one by this key with these claims was there already.
 
-    `docker_reference` names the repository for people and policies (`host/repository`). Other signatures stay.
+    `docker_reference` names the repository for people and policies (`host/repository`). Other signatures stay, also those that
+    come meanwhile: two builds that made the same bytes for two configs sign them at once. Raises TagMovedError if that goes on.
     """
-    present = await client.find_manifest(repository, tag_of(digest, SIGNATURE_SUFFIX))
-    if present is not None:
-        async for signed in _judge(client, repository, digest, present, {key.public_pem: key.public_key}):
-            if signed.makes(claims or {}):
-                return False
-    await put_signature(client, repository, digest, key, docker_reference, claims, beside=present)
-    return True
+    tries = _SIGNING_TRIES
+    while True:
+        present = await client.find_manifest(repository, tag_of(digest, SIGNATURE_SUFFIX))
+        if present is not None:
+            async for signed in _judge(client, repository, digest, present, {key.public_pem: key.public_key}):
+                if signed.makes(claims or {}):
+                    return False
+        tries -= 1
+        try:
+            await put_signature(client, repository, digest, key, docker_reference, claims, beside=present)
+        except TagMovedError:
+            if not tries:
+                raise
+        else:
+            return True
 
 
 async def put_signature(
@@ -109,7 +120,10 @@ async def put_signature(
     *,
     beside: Manifest | None = None,
 ) -> None:
-    """Sign `digest`, as `sign` does, and store the signature `beside` those that are there."""
+    """Sign `digest`, as `sign` does, and store the signature `beside` those that were found there.
+
+    Raises TagMovedError if others are there by now, and changes nothing.
+    """
     payload = _payload(digest, docker_reference, claims or {})
     signature = base64.b64encode(await asyncio.to_thread(key.sign, payload)).decode()
     layer = Descriptor(
@@ -121,7 +135,8 @@ async def put_signature(
     manifest, config = _manifest([*(beside.body().layers if beside else []), layer])
     await push_bytes(client, repository, payload)
     await push_bytes(client, repository, config)
-    await client.put_manifest(repository, tag_of(digest, SIGNATURE_SUFFIX), manifest.data, manifest.media_type)
+    tag, over = tag_of(digest, SIGNATURE_SUFFIX), beside.digest if beside else ""
+    await client.put_manifest(repository, tag, manifest.data, manifest.media_type, over=over)
 
 
 def united(present: Manifest, coming: Manifest) -> tuple[Manifest, bytes | None]:

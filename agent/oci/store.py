@@ -69,7 +69,9 @@ class Writable(Manifests, Protocol):
         """The digest of the manifest at a digest or tag."""
         ...
 
-    async def put_manifest(self, repository: str, reference: str, data: bytes, media_type: str) -> None:
+    async def put_manifest(
+        self, repository: str, reference: str, data: bytes, media_type: str, *, over: str | None = None
+    ) -> None:
         """Store a manifest."""
         ...
 

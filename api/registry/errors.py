@@ -104,6 +104,12 @@ class TagInvalidError(RegistryError):
     status, code = 400, "TAG_INVALID"
 
 
+class TagMovedError(RegistryError):
+    """The tag doesn't name what the request's `If-Match` or `If-None-Match` says (RFC 9110, section 13.1)."""
+
+    status, code = 412, "TAG_INVALID"
+
+
 class MethodUnsupportedError(RegistryError):
     """The path exists, but not with this method. `Allow` says which there are."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from api.registry import durable, names
-from api.registry.errors import DigestInvalidError, ManifestBlobUnknownError, ManifestUnknownError
+from api.registry.errors import DigestInvalidError, ManifestBlobUnknownError, ManifestUnknownError, TagMovedError
 from api.registry.manifests import StoredManifest, check_media_type, digest_of, read_manifest
 
 
@@ -86,11 +86,16 @@ class ManifestFiles(ABC):
                 ages[names.digest_named(entry)] = (folder / entry).stat().st_mtime
         return ages
 
-    def put_manifest(self, repository: str, reference: str, media_type: str, content: bytes) -> StoredManifest:
+    def put_manifest(
+        self, repository: str, reference: str, media_type: str, content: bytes, *, over: str | None = None
+    ) -> StoredManifest:
         """Keep a manifest, and tag it if `reference` is a tag. An empty `media_type` is read from the manifest.
 
+        With `over`, only if the reference names this digest now, or nothing if it is empty: of two who have read the same
+        manifest and write it anew, the second one is told.
+
         Raises DigestInvalidError (the content has another digest), ManifestInvalidError, ManifestBlobUnknownError,
-        TagInvalidError. Then nothing has changed.
+        TagInvalidError, TagMovedError. Then nothing has changed.
         """
         names.check_reference(reference)
         listed = read_manifest(content)
@@ -100,11 +105,19 @@ class ManifestFiles(ABC):
             raise DigestInvalidError(f"the manifest received has the digest {digest}, not {reference}")
         manifest = StoredManifest(digest, check_media_type(media_type or listed.media_type), content)
         with self.changing(repository):
+            if over is not None:
+                self._check_unmoved(repository, reference, over)
             for blob in listed.blobs:
                 if not self.has_blob(repository, blob):
                     raise ManifestBlobUnknownError(f"the manifest lists {blob}, which {repository} doesn't have; push it first")
             self._write_manifest(repository, reference, manifest, listed.subject)
         return manifest
+
+    def _check_unmoved(self, repository: str, reference: str, over: str) -> None:
+        present = self.manifest(repository, reference)
+        named = present.digest if present else ""
+        if named != over:
+            raise TagMovedError(f"{repository}:{reference} names {named or 'nothing'}, not {over or 'nothing'}; read it again")
 
     def _write_manifest(self, repository: str, reference: str, manifest: StoredManifest, subject: str | None) -> None:
         # The referrers' entry goes first: a manifest that is there is always listed, an entry without one is passed over.

@@ -41,12 +41,13 @@ class ManifestRoutes:
         return Response(content, headers=headers)
 
     async def put(self, request: Request) -> Response:
-        """Keep a manifest under its digest, and under a tag."""
+        """Keep a manifest under its digest, and under a tag; with `If-Match` or `If-None-Match: *`, only over what they name."""
         repository = self.guard.enter(request, "push", writes=True).repository
         reference = names.check_reference(request.path_params["reference"])
+        over = _read_precondition(request)
         content = await _read_body(request)
         media_type = request.headers.get("content-type", "")
-        manifest = await asyncio.to_thread(self.storage.put_manifest, repository, reference, media_type, content)
+        manifest = await asyncio.to_thread(self.storage.put_manifest, repository, reference, media_type, content, over=over)
         headers = {"Location": f"/v2/{repository}/manifests/{manifest.digest}", "Docker-Content-Digest": manifest.digest}
         subject = read_manifest(content).subject
         if subject is not None:
@@ -113,6 +114,14 @@ async def _read_body(request: Request) -> bytes:
         if len(content) > MANIFEST_LIMIT:
             raise ManifestTooLargeError(f"a manifest may have {MANIFEST_LIMIT} bytes")
     return bytes(content)
+
+
+def _read_precondition(request: Request) -> str | None:
+    """The digest that must be there, "" if nothing may be, None if anything may (RFC 9110, section 13.1)."""
+    if request.headers.get("if-none-match") == "*":
+        return ""
+    match = request.headers.get("if-match", "*")
+    return None if match == "*" else names.check_digest(match.strip('"'))
 
 
 def _read_limit(text: str | None) -> int | None:

@@ -98,6 +98,14 @@ async def test_a_second_key_signs_beside_the_first(vendor: RegistryServer, key: 
     await verify(client, "acme/app", digest, (other_key.public_pem,))
 
 
+async def test_signing_at_once_for_two_configs_loses_neither(vendor: RegistryServer, key: VendorKey) -> None:
+    digest: str = (await image(vendor.client(), "acme/app", b"x"))["digest"]
+    claims = [{"config": str(number)} for number in range(8)]
+    await asyncio.gather(*(sign(vendor.client(), "acme/app", digest, key, "registry.test/acme/app", each) for each in claims))
+    for each in claims:
+        await verify(vendor.client(), "acme/app", digest, (key.public_pem,), each)
+
+
 async def test_the_signature_is_what_cosign_expects(vendor: RegistryServer, key: VendorKey) -> None:
     client = vendor.client()
     digest = await signed(client, key)

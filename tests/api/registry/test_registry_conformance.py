@@ -275,6 +275,28 @@ def test_a_tag_moves_and_the_old_manifest_stays(client: httpx.Client, stock) -> 
     assert client.head(f"{base}v2").headers["docker-content-digest"] == stock.manifest
 
 
+@pytest.mark.parametrize(
+    ("reference", "headers", "status"),
+    [
+        ("v1", {"If-Match": '"{manifest}"'}, 201),
+        ("v1", {"If-Match": '"{index}"'}, 412),
+        ("v1", {"If-Match": '"v1"'}, 400),
+        ("v1", {"If-None-Match": "*"}, 412),
+        ("new", {"If-None-Match": "*"}, 201),
+        ("new", {"If-Match": '"{manifest}"'}, 412),
+    ],
+)
+def test_a_tag_is_written_only_over_what_a_precondition_names(client, stock, reference, headers, status) -> None:
+    path, content = f"/v2/{stock.repository}/manifests/{reference}", b'{"schemaVersion": 2}'
+    before = client.get(path)
+    named = {name: value.format(manifest=stock.manifest, index=stock.index) for name, value in headers.items()}
+    answer = client.put(path, content=content, headers={"Content-Type": "a/b", **named})
+    assert answer.status_code == status, answer.text
+    after = client.get(path)
+    expected = (200, content) if status == 201 else (before.status_code, before.content)
+    assert (after.status_code, after.content) == expected
+
+
 def test_deleting_a_tag_leaves_the_manifest(client: httpx.Client, stock) -> None:
     base = f"/v2/{stock.repository}/manifests/"
     assert client.delete(f"{base}v1").status_code == 202
