@@ -41,7 +41,7 @@ class ManifestRoutes:
         return Response(content, headers=headers)
 
     async def put(self, request: Request) -> Response:
-        """Keep a manifest under its digest, and under a tag; with `If-Match` or `If-None-Match: *`, only over what they name."""
+        """Keep a manifest under its digest, and under a tag; with `If-Match` or `If-None-Match: *`, only over what it names."""
         repository = self.guard.enter(request, "push", writes=True).repository
         reference = names.check_reference(request.path_params["reference"])
         over = _read_precondition(request)
