@@ -5,9 +5,10 @@ from pathlib import Path
 
 import click
 
-from api.cli.session import collect, ims_options, limit_option, open_private, run, segment, show_json, show_table
+from api.cli.session import collect, ims_options, limit_option, names, open_private, run, segment, show_json, show_table
 from api.client import ImsClient
 from api.contract.agents import Agent, EnrollmentCreate, EnrollmentCreated
+from api.contract.base import Page
 
 
 @click.group("agents")
@@ -49,7 +50,12 @@ def enroll(install: str | None, build: bool, output: Path | None, url: str, as_j
 @ims_options
 def list_agents(limit: int | None, url: str, as_json: bool) -> None:
     """List the agents, and whether they are there."""
-    found = run(url, lambda ims: collect(ims, "/v1/agents", Agent, limit))
+
+    async def work(ims: ImsClient) -> tuple[Page[Agent], dict[str | None, str]]:
+        found = await collect(ims, "/v1/agents", Agent, limit)
+        return found, {} if as_json else await names(ims, "/v1/installs", (agent.install_id for agent in found.items))
+
+    found, of_installs = run(url, work)
     if as_json:
         show_json(found)
         return
@@ -58,7 +64,7 @@ def list_agents(limit: int | None, url: str, as_json: bool) -> None:
             agent.id,
             agent.kind,
             agent.name,
-            agent.install_id or "-",
+            of_installs[agent.install_id],
             agent.version,
             f"offline since {agent.offline_since:%Y-%m-%d %H:%M:%SZ}" if agent.offline_since else agent.status,
         ]

@@ -138,4 +138,4 @@ def _show(deploy: Deploy, as_json: bool) -> None:
         show_json(deploy)
         return
     release = f" of release {deploy.release_number}" if deploy.release_number else ""
-    click.echo(f"Deploy {deploy.id}{release} is {deploy.status}. Follow it: exclave deploys show {deploy.id} --follow")
+    click.echo(f"Deploy {deploy.id}{release}: {deploy.status}. Follow it: exclave deploys show {deploy.id} --follow")

@@ -7,8 +7,9 @@ import click
 
 from api.cli.deploy_actions import approve, reject, retry, rollback, show_plan, skip
 from api.cli.follow import follow_deploy, read_deploy
-from api.cli.session import collect, ims_options, limit_option, run, segment, show_json, show_table
+from api.cli.session import collect, ims_options, limit_option, names, run, segment, show_json, show_table
 from api.client import ImsClient
+from api.contract.base import Page
 from api.contract.deploy_batches import DeployBatch, DeployBatchCreate
 from api.contract.resources import Deploy, DeployCreate, Step
 
@@ -34,14 +35,19 @@ def list_deploys(install: str | None, limit: int, selector: str | None, drift: b
     """List the deploys, newest first."""
     given = {"order": "desc", "install": install, "selector": selector, "kind": "drift" if drift else None}
     params = {name: value for name, value in given.items() if value}
-    found = run(url, lambda ims: collect(ims, "/v1/deploys", Deploy, limit, params))
+
+    async def work(ims: ImsClient) -> tuple[Page[Deploy], dict[str | None, str]]:
+        found = await collect(ims, "/v1/deploys", Deploy, limit, params)
+        return found, {} if as_json else await names(ims, "/v1/installs", (one.install_id for one in found.items))
+
+    found, of_installs = run(url, work)
     if as_json:
         show_json(found)
         return
     rows = [
         [
             deploy.id,
-            deploy.install_id,
+            of_installs[deploy.install_id],
             deploy.kind,
             str(deploy.release_number or "-"),
             deploy.status,
@@ -129,7 +135,7 @@ def cancel_deploy(deploy: str, force: bool, url: str, as_json: bool) -> None:
     if as_json:
         show_json(found)
     else:
-        click.echo(f"Deploy {found.id} is {found.status}.")
+        click.echo(f"Deploy {found.id}: {found.status}")
 
 
 @deploys_command.command("teardown")

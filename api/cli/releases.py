@@ -2,7 +2,9 @@
 
 import click
 
-from api.cli.session import collect, ims_options, limit_option, run, segment, show_json, show_table
+from api.cli.session import collect, ims_options, limit_option, names, run, segment, show_json, show_table
+from api.client import ImsClient
+from api.contract.base import Page
 from api.contract.resources import Release
 
 
@@ -18,14 +20,20 @@ def releases_command() -> None:
 def list_releases(app: str | None, limit: int, url: str, as_json: bool) -> None:
     """List the releases, newest first."""
     params = {"order": "desc", **({"app": app} if app else {})}
-    found = run(url, lambda ims: collect(ims, "/v1/releases", Release, limit, params))
+
+    async def work(ims: ImsClient) -> tuple[Page[Release], dict[str | None, str]]:
+        found = await collect(ims, "/v1/releases", Release, limit, params)
+        return found, {} if as_json else await names(ims, "/v1/apps", (one.app_id for one in found.items))
+
+    found, of_apps = run(url, work)
     if as_json:
         show_json(found)
         return
     rows = [
-        [str(release.number), release.status, release.id, f"{release.created_at:%Y-%m-%d %H:%M:%SZ}"] for release in found.items
+        [of_apps[one.app_id], str(one.number), one.status, one.id, f"{one.created_at:%Y-%m-%d %H:%M:%SZ}"]
+        for one in found.items
     ]
-    show_table(["NUMBER", "STATUS", "ID", "MADE"], rows, empty="No releases yet. Make one with exclave_release.")
+    show_table(["APP", "NUMBER", "STATUS", "ID", "MADE"], rows, empty="No releases yet. Make one with exclave_release.")
 
 
 @releases_command.command("show")
