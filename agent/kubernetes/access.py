@@ -3,42 +3,15 @@
 The user's own ~/.kube/config is not looked at: an agent must not find a cluster that nobody meant it to have.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.kubernetes.errors import NoClusterError
+from agent.kubernetes.kubeconfig import read_kubeconfig
+from agent.kubernetes.login import ClusterAccess, Login
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-
-
-@dataclass(frozen=True)
-class Login:
-    """How one call is signed: a bearer token, a name and a password, or, with neither, the client certificate alone.
-
-    `certificate` and `key` are PEM.
-    """
-
-    token: str | None = field(default=None, repr=False)
-    basic: tuple[str, str] | None = field(default=None, repr=False)
-    certificate: str | None = field(default=None, repr=False)
-    key: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
-class ClusterAccess:
-    """One cluster. `login(afresh)` gives the present credentials; with `afresh`, not what was kept of an earlier call.
-
-    `authority` is PEM, or None for the machine's own. `namespace` is the agent's own: its inventories are there.
-    """
-
-    server: str
-    namespace: str
-    login: Callable[[bool], Awaitable[Login]]
-    authority: str | None = None
-    verifies: bool = True
-    server_name: str | None = None
-    proxy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,8 +51,6 @@ class ClusterSettings:
 
     def access(self) -> ClusterAccess:
         """The cluster. Blocks; raises NoClusterError."""
-        from agent.kubernetes.kubeconfig import read_kubeconfig
-
         if self.kubeconfig is not None:
             return read_kubeconfig(self.kubeconfig, self.context, self.env)
         if not self.in_cluster:

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import httpx
 
-from agent.kubernetes.access import ClusterAccess, ClusterSettings, Login
+from agent.kubernetes.access import ClusterSettings
 from agent.kubernetes.answers import refusal
 from agent.kubernetes.errors import ClusterUnreachableError, NoClusterError, UnknownKindError
+from agent.kubernetes.login import ClusterAccess, Login
 from agent.kubernetes.objects import Obj, Ref, Resource
 from agent.oci.retry import RetryPolicy, retry_after_seconds
 from agent.outbound import Proxies

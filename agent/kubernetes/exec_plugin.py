@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.kubernetes.access import Login
 from agent.kubernetes.errors import ClusterLoginError, NoClusterError
+from agent.kubernetes.login import Login
 
 _SECONDS = 60
 _EARLY = timedelta(minutes=1)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.build.yaml_reader import YamlWrongError, load
-from agent.kubernetes.access import ClusterAccess, Login
 from agent.kubernetes.errors import NoClusterError
 from agent.kubernetes.exec_plugin import ExecPlugin
+from agent.kubernetes.login import ClusterAccess, Login
 
 
 @dataclass(frozen=True)
