@@ -18,6 +18,7 @@ from agent.bundle.manifest import (
 from agent.bundle.module import ModuleInterface
 from agent.bundle.platform import Platform
 from agent.bundle.providers import ProviderPackage
+from agent.bundle.vendored import vendored_files
 from agent.bundle.zip import PackedFile, write_zip
 from agent.bundle.zip_store import ZipStore
 from agent.engine.find import Engine
@@ -109,7 +110,8 @@ def _bundle_engine(contents: Contents) -> BundleEngine:
 
 
 def _source_files(source: Path) -> list[PackedFile]:
-    return [PackedFile(file.name, Path(file.path), file.executable) for file in source_files(str(source))]
+    files = [*source_files(str(source)), *vendored_files(source)]
+    return [PackedFile(file.name, Path(file.path), file.executable) for file in files]
 
 
 def _layer(media_type: str, title: str, path: Path) -> Layer:

@@ -5,16 +5,15 @@ from pathlib import Path
 
 from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.source import FetchedSource, field_of
-from agent.build.terraform_module.provider_packages import fetch_providers
+from agent.build.terraform_module.initialise import initialise
+from agent.build.terraform_module.materials import bundle_materials, module_materials
 from agent.bundle.hcl import has_configuration, read_blocks
 from agent.bundle.manifest import ARTIFACT_TYPE
 from agent.bundle.module import ModuleInterface, interface_of
 from agent.bundle.pack import UNDATED, Bundle, Contents, pack
 from agent.bundle.platform import current_platform
-from agent.bundle.providers import ProviderPackage
 from agent.engine.find import Engine
 from agent.failure import CodedError, JobFailedError
-from agent.oci.digest import hex_of
 from agent.oci.manifest import IMAGE_MANIFEST
 from agent.oci.provenance import Material
 from agent.oci.push import push_bytes, push_file
@@ -32,7 +31,12 @@ async def build_terraform_module(config: TerraformModuleConfig, context: BuildCo
     """Fetch the source, pack it with what it needs, and push it. Raises JobFailedError."""
     source = await context.fetch(config.source)
     engine = await context.engine()
-    bundle, providers = await _pack(config, source, engine, context)
+    try:
+        bundle, materials = await _pack(config, source, engine, context)
+    except JobFailedError as error:
+        if error.failure.field is not None:
+            raise
+        raise JobFailedError(error.failure.model_copy(update={"field": field_of(config.source)})) from error
     await _push(context, bundle)
     return BuiltArtifact(
         digest=bundle.digest,
@@ -42,44 +46,29 @@ async def build_terraform_module(config: TerraformModuleConfig, context: BuildCo
         revision=source.revision,
         variables=bundle.config.variables,
         outputs=bundle.config.outputs,
-        materials=_materials(bundle, engine, providers),
-    )
-
-
-def _materials(bundle: Bundle, engine: Engine, providers: tuple[ProviderPackage, ...]) -> tuple[Material, ...]:
-    packed = {layer.entry.title: hex_of(layer.entry.digest) for layer in bundle.layers}
-    return (
-        Material(engine.name, engine.version, "application"),
-        *(
-            Material(each.address, each.version, purl=f"pkg:terraform/{each.address}@{each.version}", sha256=packed[each.title])
-            for each in providers
-        ),
+        materials=materials,
     )
 
 
 async def _pack(
     config: TerraformModuleConfig, source: FetchedSource, engine: Engine, context: BuildContext
-) -> tuple[Bundle, tuple[ProviderPackage, ...]]:
+) -> tuple[Bundle, tuple[Material, ...]]:
     platform = current_platform()
-    try:
-        interface = await asyncio.to_thread(_interface, source.folder)
-        data = context.work / "data"
-        providers = await fetch_providers(source.folder, data, engine, platform, context.env, context.log)
-    except JobFailedError as error:
-        if error.failure.field is not None:
-            raise
-        raise JobFailedError(error.failure.model_copy(update={"field": field_of(config.source)})) from error
+    interface = await asyncio.to_thread(_interface, source.folder)
+    fetched = await initialise(source.folder, engine, platform, context.env, context.log)
+    modules = await module_materials(fetched.modules, context.env)
     contents = Contents(
         source=source.folder,
         interface=interface,
-        providers=providers,
+        providers=fetched.providers,
         engine=engine,
         bundle_engine=config.bundle_engine,
         platform=platform,
         revision=source.revision,
         created=source.created or UNDATED,
     )
-    return await asyncio.to_thread(pack, contents, context.work, context.store), providers
+    bundle = await asyncio.to_thread(pack, contents, context.work, context.store)
+    return bundle, bundle_materials(bundle, engine, fetched, modules)
 
 
 def _interface(folder: Path) -> ModuleInterface:
