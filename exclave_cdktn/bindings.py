@@ -1717,6 +1717,7 @@ class ExclaveTerraformModuleComponent(Resource):
         bundle_engine: str | None = None,
         environment: Mapping[str, str] | cdk.IResolvable | None = None,
         parallelism: float | None = None,
+        platforms: Sequence[str] | cdk.IResolvable | None = None,
         probes: Mapping[str, ExclaveTerraformModuleComponentProbes] | cdk.IResolvable | None = None,
         timeout: float | None = None,
         var_files: Sequence[str] | cdk.IResolvable | None = None,
@@ -1737,6 +1738,8 @@ class ExclaveTerraformModuleComponent(Resource):
             environment: Variables of the engine's environment, for providers that take settings there. They may hold
                 references, such as `{{ inputs.region }}`. What the install agent's own environment has, wins.
             parallelism: How many objects are worked on at once. Left out: the engine's own number, 10.
+            platforms: The platforms of the install agents, such as `linux/amd64` and `linux/arm64`: each gets the providers
+                of its own. Left out: the build agent's own platform.
             probes: What the install agent looks at, by name, after each apply and in each drift run: the component is then
                 `healthy`, `degraded` or `unknown`.
             timeout: How long a plan, an apply or a destroy may take, in seconds; it is then stopped as by Ctrl-C. Left out:
@@ -1754,6 +1757,7 @@ class ExclaveTerraformModuleComponent(Resource):
             "bundle_engine": bundle_engine,
             "environment": environment,
             "parallelism": parallelism,
+            "platforms": platforms,
             "probes": probes,
             "timeout": timeout,
             "var_files": var_files,
@@ -1796,6 +1800,13 @@ class ExclaveTerraformModuleComponent(Resource):
     def parallelism(self) -> float:
         """How many objects are worked on at once. Left out: the engine's own number, 10."""
         return self.get_number_attribute("parallelism")
+
+    @property
+    def platforms(self) -> Sequence[str]:
+        """The platforms of the install agents, such as `linux/amd64` and `linux/arm64`: each gets the providers of its own.
+        Left out: the build agent's own platform.
+        """
+        return self.get_list_attribute("platforms")
 
     @property
     def probes(self) -> cdk.IResolvable:
@@ -3589,6 +3600,13 @@ class DataExclaveTerraformModuleComponent(DataSource):
     def path(self) -> cdk.IResolvable:
         """The module's folder. It is on the disk of whoever runs Terraform and of the build agent."""
         return self.interpolation_for_attribute("path")
+
+    @property
+    def platforms(self) -> Sequence[str]:
+        """The platforms of the install agents, such as `linux/amd64` and `linux/arm64`: each gets the providers of its own.
+        Left out: the build agent's own platform.
+        """
+        return self.get_list_attribute("platforms")
 
     @property
     def probes(self) -> cdk.IResolvable:

@@ -52,9 +52,11 @@ class Bundle:
         return digest_of(self.manifest)
 
     @property
-    def size(self) -> int:
-        """Bytes of the manifest and everything that it lists."""
-        return len(self.manifest) + len(self.config.blob()) + sum(layer.entry.size for layer in self.layers)
+    def sizes(self) -> dict[str, int]:
+        """The bytes of the manifest and of everything that it lists, by digest: bundles share what they have in common."""
+        config = self.config.blob()
+        layers = {layer.entry.digest: layer.entry.size for layer in self.layers}
+        return {self.digest: len(self.manifest), digest_of(config): len(config)} | layers
 
 
 @dataclass(frozen=True)

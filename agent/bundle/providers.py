@@ -87,22 +87,25 @@ def installed_packages(data: Path, platform: Platform) -> list[ProviderPackage]:
     """The providers that `init` has put into its data folder, ready to be packed. Raises ProviderMissingError."""
     packages = []
     for version in sorted((data / "providers").glob("*/*/*/*")):
-        host, namespace, type_ = version.parts[-4:-1]
-        files = tuple(_files(version / str(platform)))
-        address = f"{host}/{namespace}/{type_}"
+        files = package_files(version / str(platform))
+        address = "/".join(version.parts[-4:-1])
         if not files:
             raise ProviderMissingError(f"{address} {version.name} has no package for {platform}")
-        title = f"providers/{address}/terraform-provider-{type_}_{version.name}_{platform}.zip"
-        packages.append(ProviderPackage(address, version.name, title, files))
+        packages.append(ProviderPackage(address, version.name, package_title(address, version.name, platform), files))
     return packages
 
 
-def _files(package: Path) -> Iterator[PackedFile]:
+def package_title(address: str, version: str, platform: Platform) -> str:
+    """The path of a provider's zip in a bundle, which without `providers/` is its path in any packed filesystem mirror."""
+    return f"providers/{address}/terraform-provider-{address.rpartition('/')[2]}_{version}_{platform}.zip"
+
+
+def package_files(package: Path) -> tuple[PackedFile, ...]:
+    """The files of an unpacked package. Blocks."""
     # From a mirror or a cache, `init` links the package's folder instead of copying it.
     root = package.resolve()
-    for path in sorted(root.rglob("*")):
-        if path.is_file():
-            yield PackedFile(path.relative_to(root).as_posix(), path, os.access(path, os.X_OK))
+    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    return tuple(PackedFile(path.relative_to(root).as_posix(), path, os.access(path, os.X_OK)) for path in files)
 
 
 def _called(call: Block, place: PurePosixPath, root: Path) -> PurePosixPath | str:

@@ -68,6 +68,7 @@ class Source(OneOf):
 
 
 EngineLayer = Literal["auto", "always", "never"]
+_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OF_THE_AGENT = ("TF_", "LD_", "EXCLAVE_")
 """What the agent, the engine and the system's loader are told by is not the vendor's to set."""
@@ -87,6 +88,11 @@ class TerraformModuleConfig(Model):
         default="auto",
         description="Whether the engine's binary travels in the bundle. `auto`: OpenTofu (MPL-2.0) does, Terraform (BUSL-1.1) "
         "doesn't and the install agent uses its own.",
+    )
+    platforms: list[str] = Field(
+        default_factory=list,
+        description="The platforms of the install agents, such as `linux/amd64` and `linux/arm64`: each gets the providers of "
+        "its own. Left out: the build agent's own platform.",
     )
     var_files: list[str] = Field(
         default_factory=list,
@@ -109,6 +115,13 @@ class TerraformModuleConfig(Model):
         "an hour for a plan, six for the others.",
     )
     probes: Probes = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known_platforms(self) -> "TerraformModuleConfig":
+        for name in self.platforms:
+            if not _PLATFORM.fullmatch(name):
+                raise ValueError(f"platforms: {name!r} isn't an operating system and an architecture, such as linux/arm64")
+        return self
 
     @model_validator(mode="after")
     def _safe_settings(self) -> "TerraformModuleConfig":

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from agent.build.materials import without_login
 from agent.build.program import run_program
-from agent.build.terraform_module.initialise import Fetched
 from agent.bundle.pack import Bundle
+from agent.bundle.providers import ProviderPackage
 from agent.bundle.vendored import VendoredModule
 from agent.engine.find import Engine
 from agent.oci.digest import hex_of
@@ -17,17 +17,17 @@ from api.contract.source_digest import source_digest
 _GIT_SECONDS = 60.0
 
 
-def bundle_materials(bundle: Bundle, engine: Engine, fetched: Fetched, modules: tuple[Material, ...]) -> tuple[Material, ...]:
+def bundle_materials(
+    packed: list[tuple[Bundle, tuple[ProviderPackage, ...]]], engine: Engine, modules: tuple[Material, ...]
+) -> tuple[Material, ...]:
     """All of them; `modules` come from `module_materials`, as their repositories don't travel."""
-    packed = {layer.entry.title: hex_of(layer.entry.digest) for layer in bundle.layers}
-    return (
-        Material(engine.name, engine.version, "application"),
-        *(
-            Material(each.address, each.version, purl=f"pkg:terraform/{each.address}@{each.version}", sha256=packed[each.title])
-            for each in fetched.providers
-        ),
-        *modules,
-    )
+    providers = []
+    for bundle, packages in packed:
+        digests = {layer.entry.title: hex_of(layer.entry.digest) for layer in bundle.layers}
+        for each in packages:
+            purl = f"pkg:terraform/{each.address}@{each.version}"
+            providers.append(Material(each.address, each.version, purl=purl, sha256=digests[each.title]))
+    return (Material(engine.name, engine.version, "application"), *providers, *modules)
 
 
 async def module_materials(modules: tuple[VendoredModule, ...], env: Mapping[str, str]) -> tuple[Material, ...]:
