@@ -48,6 +48,7 @@ __all__ = [
     "ExclaveContainerImageComponentGcpGar",
     "ExclaveContainerImageComponentPublic",
     "ExclaveContainerImageComponentRegistry",
+    "ExclaveContainerImageComponentVerify",
     "ExclaveCustomComponent",
     "ExclaveCustomComponentGit",
     "ExclaveCustomComponentPath",
@@ -228,6 +229,19 @@ class ExclaveApp(Resource):
         return self.get_string_attribute("name")
 
 
+class ExclaveContainerImageComponentVerify(TypedDict, total=False):
+    """Who must have signed the image in its source registry: without a good signature of that digest the build fails. Left
+    out: anybody, or nobody.
+
+    Keys:
+        key: The public key as PEM, such as `cosign.pub`: an ECDSA key.
+        key_secret: The name of the secret of the IMS (`exclave_secret`) that holds the public key, as PEM.
+    """
+
+    key: str
+    key_secret: str
+
+
 class ExclaveContainerImageComponentAwsEcr(TypedDict, total=False):
     """An image in Amazon ECR.
 
@@ -331,6 +345,7 @@ class ExclaveContainerImageComponent(Resource):
         app_id: str,
         name: str,
         platforms: Sequence[str] | cdk.IResolvable | None = None,
+        verify: ExclaveContainerImageComponentVerify | cdk.IResolvable | None = None,
         aws_ecr: ExclaveContainerImageComponentAwsEcr | cdk.IResolvable | None = None,
         azure_acr: ExclaveContainerImageComponentAzureAcr | cdk.IResolvable | None = None,
         gcp_gar: ExclaveContainerImageComponentGcpGar | cdk.IResolvable | None = None,
@@ -346,6 +361,8 @@ class ExclaveContainerImageComponent(Resource):
             app_id: The app's id or name.
             name: The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it.
             platforms: The platforms to take, such as `linux/amd64` and `linux/arm64`. Left out: all that there are.
+            verify: Who must have signed the image in its source registry: without a good signature of that digest the build
+                fails. Left out: anybody, or nobody.
             aws_ecr: An image in Amazon ECR.
             azure_acr: An image in Azure Container Registry.
             gcp_gar: An image in Google Artifact Registry.
@@ -356,6 +373,7 @@ class ExclaveContainerImageComponent(Resource):
             "app_id": app_id,
             "name": name,
             "platforms": platforms,
+            "verify": verify,
             "aws_ecr": aws_ecr,
             "azure_acr": azure_acr,
             "gcp_gar": gcp_gar,
@@ -383,6 +401,13 @@ class ExclaveContainerImageComponent(Resource):
     def platforms(self) -> Sequence[str]:
         """The platforms to take, such as `linux/amd64` and `linux/arm64`. Left out: all that there are."""
         return self.get_list_attribute("platforms")
+
+    @property
+    def verify(self) -> cdk.IResolvable:
+        """Who must have signed the image in its source registry: without a good signature of that digest the build fails.
+        Left out: anybody, or nobody.
+        """
+        return self.interpolation_for_attribute("verify")
 
     @property
     def version(self) -> float:
@@ -2509,6 +2534,13 @@ class DataExclaveContainerImageComponent(DataSource):
     def registry(self) -> cdk.IResolvable:
         """An image in any other registry, with or without a login."""
         return self.interpolation_for_attribute("registry")
+
+    @property
+    def verify(self) -> cdk.IResolvable:
+        """Who must have signed the image in its source registry: without a good signature of that digest the build fails.
+        Left out: anybody, or nobody.
+        """
+        return self.interpolation_for_attribute("verify")
 
     @property
     def version(self) -> float:

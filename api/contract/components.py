@@ -214,6 +214,21 @@ class RegistryImage(Model):
     )
 
 
+class ImageVerification(OneOf):
+    """Who must have signed the image: cosign's signatures with a key (`cosign sign --key`). Keyless ones aren't read."""
+
+    exactly_one_of = ("key", "key_secret")
+
+    key: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The public key as PEM, such as `cosign.pub`: an ECDSA key.",
+    )
+    key_secret: Name | None = Field(
+        default=None, description="The name of the secret of the IMS (`exclave_secret`) that holds the public key, as PEM."
+    )
+
+
 class ContainerImageConfig(OneOf):
     """An image that exists, copied as it is, byte for byte."""
 
@@ -226,6 +241,11 @@ class ContainerImageConfig(OneOf):
     azure_acr: AcrImage | None = Field(default=None, description="An image in Azure Container Registry.")
     registry: RegistryImage | None = Field(default=None, description="An image in any other registry, with or without a login.")
     platforms: Platforms = Field(default_factory=list)
+    verify: ImageVerification | None = Field(
+        default=None,
+        description="Who must have signed the image in its source registry: without a good signature of that digest the build "
+        "fails. Left out: anybody, or nobody.",
+    )
 
 
 class DockerBuildConfig(Model):
@@ -430,13 +450,21 @@ def _git_secret_texts(source: Source | None) -> dict[str, str]:
 
 
 def _own_secret_texts(config: ComponentConfig) -> dict[str, str]:
+    if isinstance(config, ContainerImageConfig):
+        return _image_secret_texts(config)
     match config:
-        case ContainerImageConfig(registry=RegistryImage(password_secret=name)) if name:
-            return {"registry.password_secret": name}
-        case ContainerImageConfig(azure_acr=AcrImage() as acr):
-            names = {"client_secret_name": acr.client_secret_name, "client_certificate_name": acr.client_certificate_name}
-            return {f"azure_acr.{field}": name for field, name in names.items() if name}
         case DockerBuildConfig():
             return {f"secrets.{mount}": name for mount, name in config.secrets.items()}
         case _:
             return {}
+
+
+def _image_secret_texts(config: ContainerImageConfig) -> dict[str, str]:
+    acr, registry, verify = config.azure_acr, config.registry, config.verify
+    names = {
+        "registry.password_secret": registry and registry.password_secret,
+        "azure_acr.client_secret_name": acr and acr.client_secret_name,
+        "azure_acr.client_certificate_name": acr and acr.client_certificate_name,
+        "verify.key_secret": verify and verify.key_secret,
+    }
+    return {field: name for field, name in names.items() if name}
