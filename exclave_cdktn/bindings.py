@@ -48,6 +48,7 @@ __all__ = [
     "ExclaveContainerImageComponentGcpGar",
     "ExclaveContainerImageComponentPublic",
     "ExclaveContainerImageComponentRegistry",
+    "ExclaveContainerImageComponentVerify",
     "ExclaveCustomComponent",
     "ExclaveCustomComponentGit",
     "ExclaveCustomComponentPath",
@@ -228,6 +229,19 @@ class ExclaveApp(Resource):
         return self.get_string_attribute("name")
 
 
+class ExclaveContainerImageComponentVerify(TypedDict, total=False):
+    """Who must have signed the image in its source registry: without a good signature of that digest the build fails. Left
+    out: anybody, or nobody.
+
+    Keys:
+        key: The public key as PEM, such as `cosign.pub`: an ECDSA key.
+        key_secret: The name of the secret of the IMS (`exclave_secret`) that holds the public key, as PEM.
+    """
+
+    key: str
+    key_secret: str
+
+
 class ExclaveContainerImageComponentAwsEcr(TypedDict, total=False):
     """An image in Amazon ECR.
 
@@ -331,6 +345,7 @@ class ExclaveContainerImageComponent(Resource):
         app_id: str,
         name: str,
         platforms: Sequence[str] | cdk.IResolvable | None = None,
+        verify: ExclaveContainerImageComponentVerify | cdk.IResolvable | None = None,
         aws_ecr: ExclaveContainerImageComponentAwsEcr | cdk.IResolvable | None = None,
         azure_acr: ExclaveContainerImageComponentAzureAcr | cdk.IResolvable | None = None,
         gcp_gar: ExclaveContainerImageComponentGcpGar | cdk.IResolvable | None = None,
@@ -346,6 +361,8 @@ class ExclaveContainerImageComponent(Resource):
             app_id: The app's id or name.
             name: The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it.
             platforms: The platforms to take, such as `linux/amd64` and `linux/arm64`. Left out: all that there are.
+            verify: Who must have signed the image in its source registry: without a good signature of that digest the build
+                fails. Left out: anybody, or nobody.
             aws_ecr: An image in Amazon ECR.
             azure_acr: An image in Azure Container Registry.
             gcp_gar: An image in Google Artifact Registry.
@@ -356,6 +373,7 @@ class ExclaveContainerImageComponent(Resource):
             "app_id": app_id,
             "name": name,
             "platforms": platforms,
+            "verify": verify,
             "aws_ecr": aws_ecr,
             "azure_acr": azure_acr,
             "gcp_gar": gcp_gar,
@@ -383,6 +401,13 @@ class ExclaveContainerImageComponent(Resource):
     def platforms(self) -> Sequence[str]:
         """The platforms to take, such as `linux/amd64` and `linux/arm64`. Left out: all that there are."""
         return self.get_list_attribute("platforms")
+
+    @property
+    def verify(self) -> cdk.IResolvable:
+        """Who must have signed the image in its source registry: without a good signature of that digest the build fails.
+        Left out: anybody, or nobody.
+        """
+        return self.interpolation_for_attribute("verify")
 
     @property
     def version(self) -> float:
@@ -1717,6 +1742,7 @@ class ExclaveTerraformModuleComponent(Resource):
         bundle_engine: str | None = None,
         environment: Mapping[str, str] | cdk.IResolvable | None = None,
         parallelism: float | None = None,
+        platforms: Sequence[str] | cdk.IResolvable | None = None,
         probes: Mapping[str, ExclaveTerraformModuleComponentProbes] | cdk.IResolvable | None = None,
         timeout: float | None = None,
         var_files: Sequence[str] | cdk.IResolvable | None = None,
@@ -1737,6 +1763,8 @@ class ExclaveTerraformModuleComponent(Resource):
             environment: Variables of the engine's environment, for providers that take settings there. They may hold
                 references, such as `{{ inputs.region }}`. What the install agent's own environment has, wins.
             parallelism: How many objects are worked on at once. Left out: the engine's own number, 10.
+            platforms: The platforms of the install agents, such as `linux/amd64` and `linux/arm64`: each gets the providers
+                of its own. Left out: the build agent's own platform.
             probes: What the install agent looks at, by name, after each apply and in each drift run: the component is then
                 `healthy`, `degraded` or `unknown`.
             timeout: How long a plan, an apply or a destroy may take, in seconds; it is then stopped as by Ctrl-C. Left out:
@@ -1754,6 +1782,7 @@ class ExclaveTerraformModuleComponent(Resource):
             "bundle_engine": bundle_engine,
             "environment": environment,
             "parallelism": parallelism,
+            "platforms": platforms,
             "probes": probes,
             "timeout": timeout,
             "var_files": var_files,
@@ -1796,6 +1825,13 @@ class ExclaveTerraformModuleComponent(Resource):
     def parallelism(self) -> float:
         """How many objects are worked on at once. Left out: the engine's own number, 10."""
         return self.get_number_attribute("parallelism")
+
+    @property
+    def platforms(self) -> Sequence[str]:
+        """The platforms of the install agents, such as `linux/amd64` and `linux/arm64`: each gets the providers of its own.
+        Left out: the build agent's own platform.
+        """
+        return self.get_list_attribute("platforms")
 
     @property
     def probes(self) -> cdk.IResolvable:
@@ -2498,6 +2534,13 @@ class DataExclaveContainerImageComponent(DataSource):
     def registry(self) -> cdk.IResolvable:
         """An image in any other registry, with or without a login."""
         return self.interpolation_for_attribute("registry")
+
+    @property
+    def verify(self) -> cdk.IResolvable:
+        """Who must have signed the image in its source registry: without a good signature of that digest the build fails.
+        Left out: anybody, or nobody.
+        """
+        return self.interpolation_for_attribute("verify")
 
     @property
     def version(self) -> float:
@@ -3589,6 +3632,13 @@ class DataExclaveTerraformModuleComponent(DataSource):
     def path(self) -> cdk.IResolvable:
         """The module's folder. It is on the disk of whoever runs Terraform and of the build agent."""
         return self.interpolation_for_attribute("path")
+
+    @property
+    def platforms(self) -> Sequence[str]:
+        """The platforms of the install agents, such as `linux/amd64` and `linux/arm64`: each gets the providers of its own.
+        Left out: the build agent's own platform.
+        """
+        return self.get_list_attribute("platforms")
 
     @property
     def probes(self) -> cdk.IResolvable:

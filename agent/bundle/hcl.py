@@ -58,7 +58,7 @@ def has_configuration(folder: Path) -> bool:
 def read_blocks(folder: Path) -> list[Block]:
     """All blocks of a module, override files last, as Terraform merges them. Blocks; raises ModuleUnreadableError."""
     files = sorted(_configuration_files(folder), key=lambda file: (_is_override(file), file.name))
-    return [block for file in files for block in _blocks_of(_parse(file))]
+    return [block for file in files for block in _blocks_of(parse_file(file))]
 
 
 def read_lock(folder: Path) -> dict[str, list[str]]:
@@ -66,7 +66,7 @@ def read_lock(folder: Path) -> dict[str, list[str]]:
     file = folder / LOCK_FILE
     if not file.is_file():
         return {}
-    locked = _labelled("provider", _parse(file).get("provider", []), 1)
+    locked = _labelled("provider", parse_file(file).get("provider", []), 1)
     return {block.labels[0]: sorted(text(each) for each in block.body.get("hashes", [])) for block in locked}
 
 
@@ -87,7 +87,8 @@ def _is_override(file: Path) -> bool:
     return stem == "override" or stem.endswith("_override")
 
 
-def _parse(file: Path) -> Mapping[str, Json]:
+def parse_file(file: Path) -> Mapping[str, Json]:
+    """A file of either syntax as a document. Blocks; raises ModuleUnreadableError."""
     try:
         content = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

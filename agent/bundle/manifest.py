@@ -1,7 +1,8 @@
 """The manifest of a Terraform bundle, and the config that says what is in it.
 
-One image manifest per platform. Exactly one layer is `archive/zip`, the source, so that OpenTofu takes the artifact as an
-`oci://` module. The other layers' titles are paths, so that whoever honours titles gets a ready filesystem mirror.
+One image manifest per platform, and for several an index of them. Exactly one layer is `archive/zip`, the source, so that
+OpenTofu takes the artifact as an `oci://` module. The other layers' titles are paths, so that whoever honours titles gets a
+ready filesystem mirror.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Literal
 
 from agent.bundle.platform import Platform
 from agent.oci.digest import digest_of
-from agent.oci.manifest import IMAGE_MANIFEST, TITLE, canonical_json
+from agent.oci.manifest import IMAGE_INDEX, IMAGE_MANIFEST, TITLE, canonical_json
 from api.contract.base import Digest, Model
 from api.contract.resources import ModuleOutput, ModuleVariable
 
@@ -83,6 +84,27 @@ def manifest_bytes(config: BundleConfig, layers: tuple[LayerEntry, ...], *, crea
                     "annotations": {TITLE: layer.title},
                 }
                 for layer in layers
+            ],
+            "annotations": {_CREATED: created, _REVISION: revision},
+        }
+    )
+
+
+def index_bytes(bundles: list[tuple[Platform, bytes]], *, created: str, revision: str) -> bytes:
+    """The index of the manifests for several platforms; its type stands on top only, as skopeo 1.9 wants it."""
+    return canonical_json(
+        {
+            "schemaVersion": 2,
+            "mediaType": IMAGE_INDEX,
+            "artifactType": ARTIFACT_TYPE,
+            "manifests": [
+                {
+                    "mediaType": IMAGE_MANIFEST,
+                    "digest": digest_of(manifest),
+                    "size": len(manifest),
+                    "platform": platform.model_dump(mode="json"),
+                }
+                for platform, manifest in bundles
             ],
             "annotations": {_CREATED: created, _REVISION: revision},
         }

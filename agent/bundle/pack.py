@@ -18,6 +18,7 @@ from agent.bundle.manifest import (
 from agent.bundle.module import ModuleInterface
 from agent.bundle.platform import Platform
 from agent.bundle.providers import ProviderPackage
+from agent.bundle.vendored import vendored_files
 from agent.bundle.zip import PackedFile, write_zip
 from agent.bundle.zip_store import ZipStore
 from agent.engine.find import Engine
@@ -51,9 +52,11 @@ class Bundle:
         return digest_of(self.manifest)
 
     @property
-    def size(self) -> int:
-        """Bytes of the manifest and everything that it lists."""
-        return len(self.manifest) + len(self.config.blob()) + sum(layer.entry.size for layer in self.layers)
+    def sizes(self) -> dict[str, int]:
+        """The bytes of the manifest and of everything that it lists, by digest: bundles share what they have in common."""
+        config = self.config.blob()
+        layers = {layer.entry.digest: layer.entry.size for layer in self.layers}
+        return {self.digest: len(self.manifest), digest_of(config): len(config)} | layers
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ def _bundle_engine(contents: Contents) -> BundleEngine:
 
 
 def _source_files(source: Path) -> list[PackedFile]:
-    return [PackedFile(file.name, Path(file.path), file.executable) for file in source_files(str(source))]
+    files = [*source_files(str(source)), *vendored_files(source)]
+    return [PackedFile(file.name, Path(file.path), file.executable) for file in files]
 
 
 def _layer(media_type: str, title: str, path: Path) -> Layer:

@@ -17,6 +17,12 @@ class Platform(Model):
     def __str__(self) -> str:
         return f"{self.os}_{self.architecture}"
 
+    @classmethod
+    def named(cls, name: str) -> "Platform":
+        """The platform that OCI calls `linux/amd64`."""
+        os, _, architecture = name.partition("/")
+        return cls(os=os, architecture=architecture)
+
 
 def current_platform() -> Platform:
     """The platform of this machine."""

@@ -1,8 +1,9 @@
 """The providers and modules that a module needs from outside of its own folder (`closure`)."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from agent.bundle.hcl import Block, read_blocks, text
@@ -11,13 +12,17 @@ from agent.bundle.zip import PackedFile
 from agent.failure import CodedError
 
 _BUILT_IN = "terraform.io/builtin/terraform"
+_GETTER = re.compile(r"^[a-z0-9]+::", re.IGNORECASE)
 
 
 class ModuleLeaksError(CodedError):
-    """`closure`: the module calls another one that isn't in its folder, and so wouldn't be in the bundle."""
+    """`closure`: the module calls another one by a path that leaves its folder, and so wouldn't be in the bundle."""
 
     code = "module_not_closed"
-    remedy = 'Put the called module into the folder of this one and call it by a path such as "./modules/name".'
+    remedy = (
+        'Put the called module into the folder of this one and call it by a path such as "./modules/name", or call it by an '
+        "address of a registry or of a repository: then it travels in the bundle."
+    )
 
 
 class ProviderMissingError(CodedError):
@@ -36,38 +41,23 @@ class ProviderPackage:
     files: tuple[PackedFile, ...]
 
 
-def needed_providers(folder: Path) -> set[str]:
-    """The source addresses of the providers that the module and the modules in its folder use, as they write them.
+@dataclass
+class Needs:
+    """What the module and the modules in its folder need from outside: addresses, as they write them.
 
-    Terraform's built-in provider isn't among them. Blocks; raises ModuleUnreadableError and ModuleLeaksError.
+    Terraform's built-in provider isn't among the `providers`. What the `modules` from elsewhere need isn't known yet.
     """
-    return {source for module in _modules(folder) for source in _sources(module)} - {_BUILT_IN}
+
+    providers: set[str] = field(default_factory=set)
+    modules: set[str] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.providers or self.modules)
 
 
-def installed_packages(data: Path, platform: Platform) -> list[ProviderPackage]:
-    """The providers that `init` has put into its data folder, ready to be packed. Raises ProviderMissingError."""
-    packages = []
-    for version in sorted((data / "providers").glob("*/*/*/*")):
-        host, namespace, type_ = version.parts[-4:-1]
-        files = tuple(_files(version / str(platform)))
-        address = f"{host}/{namespace}/{type_}"
-        if not files:
-            raise ProviderMissingError(f"{address} {version.name} has no package for {platform}")
-        title = f"providers/{address}/terraform-provider-{type_}_{version.name}_{platform}.zip"
-        packages.append(ProviderPackage(address, version.name, title, files))
-    return packages
-
-
-def _files(package: Path) -> Iterator[PackedFile]:
-    # From a mirror or a cache, `init` links the package's folder instead of copying it.
-    root = package.resolve()
-    for path in sorted(root.rglob("*")):
-        if path.is_file():
-            yield PackedFile(path.relative_to(root).as_posix(), path, os.access(path, os.X_OK))
-
-
-def _modules(folder: Path) -> Iterator[list[Block]]:
-    """The blocks of the module and of each module that it calls, once."""
+def needs_of(folder: Path) -> Needs:
+    """Read what the module in `folder` needs. Blocks; raises ModuleUnreadableError and ModuleLeaksError."""
+    needs = Needs()
     seen: set[PurePosixPath] = set()
     unread = [PurePosixPath()]
     while unread:
@@ -76,12 +66,53 @@ def _modules(folder: Path) -> Iterator[list[Block]]:
             continue
         seen.add(place)
         blocks = read_blocks(folder / place)
-        unread += [_called(block, place, folder) for block in blocks if block.type == "module"]
-        yield blocks
+        for block in blocks:
+            if block.type == "module":
+                called = _called(block, place, folder)
+                if isinstance(called, str):
+                    needs.modules.add(called)
+                else:
+                    unread.append(called)
+        needs.providers.update(_sources(blocks))
+    needs.providers.discard(_BUILT_IN)
+    return needs
 
 
-def _called(call: Block, place: PurePosixPath, root: Path) -> PurePosixPath:
+def is_remote(source: str) -> bool:
+    """Whether a module's source is an address elsewhere, rather than a path on this machine, however it is spelt."""
+    return not _GETTER.sub("", source.strip()).lower().startswith((".", "/", "~", "\\", "file:"))
+
+
+def installed_packages(data: Path, platform: Platform) -> list[ProviderPackage]:
+    """The providers that `init` has put into its data folder, ready to be packed. Raises ProviderMissingError."""
+    packages = []
+    for version in sorted((data / "providers").glob("*/*/*/*")):
+        files = package_files(version / str(platform))
+        address = "/".join(version.parts[-4:-1])
+        if not files:
+            raise ProviderMissingError(f"{address} {version.name} has no package for {platform}")
+        packages.append(ProviderPackage(address, version.name, package_title(address, version.name, platform), files))
+    return packages
+
+
+def package_title(address: str, version: str, platform: Platform) -> str:
+    """The path of a provider's zip in a bundle, which without `providers/` is its path in any packed filesystem mirror."""
+    return f"providers/{address}/terraform-provider-{address.rpartition('/')[2]}_{version}_{platform}.zip"
+
+
+def package_files(package: Path) -> tuple[PackedFile, ...]:
+    """The files of an unpacked package. Blocks."""
+    # From a mirror or a cache, `init` links the package's folder instead of copying it.
+    root = package.resolve()
+    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    return tuple(PackedFile(path.relative_to(root).as_posix(), path, os.access(path, os.X_OK)) for path in files)
+
+
+def _called(call: Block, place: PurePosixPath, root: Path) -> PurePosixPath | str:
+    """The folder that a call names, or its address if that is elsewhere."""
     source = text(call.body.get("source", ""))
+    if source and is_remote(source):
+        return source
     name = f'{_line_of(source, place, root)}module "{call.labels[0]}"'
     if not source.startswith(("./", "../")) and source not in (".", ".."):
         raise ModuleLeaksError(f"{name} calls {source!r}, which lies outside of the component's folder")

@@ -45,7 +45,7 @@ class WrongPlatformError(CodedError):
     """The bundle has providers or an engine for another platform than this machine's."""
 
     code = "wrong_platform"
-    remedy = "Build the component with a build agent on the install agent's platform."
+    remedy = "Name the install agent's platform in the component's `platforms`, and make a release of it."
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class UnpackedBundle:
 async def fetch_bundle(
     client: RegistryClient, repository: str, digest: str, into: Path, *, platform: Platform | None = None
 ) -> UnpackedBundle:
-    """Unpack the bundle `digest` as a folder of `into`, which is made if need be; one that is there already is taken as it is.
+    """Unpack the bundle `digest`, or of an index the one for `platform`, as a folder of `into`, which is made if need be.
 
-    The folder appears whole or not at all, however this ends. Raises NotABundleError, WrongPlatformError, UnsafeZipError, and
-    the errors of RegistryClient: DigestMismatchError for a changed byte.
+    A folder that is there already is taken as it is. It appears whole or not at all, however this ends. Raises NotABundleError,
+    WrongPlatformError, UnsafeZipError, and the errors of RegistryClient: DigestMismatchError for a changed byte.
     """
     folder = into / hex_of(digest)
     if not folder.exists():
@@ -83,7 +83,7 @@ async def fetch_bundle(
 
 
 async def _fetch(client: RegistryClient, repository: str, digest: str, folder: Path, platform: Platform) -> None:
-    body = (await client.get_manifest(repository, digest)).body()
+    body = await _for_platform(client, repository, digest, platform)
     if body.artifact_type != ARTIFACT_TYPE or body.config is None or body.config.media_type != CONFIG_TYPE:
         raise NotABundleError(f"{repository}@{digest} is not a Terraform bundle, but {body.artifact_type or 'something else'}")
     if body.config.size > MANIFEST_BYTES:
@@ -96,6 +96,28 @@ async def _fetch(client: RegistryClient, repository: str, digest: str, folder: P
     await asyncio.to_thread(unpack_layers, body.layers, config, layers, folder)
     shutil.rmtree(layers)
     (folder / _CONFIG).write_bytes(blob)
+
+
+async def _for_platform(client: RegistryClient, repository: str, digest: str, platform: Platform) -> ManifestBody:
+    """The manifest of the bundle for this platform: `digest` itself, or the one of its index."""
+    body = (await client.get_manifest(repository, digest)).body()
+    if body.artifact_type != ARTIFACT_TYPE or not body.manifests:
+        return body
+    there = {str(found): entry.digest for entry in body.manifests if (found := _platform(entry)) is not None}
+    if str(platform) not in there:
+        raise WrongPlatformError(
+            f"the bundle is for {', '.join(sorted(there))}, and this machine is {platform}",
+            remedy=f"Add {platform.os}/{platform.architecture} to the component's `platforms`, and make a release of it.",
+        )
+    return (await client.get_manifest(repository, there[str(platform)])).body()
+
+
+def _platform(entry: Descriptor) -> Platform | None:
+    named = (entry.model_extra or {}).get("platform")
+    try:
+        return Platform.model_validate(named)
+    except ValidationError:
+        return None
 
 
 def check_config(blob: bytes, body: ManifestBody, platform: Platform) -> BundleConfig:

@@ -51,7 +51,8 @@ class ProvenanceError(CodedError):
 class Material:
     """Something that went into a build: a provider, an engine, a chart, an image, a library.
 
-    `purl` is its package URL, `sha256` the hex digest of what was fetched, `uri` where from; each may be unknown.
+    `purl` is its package URL, `sha256` the hex digest of what was fetched, `uri` where from, `commit` the git commit that it
+    was; each may be unknown.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Material:
     purl: str = ""
     sha256: str = ""
     uri: str = ""
+    commit: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,8 @@ def sbom(digest: str, record: BuildRecord) -> dict[str, Any]:
 
 def _component(number: int, material: Material) -> dict[str, Any]:
     known: dict[str, Any] = {"type": material.kind, "bom-ref": f"{number}:{material.name}", "name": material.name}
-    if material.version:
-        known["version"] = material.version
+    if version := material.version or material.commit:
+        known["version"] = version
     if material.purl:
         known["purl"] = material.purl
     if material.sha256:
@@ -154,7 +156,11 @@ def provenance(digest: str, record: BuildRecord, sbom_digest: str) -> dict[str, 
     if record.source:
         resolved.append({"uri": record.source, "digest": {_revision_kind(record.revision): hex_of(record.revision)}})
     resolved += [
-        {"name": each.name, "uri": each.uri or each.purl or each.name, "digest": {"sha256": each.sha256}}
+        {
+            "name": each.name,
+            "uri": each.uri or each.purl or each.name,
+            "digest": {"sha256": each.sha256} | ({"gitCommit": each.commit} if each.commit else {}),
+        }
         for each in record.materials
         if each.sha256
     ]

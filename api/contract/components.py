@@ -68,6 +68,7 @@ class Source(OneOf):
 
 
 EngineLayer = Literal["auto", "always", "never"]
+_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OF_THE_AGENT = ("TF_", "LD_", "EXCLAVE_")
 """What the agent, the engine and the system's loader are told by is not the vendor's to set."""
@@ -87,6 +88,11 @@ class TerraformModuleConfig(Model):
         default="auto",
         description="Whether the engine's binary travels in the bundle. `auto`: OpenTofu (MPL-2.0) does, Terraform (BUSL-1.1) "
         "doesn't and the install agent uses its own.",
+    )
+    platforms: list[str] = Field(
+        default_factory=list,
+        description="The platforms of the install agents, such as `linux/amd64` and `linux/arm64`: each gets the providers of "
+        "its own. Left out: the build agent's own platform.",
     )
     var_files: list[str] = Field(
         default_factory=list,
@@ -109,6 +115,13 @@ class TerraformModuleConfig(Model):
         "an hour for a plan, six for the others.",
     )
     probes: Probes = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known_platforms(self) -> "TerraformModuleConfig":
+        for name in self.platforms:
+            if not _PLATFORM.fullmatch(name):
+                raise ValueError(f"platforms: {name!r} isn't an operating system and an architecture, such as linux/arm64")
+        return self
 
     @model_validator(mode="after")
     def _safe_settings(self) -> "TerraformModuleConfig":
@@ -201,6 +214,21 @@ class RegistryImage(Model):
     )
 
 
+class ImageVerification(OneOf):
+    """Who must have signed the image: cosign's signatures with a key (`cosign sign --key`). Keyless ones aren't read."""
+
+    exactly_one_of = ("key", "key_secret")
+
+    key: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The public key as PEM, such as `cosign.pub`: an ECDSA key.",
+    )
+    key_secret: Name | None = Field(
+        default=None, description="The name of the secret of the IMS (`exclave_secret`) that holds the public key, as PEM."
+    )
+
+
 class ContainerImageConfig(OneOf):
     """An image that exists, copied as it is, byte for byte."""
 
@@ -213,6 +241,11 @@ class ContainerImageConfig(OneOf):
     azure_acr: AcrImage | None = Field(default=None, description="An image in Azure Container Registry.")
     registry: RegistryImage | None = Field(default=None, description="An image in any other registry, with or without a login.")
     platforms: Platforms = Field(default_factory=list)
+    verify: ImageVerification | None = Field(
+        default=None,
+        description="Who must have signed the image in its source registry: without a good signature of that digest the build "
+        "fails. Left out: anybody, or nobody.",
+    )
 
 
 class DockerBuildConfig(Model):
@@ -417,13 +450,21 @@ def _git_secret_texts(source: Source | None) -> dict[str, str]:
 
 
 def _own_secret_texts(config: ComponentConfig) -> dict[str, str]:
+    if isinstance(config, ContainerImageConfig):
+        return _image_secret_texts(config)
     match config:
-        case ContainerImageConfig(registry=RegistryImage(password_secret=name)) if name:
-            return {"registry.password_secret": name}
-        case ContainerImageConfig(azure_acr=AcrImage() as acr):
-            names = {"client_secret_name": acr.client_secret_name, "client_certificate_name": acr.client_certificate_name}
-            return {f"azure_acr.{field}": name for field, name in names.items() if name}
         case DockerBuildConfig():
             return {f"secrets.{mount}": name for mount, name in config.secrets.items()}
         case _:
             return {}
+
+
+def _image_secret_texts(config: ContainerImageConfig) -> dict[str, str]:
+    acr, registry, verify = config.azure_acr, config.registry, config.verify
+    names = {
+        "registry.password_secret": registry and registry.password_secret,
+        "azure_acr.client_secret_name": acr and acr.client_secret_name,
+        "azure_acr.client_certificate_name": acr and acr.client_certificate_name,
+        "verify.key_secret": verify and verify.key_secret,
+    }
+    return {field: name for field, name in names.items() if name}

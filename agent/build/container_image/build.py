@@ -3,6 +3,7 @@
 from agent.artifact.outputs import IMAGE_OUTPUTS, declared
 from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.container_image.access import Access, access_to
+from agent.build.container_image.verification import check_signature
 from agent.build.image_reference import ImageNameError, ImageReference
 from agent.build.materials import image_material
 from agent.build.mirror import mirror
@@ -36,6 +37,8 @@ async def build_container_image(config: ContainerImageConfig, context: BuildCont
         raise ImageRefusedError(str(error), remedy=access.remedy, field=access.blamed) from None
     except NotFoundError as error:
         raise ImageNotFoundError(str(error), field=f"{access.block}.image_url") from None
+    if config.verify is not None:
+        await check_signature(config.verify, source, image, found.digest, context)
     mirrored = await mirror(
         source, image, found, context.target, context.repository, platforms=config.platforms, tag=context.tag
     )

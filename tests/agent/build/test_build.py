@@ -143,7 +143,7 @@ async def test_a_provider_that_cannot_be_had_fails_the_build(build: Build, modul
 
 @pytest.mark.parametrize(
     ("content", "code"),
-    [(None, "not_a_module"), ("variable {", "module_unreadable"), ('module "a" { source = "a/b/c" }', "module_not_closed")],
+    [(None, "not_a_module"), ("variable {", "module_unreadable"), ('module "a" { source = "../a" }', "module_not_closed")],
 )
 async def test_a_folder_that_cannot_be_built_is_named(build: Build, module: Path, content: str | None, code: str) -> None:
     (module / "main.tf").unlink()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.bundle.providers import ModuleLeaksError, needed_providers
+from agent.bundle.providers import ModuleLeaksError, needs_of
 
 
 def module(folder: Path, content: str) -> Path:
@@ -26,7 +26,7 @@ def test_the_built_in_provider_is_not_needed_from_outside(tmp_path: Path) -> Non
         data "terraform_remote_state" "b" { backend = "local" }
         """,
     )
-    assert needed_providers(folder) == set()
+    assert not needs_of(folder)
 
 
 def test_named_and_implied_providers_are_found(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_named_and_implied_providers_are_found(tmp_path: Path) -> None:
         }
         """,
     )
-    assert needed_providers(folder) == {
+    assert needs_of(folder).providers == {
         "hashicorp/aws",
         "example.com/acme/dummy",
         "hashicorp/old",
@@ -70,27 +70,33 @@ def test_modules_inside_the_folder_count(tmp_path: Path) -> None:
     module(tmp_path / "root", 'module "a" { source = "./modules/a" }')
     module(tmp_path / "root" / "modules" / "a", 'module "b" { source = "../b" }')
     module(tmp_path / "root" / "modules" / "b", 'resource "null_resource" "x" {}')
-    assert needed_providers(tmp_path / "root") == {"hashicorp/null"}
+    assert needs_of(tmp_path / "root").providers == {"hashicorp/null"}
 
 
 @pytest.mark.parametrize(
-    "source", ["terraform-aws-modules/vpc/aws", "git::https://example.com/x.git", "../other", "./../../other", "/abs"]
+    "source", ["terraform-aws-modules/vpc/aws", "git::https://example.com/x.git", "git@example.com:a/b.git"]
 )
+def test_a_module_from_elsewhere_is_to_be_fetched(source: str, tmp_path: Path) -> None:
+    folder = module(tmp_path, f'module "vpc" {{ source = "{source}" }}')
+    assert needs_of(folder).modules == {source}
+
+
+@pytest.mark.parametrize("source", ["../other", "./../../other", "/abs", "file:///abs", "git::file:///abs", "git::/abs", "~/x"])
 def test_a_module_outside_of_the_folder_leaks(tmp_path: Path, source: str) -> None:
     module(tmp_path / "other", "")
     folder = module(tmp_path / "root", f'module "vpc" {{ source = "{source}" }}')
     with pytest.raises(ModuleLeaksError, match=r'module "vpc" calls .* outside') as refused:
-        needed_providers(folder)
+        needs_of(folder)
     assert refused.value.failure.code == "module_not_closed"
 
 
 def test_a_module_that_is_not_there_is_named(tmp_path: Path) -> None:
     folder = module(tmp_path, 'module "a" { source = "./modules/a" }')
     with pytest.raises(ModuleLeaksError, match="isn't there"):
-        needed_providers(folder)
+        needs_of(folder)
 
 
 def test_a_leaking_module_is_named_with_file_and_line(tmp_path: Path) -> None:
-    (tmp_path / "main.tf").write_text('# first\nmodule "vpc" {\n  source = "terraform-aws-modules/vpc/aws"\n}\n')
-    with pytest.raises(ModuleLeaksError, match=r'main\.tf:3: module "vpc" calls .terraform-aws-modules/vpc/aws'):
-        needed_providers(tmp_path)
+    (tmp_path / "main.tf").write_text('# first\nmodule "vpc" {\n  source = "../vpc"\n}\n')
+    with pytest.raises(ModuleLeaksError, match=r'main\.tf:3: module "vpc" calls .\.\./vpc'):
+        needs_of(tmp_path)
