@@ -41,6 +41,11 @@ class Attempt:
         self._agent_stops = True
         self._cancellation.request("force" if force else "graceful")
 
+    @property
+    def of_the_agent(self) -> bool:
+        """Whether the job is an update of the agent itself, which goes on in the process that comes next."""
+        return self._lease.payload.kind == "update_agent"
+
     async def run(self) -> None:
         """Do the work and report it. Where no report could be sent, the journal still has the attempt."""
         lease, office = self._lease, self._office

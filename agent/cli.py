@@ -16,6 +16,7 @@ from agent.options import AgentOptions
 from agent.policy.cli import pause_command, policy_command, resume_command
 from agent.state.cli import state_command
 from agent.trust.cli import trust_command
+from agent.update.cli import probe_command, publish_command, update_command
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -167,6 +168,13 @@ def build_command(
     help="The key that seals it: `file` (state.keys in --home), awskms:KEY, or gcpkms:projects/…/cryptoKeys/K. Kept as well.  "
     "[default: as before, at first file]",
 )
+@click.option(
+    "--self-update",
+    is_flag=True,
+    envvar="EXCLAVE_SELF_UPDATE",
+    help="Run under a small supervisor, so that versions of the agent that the vendor has signed can be tried, as your policy "
+    "says (`updates`), and are put back if they don't hold. Not in a container, where the image is what is updated.",
+)
 def install_command(
     registry_credentials: Path,
     secrets_dir: Path | None,
@@ -177,9 +185,14 @@ def install_command(
     kube_context: str | None,
     state: str | None,
     state_key: str | None,
+    self_update: bool,
     **options: Unpack[AgentOptions],
 ) -> None:
     """Bring deploys into the customer's account, from inside."""
+    if self_update and "EXCLAVE_SUPERVISOR" not in os.environ:
+        from agent.update.cli import become_supervisor
+
+        become_supervisor(options)
     from agent.start import start_install_agent
 
     start_install_agent(
@@ -287,7 +300,10 @@ def doctor_command(
     doctor(Patient(url, home, registry_credentials, engine, kubeconfig, kube_context), timeout, ca_file, as_json=as_json)
 
 
-for command in (policy_command, pause_command, resume_command, ledger_command, state_command, trust_command):
+for command in (
+    *(policy_command, pause_command, resume_command, ledger_command, state_command, trust_command),
+    *(update_command, publish_command, probe_command),
+):
     agent_command.add_command(command)
 
 

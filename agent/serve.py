@@ -20,6 +20,7 @@ from agent.outbound import calls_client, outbound_client
 from agent.own_log import OwnLogFormatter, kept_in
 from agent.report import Office
 from agent.session import Session
+from agent.update.supervised import Supervised
 from agent.worker import Limits, RevokedError, Worker
 from api.client import ImsClient, UnreachableError
 from api.contract.base import AgentKind
@@ -46,6 +47,7 @@ class Start:
     once: bool
     key_days: float
     say: Callable[[str], None]
+    supervised: Supervised | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ async def serve(
             start.say(f"Agent {identity.enrolled.agent_id} waits for jobs from {start.url}; stop it with Ctrl-C.")
             log.info("agent %s of Exclave %s works for %s", identity.enrolled.agent_id, VERSION, start.url)
             keys = asyncio.create_task(rotation_loop(home, session, start.url, calls, start.key_days), name="key loop")
+            attending = asyncio.create_task(_attend(start.supervised, worker, session), name="supervisor loop")
             try:
                 await worker.run()
             except RevokedError:
@@ -98,7 +101,13 @@ async def serve(
                 ) from None
             finally:
                 keys.cancel()
+                attending.cancel()
             start.say("The agent has stopped.")
+
+
+async def _attend(supervised: Supervised | None, worker: Worker, session: Session) -> None:
+    if supervised:
+        await supervised.attend(worker, session)
 
 
 async def rotate_key(url: str, folder: Path) -> str:

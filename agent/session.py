@@ -68,7 +68,8 @@ class Session:
         self._ahead = 0.0
         """How far the IMS's clock is ahead of this machine's, where that would keep the agent from signing in."""
         self._signing_in = asyncio.Lock()
-        self._had_answer = False
+        self.heard = asyncio.Event()
+        """Set once the IMS has answered a call of this agent, signed in."""
         self._answered = asyncio.Event()
         self.revoked = asyncio.Event()
         """Set once the IMS has said that it will never take a sign-in of this agent again."""
@@ -85,7 +86,7 @@ class Session:
 
     def backoff(self) -> Backoff:
         """For one call: eager before this process has ever had an answer."""
-        return Backoff() if self._had_answer else Backoff(eager=FIRST_CONTACT)
+        return Backoff() if self.heard.is_set() else Backoff(eager=FIRST_CONTACT)
 
     async def lease(self, request: LeaseRequest) -> Lease | Idle:
         """Ask for a job; answers after up to `request.wait_seconds`. A job that isn't understood is refused here."""
@@ -180,7 +181,7 @@ class Session:
             if self._access_token == before:
                 self._access_token = None
             answer = await call()
-        self._had_answer = True
+        self.heard.set()
         self._answered.set()
         self._answered = asyncio.Event()
         return answer

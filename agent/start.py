@@ -9,6 +9,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -35,6 +37,9 @@ from agent.serve import Machine, Start, StartError, rotate_key, serve
 from agent.state.backend import read_backend
 from agent.state.place import chosen, open_states
 from agent.trust.notices import Notices, read_revocations
+from agent.update.job import Updates, note_end
+from agent.update.supervised import Supervised
+from agent.update.versions import Versions
 from agent.worker import Limits
 from api.client import ApiError, UnreachableError
 from api.contract.base import AgentKind
@@ -135,9 +140,14 @@ def start_install_agent(
         )
         _say_rules(site)
         site.ledger.append("agent.started", agent=enrolled.agent_id, install=enrolled.install_id, version=VERSION)
-        return InstallExecutor(site)
+        updates = Updates(Versions(folder), supervised)
+        note_end(updates.versions, site.ledger)
+        if supervised:
+            supervised.when_held = partial(note_end, updates.versions, site.ledger)
+        return InstallExecutor(site, updates)
 
-    _run("install", options, lambda _: None, executor)
+    supervised = Supervised.of_environment(os.environ)
+    _run("install", options, lambda _: None, executor, supervised)
 
 
 def _run(
@@ -145,10 +155,11 @@ def _run(
     options: AgentOptions,
     vendor_key: Callable[[Home], str | None],
     executor: Callable[[Machine], Executor],
+    supervised: Supervised | None = None,
 ) -> None:
     close_memory()
     os.umask(0o077)
-    start = _start(kind, options)
+    start = replace(_start(kind, options), supervised=supervised)
     if options["stop_with_stdin"]:
         threading.Thread(target=_stop_with_stdin, name="stdin", daemon=True).start()
     own_log = log_to_stderr()

@@ -59,6 +59,8 @@ class Worker:
         self._running: dict[asyncio.Task[None], tuple[HeldJob, Attempt | None]] = {}
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
+        self._drain = asyncio.Event()
+        self._drained: Callable[[], None] = lambda: None
 
     @property
     def jobs(self) -> int:
@@ -71,6 +73,15 @@ class Worker:
             self._stop_now.set()
         self._stop.set()
 
+    def drain(self, drained: Callable[[], None]) -> None:
+        """Take no more jobs, and end once those in progress have, however long that takes.
+
+        An update of this agent is none of them: it goes on in the process that comes next, and `drained` is called before it
+        is stopped.
+        """
+        self._drained = drained
+        self._drain.set()
+
     async def run(self) -> None:
         """Work until `stop`; with `once`, until there is nothing to do. Jobs of an earlier process come first.
 
@@ -80,18 +91,34 @@ class Worker:
         leasing = asyncio.create_task(self._lease_loop(), name="lease loop")
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
         revoked = asyncio.create_task(self._office.session.revoked.wait(), name="revoked")
+        draining = asyncio.create_task(self._drain.wait(), name="drain")
+        patience = self._limits.stop
         try:
-            await asyncio.wait([leasing, stopped, revoked], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([leasing, stopped, revoked, draining], return_when=asyncio.FIRST_COMPLETED)
             if leasing.done():
                 leasing.result()
+            elif draining.done():
+                leasing.cancel()
+                await asyncio.wait([leasing])
+                others = asyncio.create_task(self._others_end(), name="drained")
+                await asyncio.wait([others, stopped, revoked], return_when=asyncio.FIRST_COMPLETED)
+                if others.done():
+                    self._drained()
+                    patience = 0
+                others.cancel()
         finally:
-            for task in (leasing, stopped, revoked):
+            for task in (leasing, stopped, revoked, draining):
                 task.cancel()
             if self._office.session.revoked.is_set():
                 log.error("the IMS has revoked this agent; %d jobs are stopped", len(self._running))
-            await self._end_running(0 if self._office.session.revoked.is_set() else self._limits.stop)
+            await self._end_running(0 if self._office.session.revoked.is_set() else patience)
         if self._office.session.revoked.is_set():
             raise RevokedError
+
+    async def _others_end(self) -> None:
+        """Until nothing is in work but an update of the agent itself."""
+        while others := [task for task, (_, attempt) in self._running.items() if not (attempt and attempt.of_the_agent)]:
+            await asyncio.wait(others)
 
     async def _lease_loop(self) -> None:
         entries = await asyncio.to_thread(self._office.journal.entries)

@@ -68,7 +68,7 @@ def create_command(
     registry_credentials: Path | None,
 ) -> None:
     """Write the release with the id RELEASE as a file."""
-    token = _token()
+    token = service_token()
     writer = read_writer(registry_credentials) if registry_credentials else None
     if writer is not None and not isinstance(writer, RegistryWriter):
         raise click.UsageError("--registry-credentials needs a file with url, username and password here")
@@ -148,7 +148,8 @@ async def _described(ims: ImsClient, release_id: str) -> BundledRelease:
     return BundledRelease(app=app.name, release_id=release.id, number=release.number, artifacts=artifacts)
 
 
-def _token() -> str:
+def service_token() -> str:
+    """The token of whoever calls, from the environment. Raises click.ClickException."""
     if token := os.environ.get("EXCLAVE_TOKEN"):
         return token
     if file := os.environ.get("EXCLAVE_TOKEN_FILE"):

@@ -11,7 +11,9 @@ from agent.install.site import Site
 from agent.install.sync import sync
 from agent.job import JobContext
 from agent.ledger.ledger import LedgerUnwritableError
-from api.contract.agents import BuildJob, DeployJob, JobPayload, JobResult, SyncJob
+from agent.update.job import Updates, update
+from agent.update.versions import Versions
+from api.contract.agents import BuildJob, DeployJob, JobPayload, JobResult, SyncJob, UpdateJob
 from api.contract.base import Json
 
 log = logging.getLogger(__name__)
@@ -29,22 +31,30 @@ class WrongAgentError(CodedError):
 class InstallExecutor:
     """Runs the jobs of one install. See `agent.job.Executor`."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, updates: Updates | None = None) -> None:
         self._site = site
+        self._updates = updates or Updates(Versions(site.approvals.home))
 
     async def run(self, payload: JobPayload, context: JobContext) -> JobResult:
-        """Sync, plan, apply or destroy, if the customer's policy lets it begin. What can't be written down isn't begun."""
+        """Sync, plan, apply or destroy, or update the agent, if the customer's policy lets it begin.
+
+        What can't be written down isn't begun.
+        """
         if isinstance(payload, BuildJob):
             raise WrongAgentError("an install agent doesn't build")
+        about: dict[str, Json] = (
+            {"version": payload.version}
+            if isinstance(payload, UpdateJob)
+            else {"component": payload.component, "deploy": payload.deploy_id}
+        )
         await asyncio.to_thread(
             self._site.ledger.append,
             "job.taken",
             job=context.job_id,
             attempt=context.attempt,
             kind=payload.kind,
-            component=payload.component,
-            deploy=payload.deploy_id,
             digest=payload.digest,
+            **about,
         )
         try:
             result = await self._run(payload, context)
@@ -58,7 +68,9 @@ class InstallExecutor:
         await self._ended(context, outcome="succeeded")
         return result
 
-    async def _run(self, payload: SyncJob | DeployJob, context: JobContext) -> JobResult:
+    async def _run(self, payload: SyncJob | DeployJob | UpdateJob, context: JobContext) -> JobResult:
+        if isinstance(payload, UpdateJob):
+            return await update(payload, context, self._site, self._updates)
         site = await asyncio.to_thread(self._admitted, payload, context)
         match payload:
             case SyncJob():

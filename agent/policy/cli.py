@@ -124,9 +124,16 @@ def _told(policy: "PolicyDocument", paused: "Paused | None") -> list[str]:
     if policy.rego:
         told.append(f"Rego: {policy.rego.query} of {', '.join(policy.rego.files)}")
     told += [_window(window) for window in policy.windows]
+    told.append(_updates(policy))
     told += [f"not in logs: {text}" for text in policy.redact]
     told += [f"environment of {name}: {', '.join(sorted(given))}" for name, given in policy.environment.items()]
     return told
+
+
+def _updates(policy: "PolicyDocument") -> str:
+    said = {"off": "none", "ask": "brought here, tried with your yes", "auto": "tried as they come"}[policy.updates.mode]
+    only = "" if policy.updates.versions == ("*",) else f"; only {', '.join(policy.updates.versions)}"
+    return f"updates of the agent: {said}{only}"
 
 
 def _rule(rule: "Rule") -> str:

@@ -107,6 +107,16 @@ class Rego(Model):
     seconds: float = Field(default=30, gt=0, le=600)
 
 
+class Updates(Model):
+    """What may happen to the agent itself, when the vendor has signed a higher version of it."""
+
+    mode: Literal["off", "ask", "auto"] = Field(
+        default="ask",
+        description="`ask`: it is brought here and waits for `exclave agent update`. `auto`: it is tried at once.",
+    )
+    versions: Globs = Field(default=("*",), description="Which versions, such as `0.2.*`, or a single one.")
+
+
 class PolicyDocument(Model):
     """The whole file."""
 
@@ -125,6 +135,7 @@ class PolicyDocument(Model):
         "without those that are sensitive or have a known secret in them.",
     )
     environment: dict[FileOperation, dict[str, str]] = Field(default_factory=dict)
+    updates: Updates = Updates()
 
     @model_validator(mode="after")
     def _unique(self) -> "PolicyDocument":

@@ -70,6 +70,19 @@ class Policy:
                 )
         self._check_window(job, component, now)
 
+    def check_update(self, version: str) -> None:
+        """Whether a version of the agent may be brought here. Raises PolicyRefusedError."""
+        updates = self.document.updates
+        if self.paused is not None:
+            raise PolicyRefusedError(
+                f"the customer has {self.paused}", remedy="Ask the customer to run `exclave agent resume`; then try again."
+            )
+        if updates.mode == "off":
+            raise PolicyRefusedError("the customer's policy says `updates: mode: off`: they update the agent themselves")
+        if not any_like(version, updates.versions):
+            allowed = ", ".join(updates.versions)
+            raise PolicyRefusedError(f"the customer's policy allows no agent of version {version}; it allows: {allowed}")
+
     def _check_window(self, job: JobKind, component: str, now: datetime) -> None:
         windows = [window for window in self.document.windows if job in window.operations]
         if windows and not is_open(windows, now):

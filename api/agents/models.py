@@ -57,6 +57,16 @@ class AgentHealthRow(Row, table=True):
     health: Health = Field(sa_column=Column(JsonOf(Health), nullable=False))
 
 
+class AgentUpdateRow(Row, table=True):
+    """What a job `update_agent` offers."""
+
+    __tablename__ = "agent_update"
+
+    job_id: str = Field(foreign_key="job.id", primary_key=True)
+    version: str
+    digest: str
+
+
 class EnrollmentRow(Row, table=True):
     """A one-time enrolment token, as a hash. `agent_id` is set by its first and only use."""
 

@@ -6,11 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
-from api.access import AdminOfInstall, AgentOf, AgentSession, Enroller, State, Viewer
-from api.agents import health, service, standing
+from api.access import AdminOfInstall, AgentOf, AgentSession, Enroller, Key, State, Viewer
+from api.agents import health, service, standing, updates
 from api.contract.agents import (
     LOG_CHUNK_BYTES,
     Agent,
+    AgentUpdateCreate,
     Enrollment,
     EnrollmentCreate,
     EnrollmentCreated,
@@ -19,6 +20,7 @@ from api.contract.agents import (
     Finish,
     Heartbeat,
     HeartbeatAnswer,
+    Job,
     Lease,
     LeaseRequest,
     RotateKeyRequest,
@@ -29,6 +31,7 @@ from api.contract.base import AgentKind, Page
 from api.contract.health import HealthSample
 from api.contract.logs import JOB_LOG_BYTES
 from api.contract.problems import ContentTooLargeError, LogFullError
+from api.db.idempotency import once
 from api.http import LARGEST, After, Limit, SecretOnce
 from api.jobs import hot, logs, outcomes, queue
 
@@ -90,6 +93,16 @@ async def get_health(
 ) -> Page[HealthSample]:
     """What an agent said of its machine, at most once a minute, oldest first."""
     return await caller.read(lambda tx: health.history(tx, service.find(tx, agent).id, since=since, after=after, limit=limit))
+
+
+@people.post("/{agent}/updates", status_code=201)
+async def offer_version(agent: str, body: AgentUpdateCreate, caller: AdminOfInstall, key: Key) -> Job:
+    """Offer an install agent another version of itself.
+
+    It is tried only if the vendor's key has signed it for an agent of that version, and the customer's policy allows it. The
+    job ends once the version has held, or with what kept it from that.
+    """
+    return await caller.write(lambda tx: once(tx, key, body, Job, lambda: updates.offer(tx, agent, body)))
 
 
 @people.delete("/{agent}", status_code=204)

@@ -21,7 +21,7 @@ _COMMANDS = {
     "logout": ("api.cli.login:logout_command", "End the login."),
     "whoami": ("api.cli.login:whoami_command", "Say who you are to the IMS, and what you may do."),
     "secrets": ("api.cli.secrets:secrets_command", "Set, list, delete and rotate secrets."),
-    "agents": ("api.cli.agents:agents_command", "Enrol, list and revoke agents."),
+    "agents": ("api.cli.agents:agents_command", "Enrol, list, update and revoke agents."),
     "jobs": ("api.cli.jobs:jobs_command", "Read jobs and their logs."),
     "events": ("api.cli.events:events_command", "Read, follow, export and verify the history."),
     "webhooks": ("api.cli.webhooks:webhooks_command", "Send events to an address of yours."),

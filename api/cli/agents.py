@@ -4,16 +4,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
 from api.cli.session import collect, ims_options, limit_option, names, open_private, run, segment, show_json, show_table
 from api.client import ImsClient
-from api.contract.agents import Agent, EnrollmentCreate, EnrollmentCreated
+from api.contract.agents import Agent, AgentUpdateCreate, EnrollmentCreate, EnrollmentCreated, Job
 from api.contract.base import Page
 
 
 @click.group("agents")
 def agents_command() -> None:
-    """Enrol, list and revoke agents."""
+    """Enrol, list, update and revoke agents."""
 
 
 @agents_command.command("enroll")
@@ -97,6 +98,41 @@ def show_agent(agent: str, url: str, as_json: bool) -> None:
         disk = f"{load.disk_free_mb} MB" if load.disk_free_mb is not None else "unknown"
         busy = f"{load.load:.2f} on {load.cpus} CPUs" if load.load is not None else "unknown"
         click.echo(f"  load {busy}, memory in use {memory}, free on disk {disk}")
+
+
+@agents_command.command("update")
+@click.argument("agents", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All install agents that aren't revoked and have another version.")
+@click.option("--to", "version", required=True, help="The version.")
+@click.option("--digest", required=True, help="Its digest, as `exclave agent publish` printed it.")
+@ims_options
+def update(agents: tuple[str, ...], every: bool, version: str, digest: str, url: str, as_json: bool) -> None:
+    """Offer a version of the agent to AGENTS, by their ids.
+
+    Their customers' policies decide whether it is tried: follow the jobs.
+    """
+    if every == bool(agents):
+        raise click.UsageError("give either the ids of agents, or --all")
+    try:
+        body = AgentUpdateCreate(version=version, digest=digest)
+    except ValidationError as error:
+        raise click.UsageError(f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}") from None
+
+    async def work(ims: ImsClient) -> list[Job]:
+        wanted = list(agents)
+        if every:
+            found = (await collect(ims, "/v1/agents", Agent, None, {"kind": "install"})).items
+            wanted = [one.id for one in found if one.status != "revoked" and one.version != version]
+        return [await ims.call("POST", f"/v1/agents/{segment(one)}/updates", body=body, answer=Job) for one in wanted]
+
+    made = run(url, work)
+    if as_json:
+        show_json(Page[Job](items=made))
+        return
+    for job in made:
+        click.echo(f"{job.id}: install {job.install_id} is offered Exclave {version}; see `exclave jobs show {job.id}`")
+    if not made:
+        click.echo("All install agents have it.")
 
 
 @agents_command.command("revoke")

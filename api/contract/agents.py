@@ -14,9 +14,12 @@ from api.contract.components import ComponentConfig
 from api.contract.health import AgentStatus, Health, HealthSample
 from api.contract.resources import Approval, Artifact, ModuleOutput, ModuleVariable, PlanSummary
 
-JobKind = Literal["build", "sync", "plan", "apply", "plan_destroy", "destroy"]
+JobKind = Literal["build", "sync", "plan", "apply", "plan_destroy", "destroy", "update_agent"]
 JobState = Literal["queued", "leased", "unknown", "succeeded", "failed", "cancelled"]
 Cancel = Literal["none", "graceful", "force"]
+
+AGENT_REPOSITORY = "dev.exclave/agent"
+"""Where the vendor's registry has the agent itself, a version a tag. No app can have the name."""
 
 LOG_CHUNK_BYTES = 64 * 1024
 """At most so many bytes of text, before gzip, in one log chunk."""
@@ -205,7 +208,29 @@ class DeployJob(Model):
     approval: Approval = Field(default="auto", description="Who had to approve. `customer`: the agent checks its own record.")
 
 
-JobPayload = Annotated[BuildJob | SyncJob | DeployJob, Field(discriminator="kind")]
+AgentVersion = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]+(\.[0-9]+){1,3}((a|b|rc)[0-9]+)?(\.post[0-9]+)?$",
+        max_length=64,
+        description="A version of Exclave, such as `0.2.0`, as PEP 440 writes it.",
+    ),
+]
+
+
+class UpdateJob(Model):
+    """Replace the agent by another version of itself.
+
+    What the IMS says here is an offer: the vendor's signature must name the version, and the customer's rules must let it.
+    """
+
+    kind: Literal["update_agent"] = "update_agent"
+    version: AgentVersion
+    digest: Digest
+    registry: RegistryAccess
+
+
+JobPayload = Annotated[BuildJob | SyncJob | DeployJob | UpdateJob, Field(discriminator="kind")]
 
 
 class LeaseRequest(Model):
@@ -306,7 +331,14 @@ class ApplyResult(Model):
     health: FoundHealth = None
 
 
-JobResult = Annotated[BuildResult | SyncResult | PlanResult | ApplyResult, Field(discriminator="kind")]
+class UpdateResult(Model):
+    """The agent runs the version, has reported under it and has stayed up."""
+
+    kind: Literal["update_agent"] = "update_agent"
+    version: AgentVersion
+
+
+JobResult = Annotated[BuildResult | SyncResult | PlanResult | ApplyResult | UpdateResult, Field(discriminator="kind")]
 
 
 class Finish(Model):
@@ -316,6 +348,13 @@ class Finish(Model):
     outcome: Literal["succeeded", "failed", "cancelled"]
     result: JobResult | None = None
     failure: Failure | None = None
+
+
+class AgentUpdateCreate(Model):
+    """Offer an install agent another version of itself, which `exclave agent publish` has pushed."""
+
+    version: AgentVersion
+    digest: Digest
 
 
 class Agent(Model):

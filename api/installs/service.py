@@ -21,6 +21,8 @@ from api.db.pages import page
 from api.db.transaction import Read, Write
 from api.deploys.models import DeployRow
 from api.installs.models import LABELS, InstalledComponentRow, InstallRow
+from api.jobs import queue
+from api.jobs.models import JobRow
 from api.releases.models import ReleaseRow
 from api.secrets.vault import Vault
 
@@ -261,6 +263,8 @@ def delete(tx: Write, install: str, *, left_behind: list[str] | None = None) -> 
             remedy=f"Tear it down first: `exclave deploys teardown {row.name}`.",
         )
     row.deleted_at = tx.now
+    for job in tx.all(select(JobRow).where(JobRow.install_id == row.id, col(JobRow.state).in_(queue.OPEN))):
+        queue.close(tx, job, "cancelled", None)  # a version that its agent was offered
     agent = agent_of(tx, row.id)
     if agent:
         agent.revoked_at = tx.now

@@ -5,6 +5,7 @@ from datetime import timedelta
 from sqlalchemy import delete
 from sqlmodel import col, select
 
+from api.agents.models import AgentUpdateRow
 from api.db.database import Database
 from api.db.transaction import Read, Write
 from api.deploys.models import DeployRow, StepRow
@@ -42,6 +43,7 @@ def _forget_some(tx: Write, days: float) -> int:
     tx.session.exec(delete(JobLogRow).where(col(JobLogRow.job_id).in_(ids)))
     tx.session.exec(delete(LogChunkRow).where(col(LogChunkRow.job_id).in_(ids)))
     tx.session.exec(delete(TicketRow).where(col(TicketRow.job_id).in_(ids)))
+    tx.session.exec(delete(AgentUpdateRow).where(col(AgentUpdateRow.job_id).in_(ids)))
     tx.session.exec(delete(JobRow).where(col(JobRow.id).in_(ids)))
     if ids:
         tx.emit("job.pruned", ids[-1], after={"count": len(ids), "first": ids[0], "last": ids[-1], "days": days})

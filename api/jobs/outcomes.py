@@ -100,6 +100,7 @@ _RESULT_OF = {
     "plan_destroy": "plan",
     "apply": "apply",
     "destroy": "apply",
+    "update_agent": "update_agent",
 }
 
 
@@ -138,7 +139,7 @@ def _end(tx: Write, job: JobRow, body: Finish) -> None:
     if build:
         builds.ended(tx, build, body.outcome, result if isinstance(result, BuildResult) else None, failure)
         releases.build_moved(tx, build.id)
-    else:
+    elif job.step_id:
         deploys.step_ended(tx, job, body.outcome, result, failure)
 
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from sqlmodel import select
 
-from api.agents.models import AgentRow
+from api.agents.models import AgentRow, AgentUpdateRow
 from api.builds import service as builds
 from api.builds.models import BuildRow
 from api.components.graph import install_fields
 from api.contract import sealed_box
-from api.contract.agents import BuildJob, DeployJob, JobPayload, SyncJob
+from api.contract.agents import AGENT_REPOSITORY, BuildJob, DeployJob, JobPayload, SyncJob, UpdateJob
 from api.contract.components import ComponentConfig, secret_texts
 from api.db.transaction import Read, Write
 from api.deploys import inputs
@@ -38,6 +38,8 @@ def payload(tx: Write, job: JobRow, sources: Sources) -> JobPayload:
     """The payload of the attempt that has just been leased, with a fresh ticket where it needs one."""
     if job.build_id:
         return _build(tx, job, sources)
+    if job.kind == "update_agent":
+        return _update(tx, job, sources)
     step = tx.get(StepRow, job.step_id)
     deploy = tx.get(DeployRow, step.deploy_id) if step else None
     if step is None or deploy is None:
@@ -53,6 +55,19 @@ def payload(tx: Write, job: JobRow, sources: Sources) -> JobPayload:
         )
         return SyncJob(deploy_id=deploy.id, component=step.component, digest=step.digest, registry=access)
     return _terraform(tx, job, step, deploy, sources.vault)
+
+
+def _update(tx: Write, job: JobRow, sources: Sources) -> UpdateJob:
+    offered = tx.session.get_one(AgentUpdateRow, job.id)
+    access = tickets.issue(
+        tx,
+        job,
+        url=sources.registry_url,
+        repository=AGENT_REPOSITORY,
+        digests=[offered.digest],
+        seconds=sources.ticket_seconds,
+    )
+    return UpdateJob(version=offered.version, digest=offered.digest, registry=access)
 
 
 def _build(tx: Write, job: JobRow, sources: Sources) -> BuildJob:

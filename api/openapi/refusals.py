@@ -71,6 +71,7 @@ BY_OPERATION: dict[str, list[type[ProblemError]]] = {
     "get_log": [LogPrunedError],
     "get_secret": [ConflictError],
     "heartbeat": [StaleAttemptError],
+    "offer_version": [ConflictError],
     "poll_device": [AccessDeniedError, AuthorizationPendingError, LoginOffError, RateLimitedError, UnauthorizedError],
     "put_log": [AttemptClosedError, ChunkConflictError, LogFullError, StaleAttemptError],
     "reject_step": [ConflictError, NotTheApproverError],

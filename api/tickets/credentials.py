@@ -5,8 +5,10 @@ from sqlmodel import select
 from api.access import identify
 from api.apps.models import AppRow
 from api.contract.access import PERMISSIONS
+from api.contract.agents import AGENT_REPOSITORY
 from api.contract.problems import UnauthorizedError
 from api.db.database import Database
+from api.db.scope import EVERYTHING
 from api.db.transaction import Read
 from api.registry.access import Access, Grant, Scope
 from api.registry.credentials import CredentialsRefusedError
@@ -17,7 +19,11 @@ TOKEN_USER = "token"  # noqa: S105 - a name
 
 
 def reader(tx: Read, secret: str, scopes: tuple[Scope, ...]) -> Grant | Refused:
-    """What the owner of a service token may pull: the artifacts of all apps in its scope. Nobody pushes with one."""
+    """What the owner of a service token may pull: the artifacts of all apps in its scope.
+
+    Nobody pushes with one, but for versions of the agent (`exclave agent publish`), which an administrator of all may. It isn't
+    the push that makes them versions of the agent, but the vendor's signature.
+    """
     try:
         identity, _ = identify(tx, secret)
     except UnauthorizedError as error:
@@ -26,6 +32,10 @@ def reader(tx: Read, secret: str, scopes: tuple[Scope, ...]) -> Grant | Refused:
         return Refused(f"{identity.name} has the role {identity.role}, which may not read")
     access = []
     for scope in scopes:
+        if scope.repository == AGENT_REPOSITORY and identity.scope == EVERYTHING:
+            publishes = identity.role in PERMISSIONS["administer"]
+            access.append(Access(scope.repository, frozenset({"pull", "push"} if publishes else {"pull"})))
+            continue
         app = tx.first(select(AppRow).where(AppRow.name == scope.repository.partition("/")[0]))
         if app is not None and identity.scope.holds(app_id=app.id, install_id=None):
             access.append(Access(scope.repository, frozenset({"pull"})))
