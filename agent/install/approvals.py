@@ -88,11 +88,7 @@ class Approvals:
         found = self.find(job.plan_job_id or "none")
         if found is not None and found.plan_digest == digest:
             return found.approved_by
-        remedy = "Run `exclave agent approve` on this machine while the deploy waits, then retry the deploy."
-        if job.approval != "customer":
-            remedy = (
-                "The agent asks for local approval, but the install doesn't: have the vendor set its `approval` to `customer`."
-            )
+        remedy = "Retry the deploy: its new plan waits until `exclave agent approve` was run on this machine."
         rules = ", ".join(repr(each.rule) for each in asking)
         because = f", which the customer's policy asks for (rule {rules})" if rules else ""
         raise ApprovalMissingError(f"the plan of {job.component} was not approved on this machine{because}", remedy=remedy)

@@ -29,6 +29,7 @@ from agent.install.workspace import PlanRecord, SavedPlan, StoredOutputs, Worksp
 from agent.job import JobContext
 from agent.ledger.entry import Event
 from agent.policy.planned import PlannedObjects, PlanUnreadableError
+from agent.policy.refusal import in_words
 from agent.policy.rules import Finding, Subject
 from api.contract.agents import ApplyResult, DeployJob, PlanResult
 from api.contract.base import Json
@@ -82,15 +83,19 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
         found = [*planned.secrets, *resolved.values(), *planning.derived]
         context.redactor.learn(found)
         saved.secrets.write_text(json.dumps(found))
-        asking = await asyncio.to_thread(_judged, task, planned.objects)
+        judge = _looked_at if job.look_at_health else _judged
+        findings = await asyncio.to_thread(judge, task, planned.objects)
+        asking = [each for each in findings if each.effect == "ask"]
         for each in asking:
             context.log(f"the customer's policy asks for their own yes to this plan: rule {each.rule!r}")
+        refusing = [in_words(each) for each in findings if each.effect == "refuse"]
+        summary = planned.summary.model_copy(update={"asks": _asks(planned.summary, asking, site), "refused": refusing})
         if planned.objects is not None:
             saved.objects.write_text(planned.objects.model_dump_json())
-        health = await look(planning) if _to_look_at(planning, planned.summary) else None
-        result = PlanResult(summary=planned.summary, plan_digest=saved.digest(), health=health)
+        health = await look(planning) if _to_look_at(planning, summary) else None
+        result = PlanResult(summary=summary, plan_digest=saved.digest(), health=health)
         said = context.redactor.result(result)
-        kept = said.summary if isinstance(said, PlanResult) else planned.summary
+        kept = said.summary if isinstance(said, PlanResult) else summary
         await _write_down(
             task,
             "plan.saved",
@@ -160,6 +165,22 @@ def _judged(task: Task, objects: PlannedObjects | None) -> list[Finding]:
             remedy="Ask the customer to leave the component out of the rules' `components`, or out of what the agent runs.",
         )
     return []
+
+
+def _looked_at(task: Task, objects: PlannedObjects | None) -> list[Finding]:
+    """All rules that hold of a drift run's plan, which nobody applies: what they would refuse is found, not refused. Blocks."""
+    if objects is None:
+        return []
+    subject = Subject("apply", task.job.component, task.job.config.kind)
+    return task.site.policy.findings(subject, objects.objects)
+
+
+def _asks(summary: PlanSummary, asking: list[Finding], site: Site) -> list[str]:
+    """Why the customer's own yes is needed, in words: the same as `Approvals.check` will ask for."""
+    if summary.empty:
+        return []
+    every = ["the agent was started with `--approval customer`"] if site.approvals.mode == "customer" else []
+    return every + [in_words(each) for each in asking]
 
 
 def _objects(saved: SavedPlan) -> PlannedObjects | None:

@@ -102,12 +102,17 @@ class Policy:
 
         Raises PolicyRefusedError if a rule refuses the plan, or RegoFailedError.
         """
-        found = find(self.document.rules, subject, objects)
-        if self.document.rego:
-            found += rego.judge(self.document.rego, self.folder, subject, objects)
+        found = self.findings(subject, objects)
         refusing = [each for each in found if each.effect == "refuse"]
         if refusing:
             raise refused(subject.component, refusing)
+        return found
+
+    def findings(self, subject: Subject, objects: Sequence[PlannedObject]) -> list[Finding]:
+        """Every rule that holds of a plan, those that refuse it among them. May block. Raises RegoFailedError."""
+        found = find(self.document.rules, subject, objects)
+        if self.document.rego:
+            found += rego.judge(self.document.rego, self.folder, subject, objects)
         return found
 
     def environment(self, job: JobKind) -> dict[str, str]:

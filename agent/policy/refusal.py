@@ -22,11 +22,16 @@ class WindowClosedError(CodedError):
 
 def refused(component: str, findings: list[Finding]) -> PolicyRefusedError:
     """The refusal of a plan because of rules that hold of it."""
-    said = "; ".join(f"rule {each.rule!r}{_message(each)}{_addresses(each)}" for each in findings)
+    said = "; ".join(map(in_words, findings))
     return PolicyRefusedError(
         f"the customer's policy refuses the plan of {component}: {said}",
         remedy="Change what the plan does, or ask the customer to change the rule, on the agent's machine; then deploy again.",
     )
+
+
+def in_words(finding: Finding) -> str:
+    """A rule that holds, with what the customer says to it and the objects of which it holds."""
+    return f"rule {finding.rule!r}{_message(finding)}{_addresses(finding)}"
 
 
 def _message(finding: Finding) -> str:

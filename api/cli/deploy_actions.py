@@ -131,6 +131,10 @@ def show_plan(component: str, plan: PlanSummary | None, *, err: bool = False) ->
         for name, value in change.values.items():
             after = "(known after apply)" if value.unknown else value.after or "(not set)"
             click.echo(f"        {name}: {value.before or '(not set)'} → {after}", err=err)
+    for rule in plan.asks:
+        click.echo(f"    needs the customer's own yes: {rule}", err=err)
+    for rule in plan.refused:
+        click.echo(f"    the customer's policy refuses this: {rule}", err=err)
 
 
 def _show(deploy: Deploy, as_json: bool) -> None:

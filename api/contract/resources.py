@@ -267,6 +267,18 @@ class PlanSummary(Model):
     destroy: int = Field(default=0, description="How many resources would be destroyed.")
     resources: list["PlannedChange"] = Field(default_factory=list, description="The resources that would be touched.")
     outputs_change: bool = Field(default=False, description="Whether outputs would change.")
+    asks: list[str] = Field(
+        default_factory=list,
+        description="Why the customer's own yes is needed, whatever the install's `approval` says: their policy's rules that "
+        "ask for it. Left out where there are none, for an earlier IMS.",
+        exclude_if=lambda asks: not asks,
+    )
+    refused: list[str] = Field(
+        default_factory=list,
+        description="Only of a drift run, whose plan nobody applies: the rules of the customer's policy that would refuse it, "
+        "with what they refuse.",
+        exclude_if=lambda refused: not refused,
+    )
 
     @property
     def empty(self) -> bool:

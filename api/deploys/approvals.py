@@ -10,6 +10,7 @@ from api.contract.problems import ConflictError, NotFoundError, NotTheApproverEr
 from api.db.transaction import Read, Write
 from api.deploys import decide as engine
 from api.deploys import service
+from api.deploys.asking import approver
 from api.deploys.models import ApprovalRow, DeployRow, StepRow
 from api.releases.models import ReleaseRow
 
@@ -38,7 +39,7 @@ def decide_by_person(tx: Write, deploy: str, step: str, decision: Decision, plan
     Raises NotFoundError, NotTheApproverError or ConflictError.
     """
     row = service.find(tx, deploy)
-    if decision == "approved" and row.approval == "customer":
+    if decision == "approved" and approver(row, step_of(tx, row, step)) == "customer":
         tx.note_refusal("approval.refused", step_of(tx, row, step).id, {"deploy": row.id, "by": tx.actor})
         raise NotTheApproverError(
             "the plan waits for the customer: only the install's own agent can approve it",
@@ -54,8 +55,8 @@ def decide_by_agent(
     row = service.find(tx, deploy)
     if agent.install_id is None or row.install_id != agent.install_id:
         raise NotFoundError(f"there is no deploy {deploy!r}")
-    if row.approval != "customer":
-        raise NotTheApproverError(f"the plans of deploy {row.id} don't wait for the customer")
+    if approver(row, step_of(tx, row, step)) != "customer":
+        raise NotTheApproverError(f"the plan doesn't wait for the customer, but for the vendor: deploy {row.id}")
     _decide(tx, row, step, decision, plan_digest, note)
 
 
@@ -85,7 +86,7 @@ def _decide(tx: Write, deploy: DeployRow, step_id: str, decision: Decision, plan
             id=tx.new_id("apr"),
             deploy_id=deploy.id,
             step_id=step.id,
-            approver="customer" if deploy.approval == "customer" else "vendor",
+            approver=approver(deploy, step),
             plan_job_id=plan.job_id,
             plan_digest=plan_digest,
             decision=decision,
@@ -143,7 +144,7 @@ def pending(tx: Read, agent: AgentCaller) -> PendingApprovals:
         .where(
             DeployRow.install_id == agent.install_id,
             col(DeployRow.ended_at).is_(None),
-            DeployRow.approval == "customer",
+            (col(DeployRow.approval) == "customer") | col(StepRow.conditional),
             StepRow.kind == "approve",
             StepRow.phase == "active",
         )

@@ -23,7 +23,8 @@ class StepState:
 
     `conditional` = runs only if the outputs of a component that it needs have changed. `plan_empty` = of a plan that leaves
     nothing to apply; `plan_harmless` = of one that changes nothing, though it may have to be applied for its outputs.
-    `running` = an agent has its job. `left_out` = somebody wants it not to be run.
+    `plan_asks` = of a plan for which rules of the customer's ask for their own yes; a `conditional` approval waits for that one
+    alone. `running` = an agent has its job. `left_out` = somebody wants it not to be run.
     """
 
     id: str
@@ -34,6 +35,7 @@ class StepState:
     conditional: bool = False
     plan_empty: bool = False
     plan_harmless: bool = False
+    plan_asks: bool = False
     outputs_changed: bool = False
     replans: int = 0
     running: bool = False
@@ -64,8 +66,18 @@ class StepEnded:
     outcome: Literal["succeeded", "failed", "cancelled"]
     plan_empty: bool = False
     plan_harmless: bool = False
+    plan_asks: bool = False
     outputs_changed: bool = False
     interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class ReportedLate:
+    """A step that failed because its agent was given up for lost has ended after all, while others still run."""
+
+    step_id: str
+    outcome: Literal["succeeded", "failed", "cancelled"]
+    outputs_changed: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ class SkipRequested:
     step_id: str
 
 
-Event = Started | StepEnded | CancelRequested | RetryRequested | SkipRequested
+Event = Started | StepEnded | ReportedLate | CancelRequested | RetryRequested | SkipRequested
 
 
 @dataclass(frozen=True)
@@ -164,6 +176,7 @@ def decide(state: DeployState, event: Event) -> list[Change]:
                 steps[event.step_id],
                 plan_empty=event.plan_empty,
                 plan_harmless=event.plan_harmless,
+                plan_asks=event.plan_asks,
                 outputs_changed=event.outputs_changed,
             )
             steps[step.id] = step
@@ -173,6 +186,12 @@ def decide(state: DeployState, event: Event) -> list[Change]:
                     become(each, "waiting")
             else:
                 become(step, event.outcome)
+        case ReportedLate():
+            steps[event.step_id] = replace(steps[event.step_id], outputs_changed=event.outputs_changed)
+            become(steps[event.step_id], event.outcome)
+            if event.outcome == "succeeded" and not cancelling:
+                for step in _not_run_for(steps[event.step_id], steps):
+                    become(step, "waiting")
         case CancelRequested():
             cancelling = True
             for step in state.steps:
@@ -260,16 +279,28 @@ def _from_plan_on(step: StepState, steps: dict[str, StepState]) -> list[StepStat
 def _retried(step: StepState, steps: dict[str, StepState]) -> list[StepState]:
     """What waits again when a failed step is tried again: it, the plan that it was to apply, and what was not run for it."""
     again = {step.id} if step.kind == "sync" else {each.id for each in _from_plan_on(step, steps)}
+    return [each for each in steps.values() if each.id in _with_not_run(again, steps)]
+
+
+def _not_run_for(step: StepState, steps: dict[str, StepState]) -> list[StepState]:
+    """What was not run because a step did not end well."""
+    return [each for each in steps.values() if each.id in _with_not_run({step.id}, steps) - {step.id}]
+
+
+def _with_not_run(ids: set[str], steps: dict[str, StepState]) -> set[str]:
+    """These steps, and what was not run for them, however indirectly."""
+    reached = set(ids)
     not_run = [each for each in steps.values() if each.phase == "cancelled"]
-    while more := {each.id for each in not_run if each.id not in again and again & set(each.needs)}:
-        again |= more
-    return [each for each in steps.values() if each.id in again]
+    while more := {each.id for each in not_run if each.id not in reached and reached & set(each.needs)}:
+        reached |= more
+    return reached
 
 
 def _has_nothing_to_do(step: StepState, steps: dict[str, StepState], needed: list[StepState]) -> bool:
     plan = _plan_of(step, steps)
     if step.kind == "approve":
-        return plan is not None and (plan.phase == "skipped" or plan.plan_empty or plan.plan_harmless)
+        nobody_asks = step.conditional and plan is not None and not plan.plan_asks
+        return plan is not None and (plan.phase == "skipped" or plan.plan_empty or plan.plan_harmless or nobody_asks)
     if step.kind == "apply":
         return plan is not None and (plan.phase == "skipped" or plan.plan_empty)
     return step.conditional and not any(need.outputs_changed for need in needed if need.component != step.component)

@@ -45,6 +45,7 @@ def note(tx: Write, run: DeployRow, component: str, found: PlanSummary) -> None:
                 "add": found.add,
                 "change": found.change,
                 "destroy": found.destroy,
+                **({"refused": found.refused} if found.refused else {}),
                 "resources": [change.address for change in found.resources[:_SHOWN]],
             },
             app_id=run.app_id,

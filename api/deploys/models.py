@@ -66,7 +66,8 @@ class DeployRow(Row, table=True):
 class StepRow(Row, table=True):
     """One step. `config`, `digest` and `build_id` say what it works on; they don't change.
 
-    `plan_digest` is that of the plan which a plan step's job saved. `due_at`: when an approval that is waited for expires.
+    `plan_digest` is that of the plan which a plan step's job saved. `conditional`: see `decide.StepState`.
+    `due_at`: when an approval that is waited for expires.
     """
 
     __tablename__ = "step"

@@ -11,12 +11,13 @@ from api.contract.base import Failure
 from api.contract.problems import ConflictError, NotFoundError
 from api.contract.resources import DeployStatus
 from api.db.transaction import Read, Write
+from api.deploys import asking, drift, healing, health
 from api.deploys import decide as engine
-from api.deploys import drift, healing, health
 from api.deploys.models import DeployRow, StepRow
 from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs import queue
 from api.jobs.models import JobRow
+from api.jobs.retry import AGENT_LOST
 
 
 def topic(deploy_id: str) -> str:
@@ -112,6 +113,7 @@ def _state(tx: Read, deploy: DeployRow, row: StepRow) -> engine.StepState:
         conditional=row.conditional,
         plan_empty=_nothing_to_apply(tx, deploy, row),
         plan_harmless=row.plan is not None and row.plan.empty,
+        plan_asks=row.plan is not None and bool(row.plan.asks),
         outputs_changed=row.outputs_changed,
         replans=row.replans,
         left_out=row.left_out,
@@ -197,7 +199,7 @@ def _ask_approval(tx: Write, deploy: DeployRow, step: StepRow) -> None:
     tx.emit(
         "approval.requested",
         step.id,
-        after={"deploy": deploy.id, "component": step.component, "approver": deploy.approval},
+        after={"deploy": deploy.id, "component": step.component, "approver": asking.approver(deploy, step)},
         app_id=deploy.app_id,
         install_id=deploy.install_id,
     )
@@ -275,26 +277,78 @@ def step_ended(tx: Write, job: JobRow, outcome: str, result: JobResult | None, f
         step.plan, step.plan_digest = result.summary, result.plan_digest
         if deploy.kind == "drift":
             drift.note(tx, deploy, step.component, result.summary)
+        elif result.summary.asks:
+            asking.ask_customer(tx, deploy, step, steps_of(tx, deploy.id))
         if result.health:
             health.note(tx, deploy, step.component, result.health)
     if isinstance(result, ApplyResult):
-        outputs = (result.outputs, sorted(result.sensitive_outputs))
-        installed = tx.get(InstalledComponentRow, (deploy.install_id, step.component))
-        step.outputs_changed = result.outputs_changed
-        if installed and step.kind == "apply":
-            # An agent that was stopped before it could report compares with what it stored, not with what is known here.
-            step.outputs_changed |= (installed.outputs, installed.sensitive_outputs) != outputs
-            installed.outputs, installed.sensitive_outputs = outputs
-            health.note(tx, deploy, step.component, result.health)
+        _note_outputs(tx, deploy, step, result)
     event = engine.StepEnded(
         step.id,
         outcome,  # type: ignore[arg-type]
         plan_empty=_nothing_to_apply(tx, deploy, step),
         plan_harmless=step.plan is not None and step.plan.empty,
+        plan_asks=step.plan is not None and bool(step.plan.asks),
         outputs_changed=step.outputs_changed,
         interrupted=failure is not None and failure.code == "apply_interrupted",
     )
     advance(tx, deploy, event)
+
+
+def _note_outputs(tx: Write, deploy: DeployRow, step: StepRow, result: ApplyResult) -> None:
+    outputs = (result.outputs, sorted(result.sensitive_outputs))
+    installed = tx.get(InstalledComponentRow, (deploy.install_id, step.component))
+    step.outputs_changed = result.outputs_changed
+    if installed and step.kind == "apply":
+        # An agent that was stopped before it could report compares with what it stored, not with what is known here.
+        step.outputs_changed |= (installed.outputs, installed.sensitive_outputs) != outputs
+        installed.outputs, installed.sensitive_outputs = outputs
+        health.note(tx, deploy, step.component, result.health)
+
+
+def reported_late(tx: Write, job: JobRow, outcome: str, result: JobResult | None, failure: Failure | None) -> None:
+    """A step's job is over that had been given up, with its agent: note what it brought.
+
+    A deploy that is still under way goes on with it; one that has ended stays what it is. What was begun since, by a retry or
+    by a later deploy, is newer, and stays.
+    """
+    step = tx.get(StepRow, job.step_id) if job.step_id else None
+    if step is None:
+        raise LookupError(f"job {job.id} belongs to no step")
+    deploy = find(tx, step.deploy_id)
+    if step.job_id != job.id or step.phase != "failed" or _done_to_since(tx, deploy, step):
+        return
+    step.failure = failure
+    if isinstance(result, ApplyResult):
+        _note_outputs(tx, deploy, step, result)
+    if deploy.ended_at is None:
+        event = engine.ReportedLate(step.id, outcome, outputs_changed=step.outputs_changed)  # type: ignore[arg-type]
+        advance(tx, deploy, event)
+        return
+    _set_phase(tx, deploy, step, engine.SetPhase(step.id, outcome))  # type: ignore[arg-type]
+    if deploy.failure is not None and deploy.failure.code == AGENT_LOST:
+        said = f"was given up while its agent {job.agent_id} was away; the agent has reported since that it {outcome}"
+        remedy = "Deploy again: it goes on with what was not run."
+        message = f"the {step.kind} of {step.component} {said}"
+        deploy.failure = Failure(code=AGENT_LOST, message=message, remedy=remedy)
+    moved(tx, deploy)
+
+
+def _done_to_since(tx: Read, deploy: DeployRow, step: StepRow) -> bool:
+    """Whether a later deploy has changed the component of a step, or has found that there is nothing to change."""
+    later = (
+        select(StepRow.id)
+        .join(DeployRow, col(DeployRow.id) == col(StepRow.deploy_id))
+        .where(
+            DeployRow.install_id == deploy.install_id,
+            DeployRow.kind != "drift",
+            col(DeployRow.created_at) > deploy.created_at,
+            StepRow.component == step.component,
+            col(StepRow.kind).in_(("apply", "destroy")),
+            col(StepRow.phase).not_in(("waiting", "cancelled")),
+        )
+    )
+    return tx.first(later.limit(1)) is not None
 
 
 def cancel(tx: Write, deploy: str, *, force: bool = False) -> DeployRow:

@@ -12,6 +12,7 @@ from api.contract.resources import Deploy, DeployKind, DeployStatus, PlanSummary
 from api.db.pages import page
 from api.db.transaction import Read
 from api.deploys import approvals
+from api.deploys.asking import approver
 from api.deploys.models import ApprovalRow, DeployRow, StepRow
 from api.deploys.service import find
 from api.installs import service as installs
@@ -46,7 +47,7 @@ def publics(tx: Read, rows: list[DeployRow]) -> list[Deploy]:
     jobs = {job.id: job for job in tx.all(of_steps)}
     why = waiting.reasons(tx, jobs.values())
     answers: defaultdict[str, list[ApprovalRow]] = defaultdict(list)
-    if any(row.approval != "auto" for row in rows):
+    if any(step.kind == "approve" for mine in steps.values() for step in mine.values()):
         for answer in tx.all(select(ApprovalRow).where(col(ApprovalRow.deploy_id).in_(deploys)).order_by(col(ApprovalRow.id))):
             answers[answer.deploy_id].append(answer)
     components: defaultdict[str, list[InstalledComponentRow]] = defaultdict(list)
@@ -125,7 +126,7 @@ def _approval(row: StepRow, seen: _Seen) -> StepApproval | None:
         return None
     said = next((one for one in reversed(seen.answers) if one.step_id == row.id and one.plan_job_id == plan.job_id), None)
     return StepApproval(
-        approver="customer" if seen.deploy.approval == "customer" else "vendor",
+        approver=approver(seen.deploy, row),
         plan_digest=plan.plan_digest,
         requested_at=row.started_at,
         expires_at=row.due_at,
@@ -148,7 +149,10 @@ def _waiting_for(row: StepRow, seen: _Seen, approval: StepApproval | None) -> st
         plan = approvals.plan_of(list(seen.steps.values()), row)
         until = f", until {approval.expires_at:%Y-%m-%d %H:%M:%SZ}" if approval.expires_at else ""
         what = in_words(plan.plan) if plan and plan.plan else ""
-        return f"waiting for the {approval.approver}'s approval since {approval.requested_at:%Y-%m-%d %H:%M:%SZ}{until}; {what}"
+        asks = plan.plan.asks if plan and plan.plan and approval.approver == "customer" else []
+        because = f"; the customer's policy asks for it: {', '.join(asks)}" if asks else ""
+        since = f"{approval.requested_at:%Y-%m-%d %H:%M:%SZ}"
+        return f"waiting for the {approval.approver}'s approval since {since}{until}; {what}{because}"
     if row.phase == "waiting":
         left = [seen.steps[need] for need in row.needs if seen.steps[need].phase in ("waiting", "active")]
         return "waiting for " + ", ".join(f"{step.component}: {step.kind}" for step in left)

@@ -14,7 +14,7 @@ from api.contract.agents import LOG_CHUNK_BYTES, JobState
 from api.contract.logs import JOB_LOG_BYTES
 from api.contract.problems import AttemptClosedError, ChunkConflictError, InvalidError, LogPrunedError, NotFoundError
 from api.db.transaction import Read, Write
-from api.jobs import view
+from api.jobs import queue, view
 from api.jobs.models import JobLogRow, LogChunkRow
 from api.settings import Intervals
 
@@ -81,6 +81,7 @@ def add(tx: Write, agent: AgentCaller, job_id: str, chunk: Chunk) -> bool:
     """
     job = view.find(tx, job_id)
     late = job.ended_at is not None and (tx.now - job.ended_at).total_seconds() > _GRACE_SECONDS
+    late = late and not queue.given_up(job, agent.id, chunk.attempt)  # its report is still to come
     if job.agent_id != agent.id or job.attempt != chunk.attempt or late:
         raise AttemptClosedError(f"attempt {chunk.attempt} of {job_id} takes no more log", remedy="Stop sending.")
     known = tx.session.get(LogChunkRow, (job_id, chunk.attempt, chunk.seq))

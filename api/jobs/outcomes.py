@@ -79,12 +79,19 @@ def _lease(tx: Write, job: JobRow, sources: Sources, intervals: Intervals, *, re
 def heartbeat(tx: Write, agent: AgentCaller, job_id: str, attempt: int, intervals: Intervals) -> HeartbeatAnswer:
     """Prolong the lease, and tell the agent whether to stop."""
     row = agents.still_signed_in(tx, agent)
+    known = tx.get(JobRow, job_id)
+    if known and queue.given_up(known, agent.id, attempt):
+        return _answer(tx, known, intervals)  # it may as well end what it has begun: its report will be taken
     job = queue.current(tx, row, job_id, attempt)
     was_lost = job.state == "unknown"
     queue.renew(tx, job, lease_seconds=intervals.lease)
     health.seen(tx, row)
     if was_lost:
         _moved(tx, job)
+    return _answer(tx, job, intervals)
+
+
+def _answer(tx: Read, job: JobRow, intervals: Intervals) -> HeartbeatAnswer:
     return HeartbeatAnswer(
         cancel=job.cancel,
         lease_seconds=intervals.lease,
@@ -107,21 +114,26 @@ _RESULT_OF = {
 def finish(tx: Write, agent: AgentCaller, job_id: str, body: Finish) -> None:
     """Record how an attempt ended, once; the same report again changes nothing.
 
-    Raises StaleAttemptError if the attempt has ended in another way: the agent was given up, and comes back with its result.
+    An apply or a destroy that was given up because its agent was away for too long is told late: what it did counts all the
+    same. Raises StaleAttemptError if the attempt has ended in another way.
     """
     row = agents.still_signed_in(tx, agent)
     known = tx.get(JobRow, job_id)
     if known is None:
         raise NotFoundError(f"there is no job {job_id!r}")
-    if known.state == body.outcome and known.agent_id == agent.id and known.attempt == body.attempt:
+    late = queue.given_up(known, agent.id, body.attempt)
+    if not late and known.state == body.outcome and known.agent_id == agent.id and known.attempt == body.attempt:
         return
-    job = queue.current(tx, row, job_id, body.attempt)
+    job = known if late else queue.current(tx, row, job_id, body.attempt)
     if body.outcome == "succeeded" and (body.result is None or body.result.kind != _RESULT_OF[job.kind]):
         raise InvalidError.at("result", f"a {job.kind} job that succeeded reports a result of kind {_RESULT_OF[job.kind]}")
     if body.outcome == "failed" and body.failure is None:
         raise InvalidError.at("failure", "a job that failed says why")
     if agents.seen_long_ago(tx, row):
         health.seen(tx, row)
+    if late:
+        _end_late(tx, job, body)
+        return
     if body.outcome == "failed" and body.failure and job.cancel == "none":
         wait = retry.delay(job.kind, job.attempt, body.failure)
         if wait is not None:
@@ -141,6 +153,16 @@ def _end(tx: Write, job: JobRow, body: Finish) -> None:
         releases.build_moved(tx, build.id)
     elif job.step_id:
         deploys.step_ended(tx, job, body.outcome, result, failure)
+
+
+def _end_late(tx: Write, job: JobRow, body: Finish) -> None:
+    """The end of an attempt that was given up. Its deploy has gone on without it; what was done is known from now on."""
+    result = body.result if body.outcome == "succeeded" else None
+    failure = body.failure if body.outcome == "failed" else None
+    after = {"attempt": job.attempt, "agent": job.agent_id, "outcome": body.outcome}
+    tx.emit("job.reported_late", job.id, before={"failure": retry.AGENT_LOST}, after=after, install_id=job.install_id)
+    queue.close(tx, job, body.outcome, failure)
+    deploys.reported_late(tx, job, body.outcome, result, failure)
 
 
 def cancel_build(tx: Write, build: str) -> None:
@@ -223,9 +245,10 @@ def _due(tx: Read, intervals: Intervals) -> list[JobRow]:
 def _give_up(tx: Write, job: JobRow) -> None:
     once = job.kind in retry.RUNS_ONCE
     failure = Failure(
-        code="agent_lost",
+        code=retry.AGENT_LOST,
         message=f"the agent {job.agent_id} took the job and was not heard of again",
-        remedy="Start the agent again; then deploy again: it will plan anew from the state that it kept."
+        remedy="Start the agent again; then deploy again: it will plan anew from the state that it kept. If it is still at "
+        "work, cut off from here, its report will be taken when it is back."
         if once
         else "Start the agent again.",
         retryable=not once,

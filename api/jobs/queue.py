@@ -12,6 +12,7 @@ from api.contract.problems import NotFoundError, StaleAttemptError
 from api.db.transaction import Read, Write
 from api.jobs import fairness
 from api.jobs.models import JobRow
+from api.jobs.retry import AGENT_LOST, RUNS_ONCE
 
 OPEN = ("queued", "leased", "unknown")
 
@@ -117,6 +118,15 @@ def current(tx: Write, agent: AgentRow, job_id: str, attempt: int) -> JobRow:
             remedy="Drop the job: another attempt has it, or it has ended.",
         )
     return job
+
+
+def given_up(job: JobRow, agent_id: str, attempt: int) -> bool:
+    """Whether this attempt changes the customer's account, and was called lost though its agent may still be at work on it.
+
+    Such a job is never offered again (`retry.RUNS_ONCE`), so no other attempt can be under way: its report is taken, late.
+    """
+    lost = job.state == "failed" and job.failure is not None and job.failure.code == AGENT_LOST
+    return lost and job.kind in RUNS_ONCE and (job.agent_id, job.attempt) == (agent_id, attempt)
 
 
 def renew(tx: Write, job: JobRow, *, lease_seconds: float) -> None:

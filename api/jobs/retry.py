@@ -9,6 +9,9 @@ MAX_ATTEMPTS = 4
 RUNS_ONCE: tuple[JobKind, ...] = ("apply", "destroy")
 """Jobs that change the customer's account: never offered again by themselves, because the first attempt may have acted."""
 
+AGENT_LOST = "agent_lost"
+"""Why an attempt failed whose agent was not heard of again for too long."""
+
 
 def delay(kind: JobKind, attempt: int, failure: Failure) -> timedelta | None:
     """How long to wait before attempt n+1, or None if there shall be none.

@@ -51,9 +51,9 @@ SYNCED = {"kind": "sync", "copied_bytes": 4096, "skipped_bytes": 0}
 PLAN_DIGEST = sha("plan")
 
 
-def planned(*, add: int = 1) -> Body:
+def planned(*, add: int = 1, **summary: Any) -> Body:
     """The result of a plan."""
-    return {"kind": "plan", "summary": {"add": add}, "plan_digest": PLAN_DIGEST}
+    return {"kind": "plan", "summary": {"add": add, **summary}, "plan_digest": PLAN_DIGEST}
 
 
 def applied(outputs: Body | None = None, *, changed: bool = True, sensitive: tuple[str, ...] = ()) -> Body:

@@ -30,15 +30,23 @@ def test_a_customers_rules_pause_and_ledger(stage: Stage) -> None:
     home = stage.customer("castle") / "agent"
     release = app.releases()[-1]["id"]
 
-    def deployed(teardown: bool = False) -> dict:
-        """How a deploy, or the teardown, ends."""
-        if teardown:
-            stage.exclave("deploys", "teardown", "castle", "--yes")
-            deploy = stage.get("/v1/deploys?order=desc&limit=1")["items"][0]["id"]
-        else:
-            deploy = stage.post("/v1/deploys", {"install_id": "castle", "release_id": release})["id"]
+    def begin(teardown: bool = False) -> str:
+        """A deploy, or the teardown, that has just been made."""
+        if not teardown:
+            return stage.post("/v1/deploys", {"install_id": "castle", "release_id": release})["id"]
+        return stage.post("/v1/deploys", {"install_id": "castle", "kind": "teardown"})["id"]
+
+    def ended(deploy: str) -> dict:
         wait_for("the end", lambda: stage.get(f"/v1/deploys/{deploy}")["ended_at"], seconds=90)
         return stage.get(f"/v1/deploys/{deploy}")
+
+    def deployed(teardown: bool = False) -> dict:
+        """How a deploy, or the teardown, ends."""
+        return ended(begin(teardown))
+
+    def waiting(deploy: str) -> dict | None:
+        steps = stage.get(f"/v1/deploys/{deploy}")["steps"]
+        return next((step for step in steps if step["approval"] and step["status"] == "waiting"), None)
 
     wait_for("the agent", lambda: (home / "identity.json").exists(), seconds=60)
     (home / "policy.yaml").write_text(POLICY)
@@ -55,6 +63,19 @@ def test_a_customers_rules_pause_and_ledger(stage: Stage) -> None:
     assert refused["status"] == "failed"
     assert refused["failure"]["code"] == "refused_by_policy"
     assert "rule 'nothing is lost': Call +49 30 4711 (terraform_data.part)" in refused["failure"]["message"]
+
+    # The install approves by itself; the customer's rule asks all the same, and the deploy waits for them.
+    (home / "policy.yaml").write_text(POLICY.replace("    message:", "    effect: ask\n    message:"))
+    asked = begin(teardown=True)
+    step = wait_for("the question", lambda: waiting(asked), seconds=60)
+    assert "waiting for the customer's approval" in step["waiting_for"]
+    assert "rule 'nothing is lost': Call +49 30 4711 (terraform_data.part)" in step["waiting_for"]
+    for component in ("site", "base"):
+        wait_for("the question", lambda name=component: (waiting(asked) or {}).get("component") == name, seconds=60)
+        said = stage.exclave("agent", "approve", asked, "--home", str(home), "--yes")
+        assert said.code == 0, said.output
+        assert "Your policy asks you: rule 'nothing is lost'" in said.output
+    assert ended(asked)["status"] == "succeeded"
 
     checked = stage.exclave("agent", "ledger", "verify", "--home", str(home))
     assert checked.code == 0, checked.output

@@ -76,6 +76,7 @@ async def test_what_a_rule_asks_for_is_applied_only_with_a_local_approval(accoun
     await account.deploy("network")  # nothing is lost: nobody is asked
     planned = await account.run(account.job("plan", "network", {"name": "b"}), "job_b")
     assert isinstance(planned, PlanResult)
+    assert planned.summary.asks == ["rule 'ask': Call us (terraform_data.net)"]
     assert "asks for their own yes to this plan: rule 'ask'" in "\n".join(account.log)
 
     applying = account.job("apply", "network", plan="job_b")
@@ -95,6 +96,30 @@ async def test_what_a_rule_asks_for_is_applied_only_with_a_local_approval(accoun
     begun = [each for each in entries(account.site.ledger.files()) if each.event == "plan.begun"]
     assert begun[-1].data["approved_by"] == "ann"
     assert begun[-1].data["plan_digest"] == planned.plan_digest
+
+
+async def test_an_agent_that_asks_for_everything_says_so_with_each_plan_that_changes_something(account: Customer) -> None:
+    await account.build("network", NETWORK)
+    await account.deploy("network")
+    account.site.approvals.choose("customer")
+    unchanged = await account.run(account.job("plan", "network"), "job_same")
+    changed = await account.run(account.job("plan", "network", {"name": "b"}), "job_b")
+    assert isinstance(unchanged, PlanResult)
+    assert isinstance(changed, PlanResult)
+    assert unchanged.summary.asks == []
+    assert changed.summary.asks == ["the agent was started with `--approval customer`"]
+
+
+async def test_a_drift_run_says_what_a_rule_would_refuse_and_its_plan_is_still_refused_at_an_apply(account: Customer) -> None:
+    await account.build("network", NETWORK)
+    set_policy(account, KEEP)
+    await account.deploy("network")
+    look = account.job("plan", "network", {"name": "canary-4715"}).model_copy(update={"look_at_health": True})
+    found = await account.run(look, "job_look")
+    assert isinstance(found, PlanResult)
+    assert found.summary.refused == ["rule 'keep data': Call us (terraform_data.net)"]
+    assert "canary" not in found.model_dump_json()
+    await refused(account.run(account.job("apply", "network", plan="job_look"), "job_apply_look"))
 
 
 async def test_read_only_kinds_windows_and_the_kill_switch_hold(account: Customer) -> None:

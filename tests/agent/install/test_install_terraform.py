@@ -386,7 +386,7 @@ async def test_an_agent_that_was_told_to_ask_its_customer_asks_even_if_the_ims_d
     relaxed = job.model_copy(update={"approval": "auto"})
     failure = await failure_of(account.run(relaxed))
     assert failure.code == "approval_missing"
-    assert "`approval` to `customer`" in failure.remedy
+    assert "exclave agent approve" in failure.remedy
     account.site.approvals.add(approval(planned.plan_digest))
     assert isinstance(await account.run(relaxed), ApplyResult)
     again = await account.run(account.job("plan", "network", {"cidr": "10.0.0.0/16"}), "job_again")

@@ -202,3 +202,67 @@ async def test_only_a_step_that_asks_can_be_answered(ims: Ims, shop: Shop) -> No
     await ims.refused(
         409, "POST", path_of(deploy, await approve_step(shop, deploy, "service"), "approve"), {"plan_digest": PLAN_DIGEST}
     )
+
+
+ASKS = ["rule 'no loss' (aws_db_instance.main)"]
+
+
+def asking(payload: Body) -> Body:
+    """The plan of `network` is one for which the customer's rules ask."""
+    return planned(asks=ASKS) if (payload["kind"], payload["component"]) == ("plan", "network") else usual(payload)
+
+
+@pytest.mark.parametrize("approval", ["auto", "vendor"])
+async def test_a_rule_of_the_customers_asks_for_their_yes_whatever_the_installs_mode(
+    ims: Ims, shop: Shop, approval: str
+) -> None:
+    agent = await shop.install("acme", approval=approval)
+    deploy = await shop.begin()
+    await agent.work(asking)
+    if approval == "vendor":
+        await answer(ims, deploy, await approve_step(shop, deploy))
+    steps = (await shop.look(deploy))["steps"]
+    assert [step["kind"] for step in steps if step["component"] == "network"] == [
+        "sync", "plan", *["approve"] * (1 + (approval == "vendor")), "apply",
+    ]  # fmt: skip
+    (step,) = [one for one in steps if one["status"] == "waiting" and one["approval"]]
+    assert step["approval"]["approver"] == "customer"
+    assert "waiting for the customer's approval" in step["waiting_for"]
+    assert "the customer's policy asks for it: rule 'no loss' (aws_db_instance.main)" in step["waiting_for"]
+    assert await agent.lease() is None
+    problem = await ims.refused(403, "POST", path_of(deploy, step, "approve"), {"plan_digest": PLAN_DIGEST})
+    assert "exclave agent approve" in problem["remedy"]
+
+    (pending,) = (await ims.ok("GET", "/v1/agent/approvals", token=agent.token))["items"]
+    assert (pending["step_id"], pending["plan"]["asks"]) == (step["id"], ASKS)
+    assert await say(ims, agent, deploy, step) == 204
+    assert ("network", "apply") in await agent.work(usual)
+    if approval == "vendor":
+        service = await approve_step(shop, deploy, "service")
+        assert await say(ims, agent, deploy, service) == 403, "what no rule asks for waits for the vendor alone"
+        await answer(ims, deploy, service)
+        await agent.work(usual)
+    assert (await shop.look(deploy))["status"] == "succeeded"
+
+
+async def test_a_new_plan_for_which_no_rule_asks_waits_for_nobody(ims: Ims, shop: Shop) -> None:
+    agent = await shop.install("acme")
+    deploy = await shop.begin()
+    await agent.work(asking)
+    step = await approve_step(shop, deploy)
+    assert await say(ims, agent, deploy, step) == 204
+    await agent.fail(await agent.take("apply", "network"), "apply_interrupted", retryable=True)
+    await agent.work(usual)
+    assert (await approve_step(shop, deploy))["status"] == "skipped"
+    assert (await shop.look(deploy))["status"] == "succeeded"
+
+
+async def test_a_destroy_waits_for_the_customer_too_and_their_no_ends_it(ims: Ims, shop: Shop) -> None:
+    agent = await shop.install("acme")
+    await shop.deploy("acme")
+    deploy = await ims.ok("POST", "/v1/deploys", {"install_id": "acme", "kind": "teardown"})
+    await agent.work(lambda payload: planned(add=0, destroy=1, asks=ASKS))
+    assert await say(ims, agent, deploy, await approve_step(shop, deploy, "service"), "rejected") == 204
+    ended = await shop.look(deploy)
+    assert (ended["status"], ended["failure"]["code"]) == ("failed", "approval_rejected")
+    assert [one["name"] for one in (await ims.ok("GET", "/v1/installs/acme"))["components"]] == ["network", "service"]

@@ -17,6 +17,7 @@ from api.deploys.decide import (
     Enqueue,
     Event,
     Replan,
+    ReportedLate,
     RetryRequested,
     SetPhase,
     SkipRequested,
@@ -130,6 +131,39 @@ def test_a_failure_cancels_what_needs_it_and_nothing_else() -> None:
     for step in ("other.sync", "other.plan"):
         deploy.succeed(step)
     assert deploy.succeed("other.apply")[-1] == End("failed")
+
+
+def test_a_late_report_lets_go_on_what_was_not_run_for_it() -> None:
+    deploy = Deploy(component("network"), component("service", "network"), component("top", "service"), component("slow"))
+    for step in ("network.sync", "service.sync", "top.sync", "slow.sync", "network.plan"):
+        deploy.succeed(step)
+    deploy.tell(StepEnded("network.apply", "failed"))
+    assert deploy.in_phase("cancelled") == {f"{name}.{kind}" for name in ("service", "top") for kind in ("plan", "apply")}
+    deploy.tell(ReportedLate("network.apply", "succeeded", outputs_changed=True))
+    assert deploy.in_phase("active") == {"service.plan", "slow.plan"}
+    for step in ("service.plan", "service.apply", "top.plan", "top.apply", "slow.plan"):
+        deploy.succeed(step)
+    assert deploy.succeed("slow.apply")[-1] == End("succeeded")
+
+
+def test_a_late_report_of_a_failure_or_after_a_cancel_sets_nothing_going() -> None:
+    for outcome, cancel in (("failed", False), ("succeeded", True)):
+        deploy = Deploy(component("network", sync=False), component("service", "network", sync=False), component("slow"))
+        deploy.succeed("network.plan")
+        deploy.tell(StepEnded("network.apply", "failed"))
+        if cancel:
+            deploy.tell(CancelRequested())
+        deploy.tell(ReportedLate("network.apply", outcome))  # type: ignore[arg-type]
+        assert deploy.in_phase("active") == {"slow.sync"}
+
+
+def test_a_conditional_approval_waits_only_for_a_plan_for_which_somebody_asks() -> None:
+    steps = component("network", sync=False, approve=True)
+    steps[1] = replace(steps[1], conditional=True)
+    assert AskApproval("network.approve") in Deploy(steps).tell(StepEnded("network.plan", "succeeded", plan_asks=True))
+    quiet = Deploy(steps)
+    assert SetPhase("network.approve", "skipped") in quiet.succeed("network.plan")
+    assert quiet.in_phase("active") == {"network.apply"}
 
 
 def test_a_cancel_stops_what_runs_and_drops_what_waits() -> None:

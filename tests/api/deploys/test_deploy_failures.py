@@ -205,3 +205,79 @@ async def test_a_component_that_was_never_applied_is_torn_down_too(ims: Ims, sho
     assert (await shop.look(deploy))["status"] == "failed"
     await ims.ok("POST", "/v1/deploys", {"install_id": "acme", "kind": "teardown"})
     assert await agent.work(usual) == [("network", "plan_destroy"), ("network", "destroy")]
+
+
+# An agent that was given up comes back with its report: what it did counts, and nothing is done twice.
+
+
+async def given_up(ims: Ims, agent: Agent, component: str = "network") -> Body:
+    """The lease of an apply whose agent was away for too long. The agent is back, and signed in."""
+    lease = await work_until(agent, "apply", component)
+    await ims.pass_time(INTERVALS.lease + 1)
+    await ims.pass_time(INTERVALS.unknown_before_failure)
+    await agent.sign_in()
+    return lease
+
+
+async def test_a_report_after_more_than_an_hour_is_taken(ims: Ims, shop: Shop) -> None:
+    agent = await shop.install("acme")
+    deploy = await shop.begin()
+    lease = await given_up(ims, agent)
+    assert (await shop.look(deploy))["failure"]["code"] == "agent_lost"
+    assert (await agent.heartbeat(lease)).json()["cancel"] == "none", "what it has begun it may as well end"
+    assert (await agent.log(lease, "and it is done\n")).status_code == 204
+
+    for _ in range(2):  # the same report again changes nothing
+        assert (await agent.report(lease, "succeeded", result=applied({"id": "n-1"}))).status_code == 204
+    ended = await shop.look(deploy)
+    assert ended["status"] == "failed", "what has ended stays what it is"
+    assert "has reported since that it succeeded" in ended["failure"]["message"]
+    assert (await shop.steps(deploy))["network", "apply"] == "succeeded"
+    found = await component(ims, "network")
+    assert (found["status"], found["outputs"]) == ("deployed", {"id": "n-1"})
+    assert len(await ims.events("job.reported_late")) == 1
+    assert await agent.lease() is None, "nothing is offered anew"
+    assert await shop.deploy("acme") == [("service", "sync"), ("service", "plan"), ("service", "apply")]
+
+
+async def test_a_late_report_of_a_failure_says_why(ims: Ims, shop: Shop) -> None:
+    agent = await shop.install("acme")
+    deploy = await shop.begin()
+    lease = await given_up(ims, agent)
+    await agent.fail(lease, "apply_failed")
+    (step,) = [one for one in (await shop.look(deploy))["steps"] if (one["component"], one["kind"]) == ("network", "apply")]
+    assert (step["status"], step["failure"]["code"]) == ("failed", "apply_failed")
+    assert (await component(ims, "network"))["status"] == "failed"
+
+
+async def test_a_late_report_changes_nothing_that_a_later_deploy_has_done(ims: Ims, shop: Shop) -> None:
+    agent = await shop.install("acme")
+    await shop.begin()
+    lease = await given_up(ims, agent)
+    await shop.deploy("acme")
+    assert (await agent.report(lease, "succeeded", result=applied({"id": "older"}))).status_code == 204
+    assert (await component(ims, "network"))["outputs"] == {"id": "network-1"}
+
+
+async def test_a_retry_that_has_begun_is_not_disturbed_by_a_late_report(ims: Ims, shop: Shop) -> None:
+    agent = await shop.install("acme")
+    deploy = await shop.begin()
+    lease = await given_up(ims, agent)
+    again = await ims.ok("POST", f"/v1/deploys/{deploy['id']}/retry")
+    syncing = await agent.take("sync", "network")
+    assert (await agent.report(lease, "succeeded", result=applied({"id": "n-1"}))).status_code == 204
+    assert (await shop.look(again))["status"] == "running"
+    await agent.succeed(syncing, SYNCED)
+    assert await agent.work(usual) == [
+        ("service", "sync"), ("network", "plan"), ("network", "apply"), ("service", "plan"), ("service", "apply")
+    ]  # fmt: skip
+    assert (await component(ims, "network"))["outputs"] == {"id": "network-1"}
+
+
+async def test_another_agents_late_report_is_refused(ims: Ims, shop: Shop) -> None:
+    agent = await shop.install("acme")
+    await shop.begin()
+    lease = await given_up(ims, agent)
+    other = await shop.install("other")
+    refused = await other.report(lease, "succeeded", result=applied({"id": "n-1"}))
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:exclave:problem:stale_attempt")

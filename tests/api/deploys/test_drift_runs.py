@@ -44,6 +44,18 @@ async def test_a_run_only_plans_and_says_what_has_drifted(ims: Ims, shop: Shop) 
     assert (event["after"]["component"], event["after"]["add"]) == ("network", 1)
 
 
+async def test_drift_that_the_customers_rules_would_not_let_be_mended_is_said_as_such(ims: Ims, shop: Shop) -> None:
+    await deployed(shop)
+    run = await ims.ok("POST", "/v1/installs/acme/drift")
+    refused = ["rule 'keep data' (aws_db_instance.main)"]
+    await shop.agents["acme"].work(lambda payload: planned(add=0, destroy=1, refused=refused, asks=["rule 'x'"]))
+    ended = await shop.look(run)
+    assert ended["status"] == "succeeded", "what the rules say is a finding, not a failure of the look"
+    assert [step["kind"] for step in ended["steps"]] == ["plan", "plan"], "nobody is asked: nothing is applied"
+    assert (await components(ims))["network"]["drift"]["refused"] == refused
+    assert {event["after"]["refused"][0] for event in await ims.events("drift.found")} == set(refused)
+
+
 async def test_the_next_deploy_mends_what_has_drifted(ims: Ims, shop: Shop) -> None:
     await deployed(shop)
     assert await shop.deploy("acme") == []
