@@ -12,6 +12,7 @@ from fastapi.routing import APIRouter
 from starlette.middleware.exceptions import ExceptionMiddleware
 
 from api import housekeeping
+from api.access import State
 from api.agents.fast_path import FastPath
 from api.agents.routes import people as agent_routes
 from api.agents.routes import protocol as agent_protocol
@@ -72,6 +73,15 @@ from api.webhooks.sender import Sender
 
 _log = logging.getLogger(__name__)
 
+_server = APIRouter(tags=["server"])
+
+
+@_server.get("/v1")  # not within `create_app`: FastAPI's caches keep each endpoint, and with it what it closes over
+async def server_info(request: Request, ims: State) -> ServerInfo:
+    """What this server is; needs no token."""
+    return ServerInfo(version=request.app.version, time=ims.db.now())
+
+
 ROUTERS: list[APIRouter] = [
     agent_protocol,  # first, because it is asked most
     app_routes,
@@ -97,6 +107,7 @@ ROUTERS: list[APIRouter] = [
     statistics_routes,
     collection_routes,
     terraform_registry_routes,
+    _server,
 ]
 
 
@@ -182,11 +193,6 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     app.add_middleware(Monitoring, metrics=metrics)  # the last one added is the outermost
     for router in ROUTERS:
         app.router.routes.extend(router.routes)  # as they are: include_router makes each of them anew for this app
-
-    @app.get("/v1", tags=["server"])
-    async def server_info() -> ServerInfo:
-        """What this server is; needs no token."""
-        return ServerInfo(version=app.version, time=clock())
 
     signer = TokenSigner.open(settings.data / "registry-token.key", issuer="exclave")
     durable.write_file(settings.data / "registry-token.crt", signer.certificate_pem)
