@@ -11,8 +11,8 @@ from provider_bridge.later import load_later
 
 SOURCE_ADDRESS = "exclave/exclave"
 
-_NEVER_USED = ("asyncio", "inspect", "grpc.aio", "google.protobuf.internal.python_message")
-"""What gRPC, protobuf and `dataclasses` import, and use for nothing that a provider does."""
+_NEVER_USED = ("calendar", "inspect", "google.protobuf.internal.python_message")
+"""What protobuf and `dataclasses` import, and use for nothing that a provider does."""
 
 
 def main() -> None:
@@ -20,8 +20,6 @@ def main() -> None:
     # What a start makes stays: looking for what of it could go is in vain, now and later.
     gc.disable()
     load_later(*_NEVER_USED)
-    # gRPC takes one decorator of it, a note to type checkers; an import of a name asks for the path, too.
-    load_later("typing_extensions", override=lambda method: method, __path__=[])
     from provider_bridge.framework.servicer import Servicer
     from provider_bridge.protocol import serve
     from provider_bridge.resources.provider import ExclaveProvider

@@ -1,8 +1,7 @@
 """Modules that are loaded when something of them is first used, instead of when they are imported.
 
 What the provider imports itself imports at the right time already. This is for what its dependencies import and a provider
-never uses: gRPC's asynchronous half, which needs asyncio, and what protobuf has for machines without its C library. Together
-they are a third of a start, and a quarter of the memory.
+never uses, such as what protobuf has for machines without its C library.
 """
 
 import sys
@@ -29,9 +28,8 @@ class _Later(ModuleType):
         return getattr(loaded, name)
 
 
-def load_later(*names: str, **known: Any) -> None:
-    """Have each of these modules loaded at its first use, that of what is `known` excepted. What is loaded already stays so."""
+def load_later(*names: str) -> None:
+    """Have each of these modules loaded at its first use. What is loaded already stays so."""
     for name in names:
         if name not in sys.modules:
             sys.modules[name] = _Later(name)
-            sys.modules[name].__dict__.update(known)

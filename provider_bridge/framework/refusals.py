@@ -1,8 +1,5 @@
 """From an exception to what the user is told. Nothing that goes wrong in a call may reach Terraform as a crash."""
 
-import sys
-import traceback
-
 from provider_bridge.framework.diagnostics import RefusedError, error
 from provider_bridge.framework.resource import Call
 
@@ -20,4 +17,6 @@ def refuse(call: Call, exception: Exception) -> None:
 
 def log_bug(exception: Exception) -> None:
     """Write the traceback to stderr, which is Terraform's log."""
-    traceback.print_exception(exception, file=sys.stderr)
+    import traceback  # costs start time, and is never used if all is well
+
+    traceback.print_exception(exception)

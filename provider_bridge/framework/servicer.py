@@ -11,7 +11,7 @@ from provider_bridge.framework.resource import Call, Provider
 from provider_bridge.framework.unsupported import unsupported
 from provider_bridge.framework.wire import diagnostic_messages
 from provider_bridge.protocol import tfplugin6_pb2 as pb
-from provider_bridge.protocol.serve import Message
+from provider_bridge.protocol.calls import Message
 
 _Handler = Callable[[Provider, Message, Call], Message | Iterator[Message]]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from provider_bridge.framework.diagnostics import Diagnostic, error
 from provider_bridge.framework.wire import diagnostic_messages
 from provider_bridge.protocol import tfplugin6_pb2 as pb
-from provider_bridge.protocol.serve import Message
+from provider_bridge.protocol.calls import Message
 
 
 def unsupported(call: str) -> Message | Iterator[Message]:

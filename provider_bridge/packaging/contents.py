@@ -18,7 +18,7 @@ import provider_bridge
 Files = dict[str, bytes]
 """Contents by their path below the folder that Python imports from."""
 
-LIBRARIES = ("grpcio", "msgpack", "protobuf", "pyyaml", "typing_extensions")
+LIBRARIES = ("msgpack", "protobuf", "pyyaml")
 """The provider's requirements, with theirs."""
 
 WHEEL_PLATFORMS = {
@@ -123,6 +123,6 @@ def _check(files: Files, target: Target) -> None:
     for python in target.pythons:
         tag = f"cpython-{python.replace('.', '')}"
         end = _COMPILED[system].format(tag=tag)
-        for module, pattern in (("grpc/_cython/cygrpc", end), ("msgpack/_cmsgpack", end), ("google/_upb/_message", "abi3.so")):
+        for module, pattern in (("msgpack/_cmsgpack", end), ("google/_upb/_message", "abi3.so")):
             if not any(PurePosixPath(name).match(f"{module}.{pattern}") for name in files):
                 raise PackageError(f"the index has no compiled {module} for {target.platform} and Python {python}.")

@@ -5,12 +5,13 @@ That is the one way in which Terraform lets a provider say something while it wo
 
 import json
 import sys
-from datetime import UTC, datetime
 from typing import Literal
 
 
 def log(level: Literal["debug", "info", "warn", "error"], message: str) -> None:
     """Write one line."""
+    from datetime import UTC, datetime  # costs start time
+
     line = {"@level": level, "@message": message, "@module": "provider", "@timestamp": datetime.now(UTC).isoformat()}
     # One write for each line: calls log from many threads.
     sys.stderr.write(json.dumps(line) + "\n")

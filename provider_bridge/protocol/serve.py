@@ -7,19 +7,19 @@ import base64
 import contextlib
 import os
 import signal
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import grpc
+from functools import partial
+from typing import Protocol
 
 from provider_bridge.protocol import certificate
 from provider_bridge.protocol import tfplugin6_pb2 as pb
+from provider_bridge.protocol.calls import Message, Method, Server
+from provider_bridge.protocol.channels import PlainChannel, TlsChannel
 
 _COOKIE = ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
-_MAX_MESSAGE_BYTES = 256 << 20
 _MAX_SOCKET_PATH = 100
 """Bytes; sockaddr_un holds 104 on macOS and 108 on Linux."""
 
@@ -31,8 +31,20 @@ _CHECK_SECONDS = 1.0
 
 _STOP_SECONDS = 2.0
 
-Message = Any
-"""A protobuf message. Its class is made at run time."""
+_NEVER_WAIT = frozenset(
+    (
+        "GetMetadata",
+        "GetProviderSchema",
+        "GetResourceIdentitySchemas",
+        "ValidateProviderConfig",
+        "ValidateResourceConfig",
+        "ValidateDataResourceConfig",
+        "UpgradeResourceState",
+        "UpgradeResourceIdentity",
+        "StopProvider",
+    )
+)
+"""Calls that look at nothing but their request."""
 
 
 class NotAPluginRunError(Exception):
@@ -50,16 +62,18 @@ class Answerer(Protocol):
 class _Listener:
     """A server that takes calls."""
 
-    server: Any
+    server: Server
     folder: str
-    socket: str
-    certificate: str
+    certificate: str = ""
     """The server's certificate as base64 without padding; empty without TLS."""
 
+    @property
+    def socket(self) -> str:
+        """The path of its socket."""
+        return f"{self.folder}/s"
+
     def close(self) -> None:
-        self.server.stop(0.1).wait(_STOP_SECONDS)
-        if os.path.exists(self.socket):  # noqa: PTH110 - pathlib costs start time here
-            os.unlink(self.socket)  # noqa: PTH108
+        self.server.close(_STOP_SECONDS)
         os.rmdir(self.folder)  # noqa: PTH106
 
 
@@ -90,7 +104,7 @@ def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: 
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    listener = _listen(answerer, threading.Event(), environment, tls=False, reattached=True)
+    listener = _listen(answerer, threading.Event(), environment, tls=False)
     hello = f"TF_REATTACH_PROVIDERS='{_reattach(listener, address)}'"
     _run(listener, hello, threading.Event(), lambda: True)
 
@@ -99,7 +113,7 @@ def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: 
 def reattachable(answerer: Answerer, environment: Mapping[str, str], address: str) -> Iterator[str]:
     """Answer, in this process and inside the block, any Terraform that has the yielded text as TF_REATTACH_PROVIDERS."""
     done = threading.Event()
-    listener = _listen(answerer, done, environment, tls=False, reattached=True)
+    listener = _listen(answerer, done, environment, tls=False)
     try:
         yield _reattach(listener, address)
     finally:
@@ -128,26 +142,41 @@ def _run(listener: _Listener, hello: str, done: threading.Event, is_wanted: Call
         listener.close()
 
 
-def _listen(
-    answerer: Answerer, done: threading.Event, environment: Mapping[str, str], *, tls: bool, reattached: bool = False
-) -> _Listener:
+def _listen(answerer: Answerer, done: threading.Event, environment: Mapping[str, str], *, tls: bool) -> _Listener:
+    methods = partial(_method, answerer, done)
+    if not tls:
+        folder = _private_folder(environment)
+        return _Listener(Server(f"{folder}/s", methods, PlainChannel, _THREADS), folder)
+    context = _context(environment["PLUGIN_CLIENT_CERT"])
+    ours = certificate.create()
     folder = _private_folder(environment)
-    socket = f"{folder}/s"
-    limits = [("grpc.max_send_message_length", _MAX_MESSAGE_BYTES), ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)]
-    server = grpc.server(ThreadPoolExecutor(_THREADS, "call"), options=limits)
-    # Each Terraform that reattaches opens connections of its own, and `terraform test` one for each of its runs: their streams
-    # would take all threads.
-    server.add_generic_rpc_handlers((_router(answerer, done, streams=not reattached),))
-    encoded = ""
-    if tls:
-        # The client's certificate isn't checked: it is P-521, which gRPC's TLS refuses. The folder's mode keeps others out.
-        ours = certificate.create()
-        server.add_secure_port(f"unix:{socket}", grpc.ssl_server_credentials([(ours.key_pem, ours.pem)]))
-        encoded = base64.b64encode(ours.der).rstrip(b"=").decode()
-    else:
-        server.add_insecure_port(f"unix:{socket}")
-    server.start()
-    return _Listener(server, folder, socket, encoded)
+    _load(context, ours, f"{folder}/c")
+    server = Server(f"{folder}/s", methods, lambda connected: TlsChannel(connected, context), _THREADS)
+    return _Listener(server, folder, base64.b64encode(ours.der).rstrip(b"=").decode())
+
+
+def _context(client: str) -> ssl.SSLContext:
+    """What lets in the one client whose certificate this is. Raises NotAPluginRunError if it is none."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0
+    context.set_alpn_protocols(["h2"])
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        context.load_verify_locations(cadata=client)
+    except (ssl.SSLError, ValueError) as error:
+        raise NotAPluginRunError(f"PLUGIN_CLIENT_CERT holds no certificate: {error}") from None
+    return context
+
+
+def _load(context: ssl.SSLContext, ours: certificate.ServerCertificate, path: str) -> None:
+    """Have the server's side be ours. The key is at `path` for a moment: OpenSSL reads it from a file."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 - pathlib costs start time
+        file.write(ours.pem + ours.key_pem)
+    try:
+        context.load_cert_chain(path)
+    finally:
+        os.unlink(path)  # noqa: PTH108
 
 
 def _private_folder(environment: Mapping[str, str]) -> str:
@@ -161,41 +190,30 @@ def _private_folder(environment: Mapping[str, str]) -> str:
     return folder
 
 
-def _router(answerer: Answerer, done: threading.Event, *, streams: bool) -> Any:
-    """Routes a call by its path, from the compiled file's own list of calls. `streams`: the output's stream stays open."""
-    handlers = {
-        "/plugin.GRPCController/Shutdown": grpc.unary_unary_rpc_method_handler(lambda _request, _context: _shut_down(done)),
-        "/plugin.GRPCStdio/StreamStdio": grpc.unary_stream_rpc_method_handler(
-            lambda _request, context: _no_output(done, context, streams=streams)
-        ),
-    }
-    for name, method in pb.DESCRIPTOR.services_by_name["Provider"].methods_by_name.items():
-        kind = ("stream_" if method.client_streaming else "unary_") + ("stream" if method.server_streaming else "unary")
-        make = getattr(grpc, f"{kind}_rpc_method_handler")
-        request, response = method.input_type._concrete_class, method.output_type._concrete_class
-        handlers[f"/tfplugin6.Provider/{name}"] = make(
-            _behaviour(answerer, name), request.FromString, response.SerializeToString
-        )
+def _method(answerer: Answerer, done: threading.Event, path: str) -> Method | None:
+    """The call of this path. The provider's own are those that the compiled file lists."""
+    if path == "/plugin.GRPCController/Shutdown":
+        return Method(bytes, lambda _request: _shut_down(done), waits=False)
+    if path == "/plugin.GRPCStdio/StreamStdio":
+        # Terraform wants this stream open for as long as the plugin lives. Ours writes nothing to its standard streams but
+        # logs, which reach Terraform through the pipe.
+        return Method(bytes, bytes, holds=True)
+    service, _, name = path[1:].rpartition("/")
+    known = pb.DESCRIPTOR.services_by_name["Provider"].methods_by_name
+    if service != "tfplugin6.Provider" or name not in known:
+        return None
+    request = known[name].input_type._concrete_class
 
-    class Router(grpc.GenericRpcHandler):  # type: ignore[misc] # grpcio ships no types
-        def service(self, details: Any) -> Any:
-            return handlers.get(details.method)
+    def answer(message: Message) -> bytes | Iterator[bytes]:
+        response = answerer.answer(name, message)
+        if isinstance(response, Iterator):
+            return (each.SerializeToString() for each in response)
+        encoded: bytes = response.SerializeToString()
+        return encoded
 
-    return Router()
-
-
-def _behaviour(answerer: Answerer, call: str) -> Callable[[Message, Any], Message]:
-    return lambda request, _context: answerer.answer(call, request)
+    return Method(request.FromString, answer, waits=name not in _NEVER_WAIT)
 
 
 def _shut_down(done: threading.Event) -> bytes:
     done.set()
     return b""
-
-
-def _no_output(done: threading.Event, context: Any, *, streams: bool) -> Iterator[bytes]:
-    # Terraform wants this stream open for as long as the plugin that it started lives. Ours writes nothing to its standard
-    # streams but logs, which reach Terraform through the pipe. A server that outlives its client gets the stream's thread back.
-    while streams and context.is_active() and not done.wait(_CHECK_SECONDS):
-        pass
-    yield from ()

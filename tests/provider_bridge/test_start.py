@@ -5,9 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from provider_bridge.protocol import serve
+from provider_bridge.protocol import certificate, serve
 
 COOKIE = dict([serve._COOKIE])
+
+
+def client_certificate() -> str:
+    return certificate.create().pem.decode()
 
 
 def start(**environment: str) -> "subprocess.Popen[str]":
@@ -39,6 +43,9 @@ def test_a_start_imports_nothing_that_it_does_not_need() -> None:
         "pathlib",
         "tempfile",
         "yaml",
+        "asyncio",
+        "grpc",
+        "traceback",
         "decimal",
         "provider_bridge.framework.ephemeral",
         "provider_bridge.framework.functions",
@@ -54,11 +61,11 @@ def test_a_start_loads_nothing_of_what_only_its_dependencies_ask_for() -> None:
         "import os, sys; from provider_bridge import __main__; from provider_bridge.later import _Later;"
         "__main__.load_later(*__main__._NEVER_USED); from provider_bridge.protocol import serve;"
         "serve._run = lambda listener, hello, done, wanted: (listener.close(), print(hello));"
-        "names = (*__main__._NEVER_USED, 'typing_extensions');"
+        "names = __main__._NEVER_USED;"
         "os._exit = lambda code: print(*[name for name in names if type(sys.modules[name]) is not _Later]);"
         "__main__.main()"
     )
-    environment = {**os.environ, **COOKIE, "PLUGIN_CLIENT_CERT": "any"}
+    environment = {**os.environ, **COOKIE, "PLUGIN_CLIENT_CERT": client_certificate()}
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.splitlines()[1] == "", "these were loaded"
 
@@ -90,7 +97,7 @@ def test_a_terraform_of_another_protocol_is_refused_in_words() -> None:
 
 
 def test_the_handshake_names_a_private_socket_and_a_certificate() -> None:
-    with start(**COOKIE, PLUGIN_PROTOCOL_VERSIONS="5,6", PLUGIN_CLIENT_CERT="any") as process:
+    with start(**COOKIE, PLUGIN_PROTOCOL_VERSIONS="5,6", PLUGIN_CLIENT_CERT=client_certificate()) as process:
         assert process.stdout
         core, protocol, network, socket, kind, certificate = process.stdout.readline().strip().split("|")
         assert (core, protocol, network, kind) == ("1", "6", "unix", "grpc")
@@ -101,6 +108,14 @@ def test_the_handshake_names_a_private_socket_and_a_certificate() -> None:
         process.terminate()
         process.wait(20)
         assert not folder.exists()
+
+
+def test_a_client_without_a_certificate_is_refused_in_words(tmp_path: Path) -> None:
+    with start(**COOKIE, PLUGIN_CLIENT_CERT="none", TMPDIR=str(tmp_path)) as process:
+        output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output) == (1, "")
+    assert "PLUGIN_CLIENT_CERT holds no certificate" in errors
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_long_temporary_folder_does_not_break_the_socket(tmp_path) -> None:

@@ -10,7 +10,7 @@ from provider_bridge.framework.resource import Call, Provider
 from provider_bridge.framework.schema import conform
 from provider_bridge.framework.wire import read_object, value_message
 from provider_bridge.protocol import tfplugin6_pb2 as pb
-from provider_bridge.protocol.serve import Message
+from provider_bridge.protocol.calls import Message
 from provider_bridge.protocol.values import Object
 
 

@@ -7,7 +7,7 @@ from provider_bridge.framework.refusals import BUG_REMEDY, log_bug
 from provider_bridge.framework.resource import Call, Provider
 from provider_bridge.framework.wire import read_value, value_message
 from provider_bridge.protocol import tfplugin6_pb2 as pb
-from provider_bridge.protocol.serve import Message
+from provider_bridge.protocol.calls import Message
 from provider_bridge.protocol.values import Value, read_numbers
 
 

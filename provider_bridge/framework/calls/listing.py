@@ -11,7 +11,7 @@ from provider_bridge.framework.resource import Call, Provider
 from provider_bridge.framework.schema import Schema, conform
 from provider_bridge.framework.wire import diagnostic_messages, identity_data, read_object, value_message
 from provider_bridge.protocol import tfplugin6_pb2 as pb
-from provider_bridge.protocol.serve import Message
+from provider_bridge.protocol.calls import Message
 
 
 def validate(provider: Provider, request: Message, call: Call) -> Message:

@@ -4,7 +4,7 @@ from provider_bridge.framework import validation
 from provider_bridge.framework.resource import Call, Provider
 from provider_bridge.framework.wire import identity_message, read_object, schema_message
 from provider_bridge.protocol import tfplugin6_pb2 as pb
-from provider_bridge.protocol.serve import Message
+from provider_bridge.protocol.calls import Message
 
 
 def capabilities() -> pb.ServerCapabilities:

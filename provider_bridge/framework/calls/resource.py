@@ -17,7 +17,7 @@ from provider_bridge.framework.wire import (
     value_message,
 )
 from provider_bridge.protocol import tfplugin6_pb2 as pb
-from provider_bridge.protocol.serve import Message
+from provider_bridge.protocol.calls import Message
 from provider_bridge.protocol.values import Object, Value
 
 

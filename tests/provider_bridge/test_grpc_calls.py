@@ -1,0 +1,410 @@
+"""Calls over HTTP/2, made by another implementation of gRPC (grpcio), and by hand what that never sends."""
+
+import os
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from provider_bridge.protocol import certificate, serve
+from provider_bridge.protocol.calls import Method, Server
+from provider_bridge.protocol.channels import PlainChannel, TlsChannel
+from provider_bridge.protocol.hpack import Fields, literal
+from provider_bridge.protocol.http2 import Connection, ProtocolError
+
+SECONDS = 20
+LARGE = os.urandom(5 << 20)
+"""Much more than any window is at first."""
+
+
+class Offered:
+    """The calls that the tests make, and what has become of them."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.is_ended = threading.Event()
+
+    def method(self, path: str) -> Method | None:
+        offered: dict[str, Callable[[], Method]] = {
+            "/t/Echo": lambda: Method(bytes, bytes, waits=False),
+            "/t/SlowEcho": lambda: Method(bytes, bytes),
+            "/t/Wait": lambda: Method(bytes, self._wait),
+            "/t/Fail": lambda: Method(bytes, self._fail),
+            "/t/Count": lambda: Method(bytes, lambda request: (b"%d" % each for each in range(int(request)))),
+            "/t/Endless": lambda: Method(bytes, self._endless),
+            "/t/Held": lambda: Method(bytes, bytes, holds=True),
+        }
+        return offered[path]() if path in offered else None
+
+    def _wait(self, request: bytes) -> bytes:
+        assert self.go_on.wait(SECONDS)
+        return request
+
+    def _fail(self, request: bytes) -> bytes:
+        raise LookupError(f"{request.decode()} is 100 % wrong\n")
+
+    def _endless(self, request: bytes) -> Iterator[bytes]:
+        try:
+            while True:
+                yield request
+        finally:
+            self.is_ended.set()
+
+
+@pytest.fixture
+def offered() -> Iterator[Offered]:
+    offered = Offered()
+    yield offered
+    offered.go_on.set()
+
+
+@pytest.fixture
+def server(offered: Offered, tmp_path: Path) -> Iterator[Server]:
+    server = Server(f"{tmp_path}/s", offered.method, PlainChannel, 8)
+    yield server
+    server.close(SECONDS)
+
+
+@pytest.fixture
+def channel(server: Server, tmp_path: Path) -> Iterator[Any]:
+    limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(f"unix:{tmp_path}/s", options=limits) as channel:
+        yield channel
+
+
+@pytest.mark.parametrize("message", [b"", b"x", b"y" * 16_379, b"z" * 70_000, LARGE], ids=len)
+@pytest.mark.parametrize("call", ["/t/Echo", "/t/SlowEcho"])
+def test_messages_of_any_size_are_answered(channel: Any, call: str, message: bytes) -> None:
+    assert channel.unary_unary(call)(message, timeout=SECONDS) == message
+
+
+def test_many_calls_at_once_get_their_own_answers(channel: Any) -> None:
+    calls = [channel.unary_unary(path) for path in ("/t/Echo", "/t/SlowEcho")]
+    messages = [b"%d " % number * (number % 7 * 5000) for number in range(400)]
+    with ThreadPoolExecutor(16) as threads:
+        made = threads.map(lambda pair: calls[pair[0] % 2](pair[1], timeout=SECONDS), enumerate(messages))
+        assert list(made) == messages
+
+
+def test_a_call_that_waits_holds_up_no_other(channel: Any, offered: Offered) -> None:
+    waiting = [channel.unary_unary("/t/Wait").future(b"%d" % number, timeout=SECONDS) for number in range(7)]
+    assert channel.unary_unary("/t/SlowEcho")(b"x", timeout=SECONDS) == b"x"
+    offered.go_on.set()
+    assert [each.result() for each in waiting] == [b"%d" % number for number in range(7)]
+
+
+def test_more_calls_than_threads_are_all_answered(channel: Any, offered: Offered) -> None:
+    waiting = [channel.unary_unary("/t/Wait").future(b"%d" % number, timeout=SECONDS) for number in range(30)]
+    assert channel.unary_unary("/t/Echo")(b"x", timeout=SECONDS) == b"x"
+    offered.go_on.set()
+    assert [each.result() for each in waiting] == [b"%d" % number for number in range(30)]
+
+
+def test_a_call_that_nobody_offers_is_unimplemented(channel: Any) -> None:
+    for _ in range(2):
+        with pytest.raises(grpc.RpcError) as refused:
+            channel.unary_unary("/t/Nothing")(LARGE, timeout=SECONDS)
+        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_what_goes_wrong_is_told_and_harms_nothing(channel: Any) -> None:
+    with pytest.raises(grpc.RpcError) as failed:
+        channel.unary_unary("/t/Fail")(b"it", timeout=SECONDS)
+    assert failed.value.code() is grpc.StatusCode.UNKNOWN
+    assert failed.value.details() == "LookupError: it is 100 ? wrong?"
+    assert channel.unary_unary("/t/Echo")(b"x", timeout=SECONDS) == b"x"
+
+
+def test_responses_are_streamed_in_order(channel: Any) -> None:
+    stream = channel.unary_stream("/t/Count")
+    assert list(stream(b"500", timeout=SECONDS)) == [b"%d" % number for number in range(500)]
+    assert list(stream(b"0", timeout=SECONDS)) == []
+
+
+def test_a_stream_that_goes_wrong_ends_with_what_did(channel: Any) -> None:
+    with pytest.raises(grpc.RpcError, match="ValueError: invalid literal"):
+        list(channel.unary_stream("/t/Count")(b"many", timeout=SECONDS))
+
+
+def test_a_stream_that_nobody_wants_any_more_ends(channel: Any, offered: Offered) -> None:
+    stream = channel.unary_stream("/t/Endless")(b"x" * 1000, timeout=SECONDS)
+    assert next(stream) == b"x" * 1000
+    stream.cancel()
+    assert offered.is_ended.wait(SECONDS)
+
+
+def test_requests_that_come_in_a_stream_are_read_whole(channel: Any) -> None:
+    assert channel.stream_unary("/t/Echo")(iter([b"first", b"second"]), timeout=SECONDS) == b"first"
+    assert channel.stream_unary("/t/Echo")(iter([]), timeout=SECONDS) == b""
+
+
+def test_a_held_stream_ends_well_when_the_server_does(offered: Offered, tmp_path: Path) -> None:
+    server = Server(f"{tmp_path}/h", offered.method, PlainChannel, 8)
+    with grpc.insecure_channel(f"unix:{tmp_path}/h") as channel:
+        held = channel.unary_stream("/t/Held")(b"", timeout=SECONDS)
+        assert channel.unary_unary("/t/Echo")(b"x", timeout=SECONDS) == b"x"
+        server.close(SECONDS)
+        assert list(held) == []
+    assert not list(tmp_path.iterdir())
+
+
+# Who is let in.
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client's certificate and its key, as PEM."""
+
+    pem: bytes
+    key_pem: bytes
+
+
+def client(curve: ec.EllipticCurve) -> Client:
+    """One as go-plugin makes it, but for its curve, which is P-521 there, and which grpcio refuses."""
+    key = ec.generate_private_key(curve)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, curve.name)])
+    usages = [x509.ExtendedKeyUsageOID.CLIENT_AUTH, x509.ExtendedKeyUsageOID.SERVER_AUTH]
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(minutes=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        .sign(key, hashes.SHA512())
+    )
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return Client(made.public_bytes(serialization.Encoding.PEM), key.private_bytes(serialization.Encoding.PEM, *form))
+
+
+@pytest.fixture
+def tls(offered: Offered, tmp_path: Path) -> Iterator["Tls"]:
+    found = Tls(tmp_path, certificate.create(), client(ec.SECP256R1()), client(ec.SECP521R1()))
+    context = serve._context((found.client.pem + found.strong_client.pem).decode())
+    serve._load(context, found.ours, f"{tmp_path}/c")
+    server = Server(f"{tmp_path}/s", offered.method, lambda connected: TlsChannel(connected, context), 8)
+    yield found
+    server.close(SECONDS)
+    assert not (tmp_path / "c").exists(), "the key rests on the disk"
+
+
+@dataclass(frozen=True)
+class Tls:
+    """A server with TLS, by its folder, and the certificates of both sides."""
+
+    folder: Path
+    ours: certificate.ServerCertificate
+    client: Client
+    strong_client: Client
+
+    def call(self, mine: Client | None, message: bytes) -> bytes:
+        """Make a call as a client with this certificate."""
+        pair = (mine.key_pem, mine.pem) if mine else (None, None)
+        credentials = grpc.ssl_channel_credentials(self.ours.pem, *pair)
+        options = [("grpc.ssl_target_name_override", "localhost"), ("grpc.max_receive_message_length", -1)]
+        with grpc.secure_channel(f"unix:{self.folder}/s", credentials, options) as channel:
+            answer: bytes = channel.unary_unary("/t/SlowEcho")(message, timeout=SECONDS)
+            return answer
+
+
+@pytest.mark.parametrize("message", [b"", b"x", LARGE], ids=len)
+def test_the_client_whose_certificate_we_know_is_let_in(tls: Tls, message: bytes) -> None:
+    assert tls.call(tls.client, message) == message
+
+
+def test_nobody_else_is_let_in(tls: Tls) -> None:
+    for other in (None, client(ec.SECP256R1())):
+        with pytest.raises(grpc.RpcError) as refused:
+            tls.call(other, b"x")
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert tls.call(tls.client, b"x") == b"x"
+
+
+def test_what_speaks_no_tls_is_hung_up_on(tls: Tls, capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.socket(socket.AF_UNIX) as connected:
+        connected.settimeout(SECONDS)
+        connected.connect(f"{tls.folder}/s")
+        connected.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        while connected.recv(1000):
+            pass
+    assert tls.call(tls.client, b"x") == b"x"
+    assert "a client's connection ends" in capfd.readouterr().err
+
+
+def test_a_client_of_go_plugins_form_is_let_in_and_can_check_our_side(tls: Tls) -> None:
+    context = ssl.create_default_context(cadata=tls.ours.pem.decode())
+    context.set_alpn_protocols(["h2"])
+    pair = tls.folder / "pair.pem"
+    pair.write_bytes(tls.strong_client.pem + tls.strong_client.key_pem)
+    context.load_cert_chain(pair)
+    with socket.socket(socket.AF_UNIX) as connected:
+        connected.connect(f"{tls.folder}/s")
+        with context.wrap_socket(connected, server_hostname="localhost") as secured:
+            assert (secured.version(), secured.selected_alpn_protocol()) == ("TLSv1.3", "h2")
+            secured.sendall(PREFACE + frame(PING, 0, 0, b"12345678"))
+            assert secured.recv(1000)
+
+
+# Frames by hand.
+
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+BLOCK = literal(b":path", b"/t/Echo")
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3, "big") + struct.pack(">BBL", kind, flags, stream) + payload
+
+
+class Wire:
+    """A client that has sent all that it ever will, in pieces, and what it gets."""
+
+    def __init__(self, *frames: bytes, piece: int = 1 << 20) -> None:
+        sent = PREFACE + frame(SETTINGS, 0, 0, b"") + b"".join(frames)
+        self._pieces = [sent[at : at + piece] for at in range(0, len(sent), piece)]
+        self._got = b""
+        self.requests: list[tuple[bytes, bytes]] = []
+
+    def read(self) -> bytes:
+        return self._pieces.pop(0) if self._pieces else b""
+
+    def write(self, data: bytes) -> None:
+        self._got += data
+
+    def serve(self, answer: bytes = b"") -> None:
+        def take(connection: Connection, stream: int, fields: Fields, body: bytes) -> None:
+            self.requests.append((fields[b":path"], body))
+            connection.send(stream, b"\x88", answer, b"\x88")
+
+        Connection(self, take).serve()
+
+    def got(self, kind: int) -> list[tuple[int, int, bytes]]:
+        """The frames of one kind: flags, stream, payload."""
+        found, at = [], 0
+        while at < len(self._got):
+            length = int.from_bytes(self._got[at : at + 3], "big")
+            each, flags, stream = struct.unpack(">BBL", self._got[at + 3 : at + 9])
+            if each == kind:
+                found.append((flags, stream, self._got[at + 9 : at + 9 + length]))
+            at += 9 + length
+        return found
+
+
+REQUEST = frame(HEADERS, 4, 1, BLOCK) + frame(DATA, 1, 1, b"body")
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_frames_may_come_in_any_pieces(piece: int) -> None:
+    wire = Wire(REQUEST, frame(PING, 0, 0, b"12345678"), REQUEST.replace(b"\0\0\0\1", b"\0\0\0\3"), piece=piece)
+    wire.serve()
+    assert wire.requests == [(b"/t/Echo", b"body")] * 2
+    assert wire.got(PING) == [(1, 0, b"12345678")]
+    assert (1, 0, b"") in wire.got(SETTINGS)
+
+
+def test_padding_priorities_and_continued_headers_are_understood() -> None:
+    padded = b"\x02" + b"\0\0\0\0\x10" + BLOCK[:5] + b"\0\0"
+    wire = Wire(
+        frame(HEADERS, 0x28, 1, padded),
+        frame(CONTINUATION, 0, 1, BLOCK[5:8]),
+        frame(CONTINUATION, 4, 1, BLOCK[8:]),
+        frame(PRIORITY, 0, 1, b"\0\0\0\0\x10"),
+        frame(99, 0, 1, b"of another time"),
+        frame(DATA, 0x08, 1, b"\x03bo\0\0\0"),
+        frame(DATA, 0x09, 1, b"\x00dy"),
+    )
+    wire.serve()
+    assert wire.requests == [(b"/t/Echo", b"body")]
+
+
+def test_an_answer_goes_on_as_the_client_makes_room() -> None:
+    small = frame(SETTINGS, 0, 0, struct.pack(">HL", 4, 3))
+    more = [frame(WINDOW_UPDATE, 0, 1, struct.pack(">L", 4)), frame(SETTINGS, 0, 0, struct.pack(">HL", 4, 1000))]
+    wire = Wire(small, REQUEST, *more)
+    wire.serve(b"0123456789")
+    assert [payload for _, _, payload in wire.got(DATA)] == [b"012", b"3456", b"789"]
+    assert wire.got(HEADERS) == [(4, 1, b"\x88"), (5, 1, b"\x88")]
+
+
+def test_the_room_of_the_connection_counts_for_all_streams() -> None:
+    wide = frame(SETTINGS, 0, 0, struct.pack(">HL", 4, 1 << 20))
+    wire = Wire(wide, REQUEST, REQUEST.replace(b"\0\0\0\1", b"\0\0\0\3"), frame(WINDOW_UPDATE, 0, 0, struct.pack(">L", 65_535)))
+    wire.serve(b"x" * 65_535)
+    assert all(len(payload) <= 16_384 for _, _, payload in wire.got(DATA))
+    sent = {number: sum(len(payload) for _, stream, payload in wire.got(DATA) if stream == number) for number in (1, 3)}
+    assert sent == {1: 65_535, 3: 65_535}
+
+
+def test_a_cancelled_answer_is_not_sent() -> None:
+    small = frame(SETTINGS, 0, 0, struct.pack(">HL", 4, 3))
+    wire = Wire(small, REQUEST, frame(RST_STREAM, 0, 1, b"\0\0\0\x08"), frame(WINDOW_UPDATE, 0, 1, struct.pack(">L", 4)))
+    wire.serve(b"0123456789")
+    assert [payload for _, _, payload in wire.got(DATA)] == [b"012"]
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        (frame(DATA, 1, 5, b"nobody's"), 1),
+        (frame(HEADERS, 4, 2, BLOCK), 1),
+        (frame(HEADERS, 4, 1, b""), 1),
+        (frame(HEADERS, 0, 1, BLOCK) + frame(PING, 0, 0, b"12345678"), 1),
+        (frame(CONTINUATION, 4, 1, BLOCK), 1),
+        (frame(HEADERS, 0x0C, 1, b"\x09" + BLOCK[:3]), 1),
+        (frame(PUSH, 4, 1, BLOCK), 1),
+        (frame(HEADERS, 0, 1, BLOCK) + frame(CONTINUATION, 0, 1, b"x" * 16_000) * 5, 1),
+        (frame(SETTINGS, 0, 0, struct.pack(">HL", 4, 1 << 31)), 3),
+        (frame(WINDOW_UPDATE, 0, 0, struct.pack(">L", 2**31 - 1)), 3),
+        (frame(SETTINGS, 0, 0, b"123"), 6),
+        (frame(WINDOW_UPDATE, 0, 0, b"1"), 6),
+        (frame(DATA, 0, 1, b"x" * 16_385), 6),
+        (frame(HEADERS, 4, 1, b"\x80"), 9),
+    ],
+)
+def test_a_client_that_breaks_the_protocol_is_told_and_hung_up_on(frames: bytes, code: int) -> None:
+    wire = Wire(frames, REQUEST)
+    with pytest.raises(ProtocolError):
+        wire.serve()
+    assert wire.requests == []
+    ((_, _, payload),) = wire.got(GOAWAY)
+    assert struct.unpack(">LL", payload)[1] == code
+
+
+def test_what_is_no_http2_is_hung_up_on() -> None:
+    wire = Wire()
+    wire._pieces = [b"GET / HTTP/1.1\r\n", b"Host: localhost\r\n\r\n"]
+    with pytest.raises(ProtocolError, match="doesn't begin as HTTP/2"):
+        wire.serve()
+
+
+def test_one_bad_client_harms_no_other(server: Server, channel: Any, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as connected:
+        connected.settimeout(SECONDS)
+        connected.connect(f"{tmp_path}/s")
+        connected.sendall(PREFACE + frame(HEADERS, 4, 1, b"\x80"))
+        while connected.recv(1000):
+            pass
+    assert channel.unary_unary("/t/Echo")(b"x", timeout=SECONDS) == b"x"
+
+
+def test_threads_and_connections_go_with_the_server(offered: Offered, tmp_path: Path) -> None:
+    server = Server(f"{tmp_path}/g", offered.method, PlainChannel, 8)
+    with grpc.insecure_channel(f"unix:{tmp_path}/g") as channel:
+        assert channel.unary_unary("/t/Echo")(b"x", timeout=SECONDS) == b"x"
+        server.close(SECONDS)
+    deadline = time.monotonic() + SECONDS
+    while any(thread.name in ("accept", "connection") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
