@@ -24,9 +24,12 @@ _ca_file = click.option("--ca-file", envvar="EXCLAVE_CA_FILE", type=click.Path(d
 
 def become_supervisor(options: AgentOptions) -> None:
     """Go on as the supervisor of the agent that was asked for."""
+    from agent.identity import VERSION
+
     if options["once"] or options["stop_with_stdin"]:
         raise click.UsageError("--self-update is for an agent that stays: leave out --once and --stop-with-stdin")
-    command = [sys.executable, "-P", "-m", "agent.update.supervise", "--home", str(options["home"]), "--url", options["url"]]
+    command = [sys.executable, "-P", "-m", "agent.update.supervise", "--base", VERSION]
+    command += ["--home", str(options["home"]), "--url", options["url"]]
     command += ["--ca-file", str(options["ca_file"])] if options["ca_file"] else []
     os.execv(command[0], [*command, "--", *sys.argv[1:]])  # noqa: S606 - no shell is wanted
 
@@ -144,7 +147,8 @@ def publish_command(
 ) -> None:
     """Sign a version of the agent, and push it.
 
-    It goes to the vendor's registry. WHEELS are that of Exclave, and those of packages that must be newer than what the customers' machines have.
+    It goes to the vendor's registry. WHEELS are that of Exclave, and those of packages that must be newer than what the
+    customers' machines have.
     """
     from agent.airgap.cli import TOKEN_USER, service_token
     from agent.install.registries import RegistryWriter, read_writer

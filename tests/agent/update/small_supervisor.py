@@ -46,5 +46,6 @@ Supervisor._spawn = counted("spawn", Supervisor._spawn)  # type: ignore[method-a
 Supervisor._probe = counted("probe", Supervisor._probe)  # type: ignore[method-assign]
 
 patience = Patience(probe=10, report=2, settle=0.2, stop=1, look=0.05)
-supervisor = Supervisor(Versions(home, base), patience, ["agent", "install", "--home", str(home)], ["--home", str(home)])
+arguments, probe = ["agent", "install", "--home", str(home)], ["--home", str(home)]
+supervisor = Supervisor(Versions(home, base), "0.1.0", patience, arguments, probe)
 sys.exit(supervisor.run())

@@ -180,7 +180,6 @@ def test_files_that_are_not_as_they_were_verified_are_not_started(machine: Machi
 
 
 def test_a_newer_version_that_is_installed_on_the_machine_runs(machine: Machine) -> None:
-    """The package's version is that of this test's own Python, far below 0.9: so an older one gives way."""
     machine.bring("0.0.5")
     machine.versions.point("0.0.5")
     machine.start()
