@@ -24,9 +24,12 @@ _ca_file = click.option("--ca-file", envvar="EXCLAVE_CA_FILE", type=click.Path(d
 
 def become_supervisor(options: AgentOptions) -> None:
     """Go on as the supervisor of the agent that was asked for."""
+    from agent.identity import VERSION
+
     if options["once"] or options["stop_with_stdin"]:
         raise click.UsageError("--self-update is for an agent that stays: leave out --once and --stop-with-stdin")
-    command = [sys.executable, "-P", "-m", "agent.update.supervise", "--home", str(options["home"]), "--url", options["url"]]
+    command = [sys.executable, "-P", "-m", "agent.update.supervise", "--base", VERSION]
+    command += ["--home", str(options["home"]), "--url", options["url"]]
     command += ["--ca-file", str(options["ca_file"])] if options["ca_file"] else []
     os.execv(command[0], [*command, "--", *sys.argv[1:]])  # noqa: S606 - no shell is wanted
 
@@ -44,9 +47,10 @@ def become_supervisor(options: AgentOptions) -> None:
 @click.option("--rollback", is_flag=True, help="Go back to what ran before; what runs now isn't tried again by itself.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def update_command(home: Path, check: bool, version: str | None, rollback: bool, as_json: bool) -> None:
-    """Try the version of the agent that lies ready, on the agent's own machine.
+    """Try the version that lies ready.
 
-    It was signed by the vendor. The agent ends what it does first; what runs now comes back if the new version doesn't hold.
+    Run it on the machine of the install agent. The vendor has signed the version. The agent ends what it does first, and what
+    runs now comes back if the new version doesn't hold.
     """
     from agent.update.state import StateUnreadableError
     from agent.update.versions import Versions
@@ -141,9 +145,10 @@ def _told(now: "State", current: str) -> list[str]:
 def publish_command(
     wheels: tuple[Path, ...], url: str | None, registry_credentials: Path | None, signing_key: str, as_json: bool
 ) -> None:
-    """Sign a version of the install agent and push it to the vendor's registry.
+    """Sign a version of the agent, and push it.
 
-    WHEELS are that of Exclave, and those of packages that must be newer than what the customers' machines have.
+    It goes to the vendor's registry. WHEELS are that of Exclave, and those of packages that must be newer than what the
+    customers' machines have.
     """
     from agent.airgap.cli import TOKEN_USER, service_token
     from agent.install.registries import RegistryWriter, read_writer

@@ -1,6 +1,6 @@
 """The supervisor of an install agent that may update itself: starts it, tries another version, and puts the old one back.
 
-    python -P -m agent.update.supervise --home DIR [--probe S] [--report S] [--settle S] PROBE-OPTIONS -- ARGUMENTS
+    python -P -m agent.update.supervise --base VERSION --home DIR --url URL [--probe S] [--report S] [--settle S] -- ARGUMENTS
 
 It is of the package that was installed on the machine, is never updated itself, and needs only the standard library: it has to
 work when nothing else does. It may be killed at any moment: what it does next it reads from the disk (`agent.update.state`).
@@ -21,7 +21,6 @@ import sysconfig
 import tempfile
 import time
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 from agent.update import state
@@ -49,10 +48,11 @@ class Patience:
 
 
 class Supervisor:
-    """Runs one agent. `arguments` are those of its `exclave`, `probe` those of the probe."""
+    """Runs one agent. `base` is the installed version; `arguments` are those of its `exclave`, `probe` those of the probe."""
 
-    def __init__(self, versions: Versions, patience: Patience, arguments: list[str], probe: list[str]) -> None:
+    def __init__(self, versions: Versions, base: str, patience: Patience, arguments: list[str], probe: list[str]) -> None:
         self._versions = versions
+        self._base = base
         self._patience = patience
         self._arguments = arguments
         self._probe_arguments = probe
@@ -91,7 +91,7 @@ class Supervisor:
 
     def _look_at_base(self) -> None:
         """What was installed anew on the machine since, and is newer, is what the customer wants to run."""
-        base = version("exclave")
+        base = self._base
         found = self._state()
         if found.base == base:
             return
@@ -324,6 +324,7 @@ def _ended(returned: int) -> str:
 def main() -> int:
     """The module's command line."""
     parser = argparse.ArgumentParser(prog="agent.update.supervise", allow_abbrev=False)
+    parser.add_argument("--base", required=True)
     parser.add_argument("--home", type=Path, required=True)
     for name in ("probe", "report", "settle"):
         parser.add_argument(f"--{name}", type=float, default=getattr(Patience, name))
@@ -343,7 +344,8 @@ def main() -> int:
         _say(f"another one works on {home}; give each agent a folder of its own")
         return 1
     probe = ["--home", str(home), "--url", given.url, *(["--ca-file", given.ca_file] if given.ca_file else [])]
-    return Supervisor(versions, Patience(given.probe, given.report, given.settle), given.arguments, probe).run()
+    patience = Patience(given.probe, given.report, given.settle)
+    return Supervisor(versions, given.base, patience, given.arguments, probe).run()
 
 
 if __name__ == "__main__":

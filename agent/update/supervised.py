@@ -7,6 +7,7 @@ older or newer than its agent: words that one doesn't know are passed over.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from agent.session import Session
 from agent.worker import Worker
+from api.client import ApiError, UnreachableError
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,8 @@ class Supervised:
             telling.cancel()
 
     async def _tell(self, session: Session) -> None:
+        with contextlib.suppress(ApiError, UnreachableError):
+            await session.pending_approvals()  # is answered at once, where a lease is held back for most of a minute
         await session.heard.wait()
         await asyncio.get_running_loop().sock_sendall(self.channel, b"reported\n")
 

@@ -50,7 +50,7 @@ def unpack(wheels: Sequence[Path], version: str, digest: str, versions: Versions
     compileall.compile_dir(packages, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
     folder = versions.root(version)
     shutil.rmtree(folder, ignore_errors=True)
-    versions.describe(version, digest, partial)
+    versions.describe(version, digest, partial, installed)
     os.sync()
     partial.rename(folder)
 

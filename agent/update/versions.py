@@ -16,10 +16,11 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent.durable import flush_folder, write_durably
 from agent.update.state import BASE, State, dumps, loads
@@ -103,9 +104,9 @@ class Versions:
         """The artifact that a version is of; empty for BASE and for what isn't whole."""
         return "" if target == BASE else str(self._described(target).get("digest", ""))
 
-    def describe(self, version: str, digest: str, folder: Path) -> None:
-        """Write down what a folder has, before it gets the version's name."""
-        described = {"version": version, "digest": digest, "files": _digests(folder)}
+    def describe(self, version: str, digest: str, folder: Path, needs: Sequence[Path] = ()) -> None:
+        """Write down what a folder has, before it gets the version's name; `needs` are the packages that it falls back on."""
+        described = {"version": version, "digest": digest, "needs": list(map(str, needs)), "files": _digests(folder)}
         write_durably(self.folder / f"{version}.json", json.dumps(described).encode())
 
     def problem(self, target: str) -> str:
@@ -121,11 +122,12 @@ class Versions:
                 found = folder.lstat()
                 if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
                     return f"{folder} isn't a folder that this user alone may write to"
-            if not (root / "bin" / "python").exists():
-                return f"the Python that {root} was made with is gone"
-            wanted = self._described(target).get("files")
-            if wanted is None or _digests(root) != wanted:
+            described = self._described(target)
+            if not described or _digests(root) != described["files"]:
                 return f"the files in {root} aren't those that were verified"
+            for needed in (root / "bin" / "python", *map(Path, described["needs"])):
+                if not needed.exists():
+                    return f"{needed}, which it was made with, is gone"
         except OSError as error:
             return f"{root} can't be read: {error.strerror}"
         return ""
@@ -145,7 +147,7 @@ class Versions:
             if path.is_dir() and not path.is_symlink() and path.name not in kept:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _described(self, target: str) -> dict[str, object]:
+    def _described(self, target: str) -> dict[str, Any]:
         try:
             found = json.loads((self.folder / f"{target}.json").read_bytes())
         except (OSError, ValueError):

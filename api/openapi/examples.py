@@ -18,6 +18,7 @@ from api.contract.access import (
 from api.contract.agent_approvals import AgentDecision, PendingApproval, PendingApprovals
 from api.contract.agents import (
     Agent,
+    AgentUpdateCreate,
     BuildJob,
     BuildResult,
     Enrollment,
@@ -212,6 +213,7 @@ REQUESTS: list[Model] = [
     AgentDecision(decision="approved", plan_digest=_DIGEST, note="In our window."),
     SkipRequest(note="Its quota is used up; tomorrow."),
     EnrollmentCreate(kind="install", install_id="acme"),
+    AgentUpdateCreate(version="0.2.0", digest=_DIGEST),
     EnrollRequest(token="exce_…", public_key=_KEY, name="acme-1", version="0.1.0", platform="linux/amd64"),  # noqa: S106
     SignInRequest(
         agent_id=_AGENT, timestamp=1_795_251_600, nonce="b2f7c6a1d0e94f38", signature="vB3…", version="0.1.0", sealing_key=_KEY

@@ -50,10 +50,10 @@ def package_wheel(folder: Path, name: str, version: str, tag: str = "py3-none-an
 
 def write_wheel(path: Path, files: dict[str, bytes], info: str) -> Path:
     record = "".join(f"{name},sha256={_record_hash(data)},{len(data)}\n" for name, data in sorted(files.items()))
+    whole = {**files, f"{info}/RECORD": (record + f"{info}/RECORD,,\n").encode()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in sorted(files.items()):
+        for name, data in sorted(whole.items()):
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
-        archive.writestr(f"{info}/RECORD", record + f"{info}/RECORD,,\n")
     return path
 
 

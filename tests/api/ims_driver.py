@@ -244,7 +244,7 @@ class Agent:
         lease = await self.lease()
         assert lease, f"no job; expected {kind} of {component}"
         assert lease["payload"]["kind"] == kind, lease["payload"]
-        assert component in (None, lease["payload"]["component"]), lease["payload"]
+        assert component is None or component == lease["payload"]["component"], lease["payload"]
         return lease
 
     async def heartbeat(self, lease: Body) -> httpx.Response:

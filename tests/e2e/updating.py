@@ -11,6 +11,7 @@ from typing import Any
 from agent_wheels import agent_wheel
 from stage import Finished, Process, Stage, wait_for
 
+from agent.identity import VERSION
 from agent.update.state import State
 from agent.update.versions import Versions
 
@@ -82,7 +83,8 @@ class Customer:
         """Start the supervisor (again)."""
         stage = self.field.stage
         patience = ["--settle", str(SETTLE), "--report", str(REPORT)]
-        supervise = [sys.executable, "-P", "-m", "agent.update.supervise", "--home", str(self.home), "--url", stage.url]
+        supervise = [sys.executable, "-P", "-m", "agent.update.supervise", "--base", VERSION]
+        supervise += ["--home", str(self.home), "--url", stage.url]
         stage.around = lambda name, command: [*supervise, *patience, "--", *command[4:]] if name.endswith("/agent") else command
         return stage.start_agent(self.name, "--self-update")
 

@@ -68,6 +68,7 @@ BODIES: dict[tuple[str, str], Body] = {
     ("POST", "/v1/deploys/batch"): {"release_id": "{release}", "installs": ["{install}"]},
     ("POST", "/v1/deploys"): {"install_id": "{install}", "kind": "teardown"},
     ("POST", "/v1/agents/enrollments"): {"kind": "install", "install_id": "{install}"},
+    ("POST", "/v1/agents/{agent}/updates"): {"version": "0.2.0", "digest": PLAN_DIGEST},
     ("POST", "/v1/tokens"): {"name": "new"},
     ("POST", "/v1/secrets"): {"name": "new", "value": "v", "install_id": "{install}"},
     ("PUT", "/v1/secrets/{secret}"): {"value": "changed"},
