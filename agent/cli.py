@@ -272,6 +272,12 @@ def rotate_key_command(url: str, home: Path, ca_file: Path | None) -> None:
     help="As the agent has it; else KUBECONFIG, else the pod's.",
 )
 @click.option("--kube-context", help="The kubeconfig's context to use.  [default: its current one]")
+@click.option(
+    "--state",
+    envvar="EXCLAVE_AGENT_STATE",
+    help="Where the agent is to keep state: a small object is written, read and removed there.  "
+    "[default: where the agent in --home keeps it]",
+)
 @click.option("--engine", envvar="EXCLAVE_ENGINE", help="The Terraform or OpenTofu program; else found by itself.")
 @click.option(
     "--timeout", type=click.FloatRange(0.1, 600), default=15, show_default=True, help="Seconds for all checks together."
@@ -284,6 +290,7 @@ def doctor_command(
     registry_credentials: Path | None,
     kubeconfig: Path | None,
     kube_context: str | None,
+    state: str | None,
     engine: str | None,
     timeout: float,
     as_json: bool,
@@ -297,7 +304,8 @@ def doctor_command(
     from agent.doctor.command import doctor
     from agent.doctor.doctor import Patient
 
-    doctor(Patient(url, home, registry_credentials, engine, kubeconfig, kube_context), timeout, ca_file, as_json=as_json)
+    patient = Patient(url, home, registry_credentials, engine, kubeconfig, kube_context, state)
+    doctor(patient, timeout, ca_file, as_json=as_json)
 
 
 for command in (

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from agent.doctor import cloud, cluster, machine, network, registry
+from agent.doctor import cloud, cluster, machine, network, registry, state
 from agent.doctor.check import Check, Finding, Report, UnawaitedThreads, run_checks, skipped
 from agent.install.registries import EcrWriter, GarWriter, RegistryWriter, read_writer
 from agent.kubernetes.access import ClusterSettings
@@ -27,6 +27,7 @@ class Patient:
     engine: str | None = None
     kubeconfig: Path | None = None
     kube_context: str | None = None
+    state: str | None = None
 
 
 def examine(patient: Patient, limit: float) -> Report:
@@ -68,6 +69,7 @@ def _checks(patient: Patient) -> list[Check]:
         Check("proxy", lambda: network.proxy(url)),
         Check("ims", lambda: network.ImsCheck(url, folder).look() if url else _skip("ims", "no --url was given")),
         Check("registry", lambda: registry.registry(patient.registry_credentials)),
+        Check("state", lambda: state.state(folder, patient.state, patient.engine, env)),
         Check("cluster", lambda: cluster.cluster(settings)),
         Check("cloud.aws", lambda: cloud.aws(env, writer)),
         Check("cloud.google", lambda: cloud.google(env, writer)),

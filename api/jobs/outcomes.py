@@ -159,9 +159,7 @@ def _end_late(tx: Write, job: JobRow, body: Finish) -> None:
     """The end of an attempt that was given up. Its deploy has gone on without it; what was done is known from now on."""
     result = body.result if body.outcome == "succeeded" else None
     failure = body.failure if body.outcome == "failed" else None
-    after = {"attempt": job.attempt, "agent": job.agent_id, "outcome": body.outcome}
-    tx.emit("job.reported_late", job.id, before={"failure": retry.AGENT_LOST}, after=after, install_id=job.install_id)
-    queue.close(tx, job, body.outcome, failure)
+    queue.correct(tx, job, body.outcome, failure)
     deploys.reported_late(tx, job, body.outcome, result, failure)
 
 

@@ -154,6 +154,21 @@ def close(tx: Write, job: JobRow, outcome: str, failure: Failure | None) -> None
     tx.ring(f"job:{job.id}")
 
 
+def correct(tx: Write, job: JobRow, outcome: str, failure: Failure | None) -> None:
+    """Say how a job that was given up has ended in truth. From now on its log may come in, as after any end."""
+    job.state = outcome  # type: ignore[assignment]
+    job.failure = failure
+    job.ended_at = tx.now
+    tx.emit(
+        "job.reported_late",
+        job.id,
+        before={"failure": AGENT_LOST},
+        after={"attempt": job.attempt, "outcome": outcome, "failure": failure.model_dump(mode="json") if failure else None},
+        install_id=job.install_id,
+    )
+    tx.ring(f"job:{job.id}")
+
+
 def requeue(tx: Write, job: JobRow, *, not_before: datetime | None, why: Failure) -> None:
     """Offer a job again, under a later attempt; reports of the earlier one are refused from now on."""
     job.state = "queued"

@@ -200,7 +200,7 @@ class LifeOfJobs(RuleBasedStateMachine):
     @rule(data=st.data())
     def heartbeat(self, data: st.DataObject) -> None:
         name, lease = data.draw(st.sampled_from(self.held))
-        fresh = self.is_current(lease)
+        fresh = self.is_current(lease) or self.is_given_up(lease)
         answer = self.run(self.agents[name].heartbeat(lease))
         assert answer.status_code == (200 if fresh else 409), answer.text
 
@@ -220,7 +220,7 @@ class LifeOfJobs(RuleBasedStateMachine):
 
     def report(self, held: tuple[str, Body], outcome: str, changes: int) -> None:
         name, lease = held
-        fresh = self.is_current(lease)
+        fresh = self.is_current(lease) or self.is_given_up(lease)
         if outcome in ("succeeded", "cancelled"):
             more: Body = {"result": self.result(lease, changes)} if outcome == "succeeded" else {}
         else:
@@ -250,6 +250,12 @@ class LifeOfJobs(RuleBasedStateMachine):
     def is_current(self, lease: Body) -> bool:
         job = self.get(f"/v1/jobs/{lease['job_id']}")
         return bool(job["attempt"] == lease["attempt"] and job["state"] in ("leased", "unknown"))
+
+    def is_given_up(self, lease: Body) -> bool:
+        """What changes the account has one attempt, whose report is taken however late it comes."""
+        job = self.get(f"/v1/jobs/{lease['job_id']}")
+        lost = job["state"] == "failed" and job["failure"]["code"] == "agent_lost"
+        return bool(lost and job["attempt"] == lease["attempt"] and job["kind"] in CHANGES)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())

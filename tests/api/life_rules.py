@@ -52,7 +52,10 @@ class Seen:
         """At the end, the history has one line on how each job and each deploy ended, and it says what the agent reported."""
         assert [line["seq"] for line in history] == list(range(1, len(history) + 1)), "a line of the history is missing"
         assert all(before["hash"] == after["previous_hash"] for before, after in pairwise(history))
-        for kind, ended in (("job", {one["id"]: one["state"] for one in jobs.values()}), ("deploy", _statuses(deploys))):
+        late = {line["object_id"]: line["after"]["outcome"] for line in history if line["action"] == "job.reported_late"}
+        assert {job: jobs[job]["state"] for job in late} == late
+        states = {one["id"]: "failed" if one["id"] in late else one["state"] for one in jobs.values()}
+        for kind, ended in (("job", states), ("deploy", _statuses(deploys))):
             words = {f"{kind}.{word}" for word in ("succeeded", "failed", "cancelled")}
             lines = Counter((line["object_id"], line["action"]) for line in history if line["action"] in words)
             said = {(name, f"{kind}.{word}"): 1 for name, word in ended.items()}

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from charts import CONFIG_MAP, Cluster
+from fake_kubernetes.asked import Asked
 from fake_kubernetes.cluster import How
 from test_install_helm import DEPLOYMENT, HOOK
 
@@ -99,6 +100,39 @@ async def test_a_destruction_whose_helm_was_killed_ends_well_the_next_time(clust
     cluster.kubernetes.cluster.objects.pop(("", "configmaps", "default", "web"))
     await cluster.apply("job_end", "destroy")
     assert cluster.helm("list", "-o", "json") == []
+
+
+@pytest.mark.parametrize("resource", ["secrets", "configmaps", "jobs"])
+@pytest.mark.parametrize("upgrade", [False, True])
+async def test_an_api_server_that_breaks_in_the_middle_of_helms_work_leaves_what_the_next_deploy_mends(
+    cluster: Cluster, resource: str, upgrade: bool
+) -> None:
+    """`secrets` are helm's own records of the release; the job is a hook. From the first write of one on, all is 500."""
+    files = {"templates/hook.yaml": HOOK, "templates/config.yaml": CONFIG_MAP}
+    cluster.kubernetes.controllers.set("Job", "migrate")
+    await cluster.release(files, closure="off")
+    if upgrade:
+        await cluster.deploy()
+        await cluster.release({"values.yaml": "colour: blue\n"}, closure="off")
+    await cluster.plan()
+    broken = False
+
+    def breaks(asked: Asked) -> int | None:
+        nonlocal broken
+        broken |= asked.verb in ("create", "update", "patch") and asked.resource == resource and "dryRun" not in asked.query
+        return 500 if broken else None
+
+    cluster.kubernetes.intercept = breaks
+    with pytest.raises(JobFailedError) as caught:
+        await cluster.apply()
+    assert broken
+    assert caught.value.failure.remedy, caught.value.failure
+    cluster.kubernetes.intercept = lambda asked: None
+    await cluster.deploy()
+    assert cluster.history()[-1][1] == "deployed"
+    assert cluster.config_map() == {"colour": "blue" if upgrade else "red"}
+    assert (await cluster.plan(job_id="job_same")).summary.empty
+    assert helms(cluster) == []
 
 
 async def test_a_cancelled_apply_stops_helm_in_order(cluster: Cluster) -> None:

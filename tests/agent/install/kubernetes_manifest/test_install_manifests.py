@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
 import pytest
 from customer import Customer
+from fake_kubernetes.asked import Asked
 from fake_kubernetes.server import FakeKubernetes
 from images import push_image
 from registry_server import RegistryServer
@@ -15,6 +17,7 @@ from agent.failure import JobFailedError
 from agent.install.kubernetes_manifest.artifact import FetchedManifests
 from agent.install.kubernetes_manifest.render import render_objects
 from agent.install.variables import Scope
+from agent.oci.retry import RetryPolicy
 from agent.redaction import Redactor
 from api.contract.agents import ApplyResult, JobResult, PlanResult
 from api.contract.base import Failure
@@ -418,6 +421,38 @@ async def test_an_apply_that_was_cut_off_at_any_write_ends_well_when_it_is_done_
             break
     assert not was_cut
     assert cut > 6
+
+
+@pytest.mark.parametrize("broken_from", [1, 2, 4])
+async def test_an_api_server_that_breaks_in_the_middle_of_an_apply_or_a_destroy_leaves_what_the_next_one_ends(
+    shop: Customer, kubernetes: FakeKubernetes, monkeypatch: pytest.MonkeyPatch, broken_from: int
+) -> None:
+    """From the n-th write on, every answer is 500, also to reads; then the server is well again."""
+    monkeypatch.setattr("agent.kubernetes.client.RetryPolicy", partial(RetryPolicy, first_wait=0.01))
+    web = Shop(shop, namespace="shop")
+    await web.ship("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---" + CONFIG + "---" + WEB)
+    writes = 0
+
+    def breaks(asked: Asked) -> int | None:
+        nonlocal writes
+        writes += asked.verb in ("create", "patch", "update", "delete") and "dryRun" not in asked.query
+        return 500 if writes >= broken_from else None
+
+    for plan, act, job_id in (("plan", "apply", "job_plan"), ("plan_destroy", "destroy", "job_gone")):
+        await web.plan(plan, job_id)
+        writes, kubernetes.intercept = 0, breaks
+        failure = await failure_of(web.apply(act, job_id))
+        assert (failure.code, failure.retryable) == ("cluster_unreachable", True), failure
+        kubernetes.intercept = lambda asked: None
+        if act == "apply":
+            await web.plan(job_id="job_anew")
+            await web.apply(job_id="job_anew")
+            assert (await web.plan(job_id="job_same")).empty
+        else:
+            await web.plan(plan, "job_gone_anew")
+            await web.apply(act, "job_gone_anew")
+    assert kubernetes.cluster.find("Namespace", "shop") is None
+    assert not [name for name in kubernetes.cluster.names("ConfigMap", "kube-system") if "inventory" in name]
 
 
 async def test_a_secret_is_nowhere_but_in_the_cluster_and_the_agents_home(shop: Customer, kubernetes: FakeKubernetes) -> None:
