@@ -19,11 +19,11 @@ REAL_PROGRAMS = (
     "agent/bundle/test_bundle.py",
     "agent/engine/test_run_engine.py",
     "agent/install/helm_chart",
-    "agent/install/test_install_terraform.py",
     "agent/oci/test_copy.py",
     "agent/oci/test_provenance.py",
     "agent/plugin/test_conformance.py",
     "agent/test_agent_cli.py",
+    "agent/test_support_bundle.py",
     "api/backup/test_backup.py",
     "api/cli/test_access_commands.py",
     "api/cli/test_bundle_cli.py",
@@ -44,8 +44,28 @@ REAL_PROGRAMS = (
 )
 """Terraform, agents, servers or other real programs as processes of their own; and two that try out a great deal."""
 
+_WITH_REAL_PROGRAMS = {"account"}
+"""Fixtures that do the same: a customer's account has registries, and most of its tests run an engine or plugins."""
+
+SAME_ON_ANY_DATABASE = (
+    "access/test_rate_limits.py",
+    "access/test_streams_end.py",
+    "cli/test_bundle_cli.py",
+    "installs/test_regions.py",
+    "installs/test_render_install.py",
+    "jobs/test_log_stream.py",
+    "monitoring/test_log.py",
+    "monitoring/test_traces.py",
+    "secrets/test_kms.py",
+    "terraform_registry",
+    "test_ims_client.py",
+    "test_openapi.py",
+)
+"""Tests with an IMS whose subject is in front of the database or beside it: once, on SQLite, is enough."""
+
 _HERE = Path(__file__).parent
 _FILES = [_HERE / path for path in REAL_PROGRAMS]
+_ONCE = [_HERE / "api" / path for path in SAME_ON_ANY_DATABASE]
 
 
 _ON_THE_CHOSEN_DATABASE = {"postgres_if_chosen", "ims"}
@@ -54,12 +74,20 @@ _ON_THE_CHOSEN_DATABASE = {"postgres_if_chosen", "ims"}
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if any(item.path == file or file in item.path.parents for file in _FILES):
+        if _is_one_of(item, _FILES) or _has_one_of(item, _WITH_REAL_PROGRAMS):
             item.add_marker(pytest.mark.e2e)
     if config.getoption("--database") != "sqlite":  # the rest would do the same as without the option
-        others = {item for item in items if not _ON_THE_CHOSEN_DATABASE & set(getattr(item, "fixturenames", ()))}
+        others = {item for item in items if _is_one_of(item, _ONCE) or not _has_one_of(item, _ON_THE_CHOSEN_DATABASE)}
         config.hook.pytest_deselected(items=list(others))
         items[:] = [item for item in items if item not in others]
+
+
+def _is_one_of(item: pytest.Item, paths: list[Path]) -> bool:
+    return any(item.path == path or path in item.path.parents for path in paths)
+
+
+def _has_one_of(item: pytest.Item, fixtures: set[str]) -> bool:
+    return not fixtures.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def pytest_configure() -> None:
@@ -72,7 +100,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--database", choices=("sqlite", "postgresql"), default="sqlite", help="what the IMS keeps its data in")
     parser.addoption("--cases", type=int, default=1500, help="how many odd requests the API is sent at least")
     parser.addoption("--examples", type=int, default=10, help="how many lives of jobs and deploys are tried out")
-    parser.addoption("--kills", type=int, default=12, help="how often the kill loop kills")
+    parser.addoption("--kills", type=int, default=5, help="how often the kill loop kills")
     parser.addoption("--seed", type=int, help="what the kill loop's choices are made from; printed, else chosen at random")
 
 
