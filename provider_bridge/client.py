@@ -87,10 +87,13 @@ class Client:
         self._creates.note(parts, name, key)
         try:
             made = self._request("POST", parts, {}, body, {"Idempotency-Key": key})
-        except ProblemError:
-            self._creates.answered(parts, name)
+        except ProblemError as problem:
+            if problem.status < 500:
+                self._creates.refused(key)
+            else:
+                self._creates.answered(key)
             raise
-        self._creates.answered(parts, name)
+        self._creates.answered(key)
         return made
 
     def _made_earlier(self, parts: tuple[str, ...], body: Json, key: str) -> Json | None:
