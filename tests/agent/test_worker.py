@@ -20,7 +20,18 @@ from agent.report import Office
 from agent.session import Session
 from agent.worker import Limits, RevokedError, Worker
 from api.client import ImsClient
-from api.contract.agents import ApplyResult, DeployJob, Finish, JobPayload, JobResult, RegistryAccess, SyncJob, SyncResult
+from api.contract.agents import (
+    ApplyResult,
+    DeployJob,
+    Finish,
+    JobPayload,
+    JobResult,
+    RegistryAccess,
+    SyncJob,
+    SyncResult,
+    UpdateJob,
+    UpdateResult,
+)
 from api.contract.base import Failure
 from api.contract.components import PathSource, Source, TerraformModuleConfig
 
@@ -432,3 +443,43 @@ async def test_a_newer_field_that_says_nothing_does_no_harm(agent: Agent, ims: A
         await ims.until(lambda: job.finish is not None)
     assert job.finish
     assert job.finish.outcome == "succeeded"
+
+
+UPDATE = UpdateJob(version="9.0.0", digest=ZERO, registry=SYNC.registry)
+
+
+async def test_an_agent_that_drains_ends_what_it_does_takes_nothing_new_and_keeps_its_update(
+    agent: Agent, ims: AgentProtocolServer
+) -> None:
+    update, apply = await ims.offer(UPDATE), await ims.offer(APPLY)
+    release, drained = asyncio.Event(), asyncio.Event()
+
+    async def work(payload: JobPayload, context: JobContext) -> JobResult:
+        if payload.kind == "update_agent":
+            return await until_cancelled(payload, context)
+        await release.wait()
+        return ApplyResult()
+
+    running = await agent.start(work)
+    await ims.until(lambda: update.heartbeats > 0 and apply.heartbeats > 0)
+    running.worker.drain(drained.set)
+    late = await ims.offer(SYNC)
+    heartbeats = apply.heartbeats
+    await ims.until(lambda: apply.heartbeats > heartbeats + 1)
+    assert not drained.is_set(), "the apply goes on"
+    release.set()
+    await running.task
+    assert drained.is_set()
+    assert apply.finish
+    assert apply.finish.outcome == "succeeded"
+    assert update.finish is None
+    assert running.executor.began == [update.id, apply.id]
+    assert [(entry.job_id, entry.attempt) for entry in agent.journal.entries()] == [(update.id, 1)]
+
+    async def go_on(payload: JobPayload, context: JobContext) -> JobResult:
+        return UpdateResult(version="9.0.0") if payload.kind == "update_agent" else SYNCED
+
+    async with agent.running(go_on):
+        await ims.until(lambda: update.finish is not None and late.finish is not None)
+    assert update.finish
+    assert (update.finish.outcome, update.finish.attempt) == ("succeeded", 1)

@@ -1,5 +1,6 @@
 """Offering an agent another version of itself: a job, which the agent takes, refuses or carries out."""
 
+import jwt
 import pytest
 from ims_driver import Ims
 from shop import Shop, sha
@@ -55,3 +56,23 @@ async def test_the_end_of_an_install_ends_what_its_agent_was_offered(ims: Ims, s
     job = await ims.ok("POST", f"/v1/agents/{agent.id}/updates", OFFER)
     await ims.ok("DELETE", "/v1/installs/acme")
     assert (await ims.ok("GET", f"/v1/jobs/{job['id']}"))["state"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("role", "scope", "actions"),
+    [
+        ("admin", "all", ["pull", "push"]),
+        ("deployer", "all", ["pull"]),
+        ("admin", "app:shop", None),
+        ("admin", "install:acme", None),
+    ],
+)
+async def test_only_an_administrator_of_all_publishes_versions_of_the_agent(
+    ims: Ims, shop: Shop, role: str, scope: str, actions: list[str] | None
+) -> None:
+    await shop.install("acme")
+    made = await ims.ok("POST", "/v1/tokens", {"name": "publisher", "role": role, "scope": scope})
+    asked = "repository:dev.exclave/agent:pull,push"
+    answer = await ims.http.get("/token", params={"scope": asked}, auth=("token", made["secret"]))
+    access = jwt.decode(answer.json()["token"], options={"verify_signature": False})["access"]
+    assert [sorted(one["actions"]) for one in access] == ([actions] if actions else [])
