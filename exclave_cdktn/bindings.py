@@ -920,6 +920,7 @@ class ExclaveHelmChartComponent(Resource):
         app_id: str,
         name: str,
         atomic: bool | cdk.IResolvable | None = None,
+        bundle_helm: bool | cdk.IResolvable | None = None,
         closure: str | None = None,
         create_namespace: bool | cdk.IResolvable | None = None,
         helm_repo: ExclaveHelmChartComponentHelmRepo | cdk.IResolvable | None = None,
@@ -944,6 +945,8 @@ class ExclaveHelmChartComponent(Resource):
             app_id: The app's id or name.
             name: The component's name, unique in its app: `{{ components.NAME.outputs.X }}` refers to it.
             atomic: Whether an apply that fails is rolled back: an upgrade to what ran before, an install to nothing.
+            bundle_helm: Whether the build agent's helm rides in the artifact (some 60 MB). It then deploys the chart
+                wherever the install agent is of the same platform, and its customer names no helm of their own.
             closure: Whether every image that is named travels with the artifact. `strict`: each is found at the build and
                 mirrored, and one that can't be fails the build. `off`: an install may pull from elsewhere. One of strict,
                 off.
@@ -967,6 +970,7 @@ class ExclaveHelmChartComponent(Resource):
             "app_id": app_id,
             "name": name,
             "atomic": atomic,
+            "bundle_helm": bundle_helm,
             "closure": closure,
             "create_namespace": create_namespace,
             "helm_repo": helm_repo,
@@ -993,6 +997,13 @@ class ExclaveHelmChartComponent(Resource):
     def atomic(self) -> cdk.IResolvable:
         """Whether an apply that fails is rolled back: an upgrade to what ran before, an install to nothing."""
         return self.get_boolean_attribute("atomic")
+
+    @property
+    def bundle_helm(self) -> cdk.IResolvable:
+        """Whether the build agent's helm rides in the artifact (some 60 MB). It then deploys the chart wherever the install
+        agent is of the same platform, and its customer names no helm of their own.
+        """
+        return self.get_boolean_attribute("bundle_helm")
 
     @property
     def closure(self) -> str:
@@ -2907,6 +2918,13 @@ class DataExclaveHelmChartComponent(DataSource):
     def atomic(self) -> cdk.IResolvable:
         """Whether an apply that fails is rolled back: an upgrade to what ran before, an install to nothing."""
         return self.get_boolean_attribute("atomic")
+
+    @property
+    def bundle_helm(self) -> cdk.IResolvable:
+        """Whether the build agent's helm rides in the artifact (some 60 MB). It then deploys the chart wherever the install
+        agent is of the same platform, and its customer names no helm of their own.
+        """
+        return self.get_boolean_attribute("bundle_helm")
 
     @property
     def closure(self) -> str:

@@ -17,6 +17,7 @@ from api.contract.base import Digest, Model
 HELM_ARTIFACT = "application/vnd.exclave.helm.chart.v1"
 HELM_CONFIG = "application/vnd.exclave.helm.chart.config.v1+json"
 VALUES_TYPE = "application/vnd.exclave.helm.values.v1+yaml"
+HELM_PROGRAM = "application/vnd.exclave.helm.program.v1"
 KUBERNETES_ARTIFACT = "application/vnd.exclave.kubernetes.manifests.v1"
 KUBERNETES_CONFIG = "application/vnd.exclave.kubernetes.manifests.config.v1+json"
 MANIFESTS_TYPE = "application/vnd.exclave.kubernetes.manifests.v1.tar"
@@ -35,6 +36,14 @@ Images = dict[str, Digest]
 """From each image as the component writes it to the digest under which the artifact's own repository has it."""
 
 
+class ChartProgram(Model):
+    """The helm that rides with a chart: the title of its layer, which is the program itself."""
+
+    title: str
+    version: str
+    platform: str = Field(description="The only one that it runs on: `linux_amd64`.")
+
+
 class ChartConfig(Model):
     """The config of a `helm_chart` artifact. `values_files` are titles of layers; a later one wins."""
 
@@ -43,6 +52,7 @@ class ChartConfig(Model):
     version: str
     chart_digest: Digest = Field(description="Of the chart's own manifest, which `helm pull oci://…@DIGEST` takes.")
     values_files: tuple[str, ...] = ()
+    helm: ChartProgram | None = Field(default=None, exclude_if=lambda helm: helm is None)
     closure: Literal["strict", "off"]
     images: Images = Field(default_factory=dict)
 

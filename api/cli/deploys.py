@@ -11,6 +11,7 @@ from api.cli.session import collect, ims_options, limit_option, names, run, segm
 from api.client import ImsClient
 from api.contract.base import Page
 from api.contract.deploy_batches import DeployBatch, DeployBatchCreate
+from api.contract.replans import Replan
 from api.contract.resources import Deploy, DeployCreate, Step
 
 _WAIT_SECONDS = 20
@@ -56,6 +57,55 @@ def list_deploys(install: str | None, limit: int, selector: str | None, drift: b
         for deploy in found.items
     ]
     show_table(["ID", "INSTALL", "KIND", "RELEASE", "STATUS", "MADE"], rows, empty="No deploys yet.")
+
+
+@deploys_command.command("create")
+@click.argument("install")
+@click.option("--release", help="The release's id.  [default: that of the install's newest deploy]")
+@click.option("--component", help="Plan this component, though nothing differs.")
+@click.option("--target", "targets", multiple=True, metavar="ADDRESS", help="Of a Terraform module: plan only this resource.")
+@click.option("--replace", multiple=True, metavar="ADDRESS", help="Of a Terraform module: make this resource anew.")
+@click.option("--no-follow", is_flag=True, help="Don't wait for its end.")
+@ims_options
+def create_deploy(
+    install: str,
+    release: str | None,
+    component: str | None,
+    targets: tuple[str, ...],
+    replace: tuple[str, ...],
+    no_follow: bool,
+    url: str,
+    as_json: bool,
+) -> None:
+    """Bring a release to INSTALL, and follow it. Exit code 1 if it doesn't succeed.
+
+    --target and --replace take addresses in one component's module, as `terraform plan` does; each can be given more than once.
+    What is planned in part is planned whole by the next deploy.
+    """
+    if (targets or replace) and not component:
+        raise click.UsageError("say with --component in which component --target and --replace are")
+    anew = [Replan(component=component, targets=list(targets), replace=list(replace))] if component else []
+
+    async def work(ims: ImsClient) -> Deploy:
+        wanted = release or await _newest_release(ims, install)
+        body = DeployCreate(install_id=install, release_id=wanted, replan=anew)
+        made = await ims.call("POST", "/v1/deploys", body=body, answer=Deploy)
+        return made if no_follow else await _follow(ims, made.id)
+
+    found = run(url, work)
+    if as_json:
+        show_json(found)
+    else:
+        _show_end(found)
+    sys.exit(found.status != "succeeded" and not no_follow)
+
+
+async def _newest_release(ims: ImsClient, install: str) -> str:
+    params: dict[str, str | int] = {"install": install, "kind": "deploy", "order": "desc", "limit": 1}
+    newest = (await ims.call("GET", "/v1/deploys", answer=Page[Deploy], params=params)).items
+    if not newest or newest[0].release_id is None:
+        raise click.ClickException(f"Install {install} has had no deploy yet: name a release with --release.")
+    return newest[0].release_id
 
 
 @deploys_command.command("start")

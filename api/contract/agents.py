@@ -12,6 +12,7 @@ from api.contract.base import AgentKind, Digest, Failure, Json, Model, Name, Tim
 from api.contract.component_health import ComponentHealth
 from api.contract.components import ComponentConfig
 from api.contract.health import AgentStatus, Health, HealthSample
+from api.contract.replans import Replan
 from api.contract.resources import Approval, Artifact, ModuleOutput, ModuleVariable, PlanSummary
 
 JobKind = Literal["build", "sync", "plan", "apply", "plan_destroy", "destroy", "update_agent"]
@@ -202,6 +203,9 @@ class DeployJob(Model):
         default=False,
         description="A plan: say how the component is now, too, as in a drift run. Left out where it is false.",
         exclude_if=lambda look: not look,
+    )
+    replan: Replan | None = Field(
+        default=None, description="A plan: in part, or anew. Left out where it isn't.", exclude_if=lambda replan: replan is None
     )
     plan_job_id: str | None = None
     plan_digest: Digest | None = Field(default=None, description="Of the plan to apply, as it was approved.")

@@ -318,6 +318,12 @@ class HelmChartConfig(OneOf):
     timeout: int = Field(
         default=600, ge=1, le=21_600, description="How long each operation, such as waiting or one hook, may take, in seconds."
     )
+    bundle_helm: bool = Field(
+        default=False,
+        description="Whether the build agent's helm rides in the artifact (some 60 MB). It then deploys the chart wherever the "
+        "install agent is of the same platform, and its customer names no helm of their own.",
+        exclude_if=lambda bundle: not bundle,
+    )
     closure: Closure = "strict"
     probes: Probes = Field(default_factory=dict)
 

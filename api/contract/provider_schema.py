@@ -249,7 +249,7 @@ def _deployment() -> Fields:
         "description": "A deployment: one release brought to one install, and kept there. A destroy tears the install's "
         "components down.",
         "attributes": {
-            **config(DeployCreate, None, leave_out={"kind"}),
+            **config(DeployCreate, None, leave_out={"kind", "replan"}),
             "release_id": needed(text("The release's id. Another release is brought to the install in place.")),
             "inputs_version": {
                 **given(DeployCreate, "inputs_version"),

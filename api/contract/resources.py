@@ -14,6 +14,7 @@ from api.contract.component_health import ComponentHealth
 from api.contract.components import ComponentKind
 from api.contract.inputs import InputSpec
 from api.contract.regions import Platform
+from api.contract.replans import Replan
 
 
 class AppCreate(Model):
@@ -257,6 +258,9 @@ class DeployCreate(Model):
     inputs_version: int | None = Field(
         default=None, description="The install's inputs version that the caller expects; another one is refused."
     )
+    replan: list[Replan] = Field(
+        default_factory=list, max_length=100, description="Components to plan though nothing differs. Not for a teardown."
+    )
 
 
 class PlanSummary(Model):
@@ -339,6 +343,7 @@ class Deploy(Model):
     approval: Approval = Field(description="Who approves its plans: the install's `approval` when it was made.")
     retry_of: str | None = Field(description="The deploy that this one tries again.")
     rollback_of: str | None = Field(description="The deploy whose release this one takes back.")
+    replan: list[Replan] = Field(default_factory=list, description="What it plans though nothing differs.")
     inputs_version: int
     steps: list[Step]
     left_out: list[str] = Field(description="Components that somebody skipped; the next deploy plans them again.")

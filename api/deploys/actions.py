@@ -28,7 +28,7 @@ def retry(tx: Write, vault: Vault, deploy: str) -> DeployRow:
         )
     if row.kind == "drift":
         raise ConflictError(f"{row.id} is a drift run", remedy="Start another: `exclave installs drift INSTALL`.")
-    body = DeployCreate(install_id=row.install_id, release_id=row.release_id, kind=row.kind)
+    body = DeployCreate(install_id=row.install_id, release_id=row.release_id, kind=row.kind, replan=row.replan or [])
     return making.create(tx, vault, body, retry_of=row.id)
 
 

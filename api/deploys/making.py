@@ -4,6 +4,8 @@ A release for ten thousand installs is ten thousand rows, `pending`, in one comm
 time (`planner`), between the writes of everybody else: whoever asked doesn't wait, and nobody's agent does.
 """
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import insert
@@ -13,6 +15,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from api.contract.base import Failure
 from api.contract.deploy_batches import BusyInstall, DeployBatch, DeployBatchCreate
 from api.contract.problems import InvalidError, ProblemError
+from api.contract.replans import Replan
 from api.contract.resources import DeployCreate
 from api.db.transaction import Read, Write
 from api.deploys import decide as engine
@@ -52,7 +55,8 @@ def create(
             "Use the install's `inputs_version`.",
         )
     release = targets.release_of(tx, install, body)
-    steps = _plan(tx, vault, install, release)
+    targets.check_replan(tx, release, body.replan)
+    steps = _plan(tx, vault, install, release, body.replan)
     row = DeployRow(
         id=tx.new_id("dep"),
         app_id=install.app_id,
@@ -62,6 +66,7 @@ def create(
         status="pending",
         retry_of=retry_of,
         rollback_of=rollback_of,
+        replan=body.replan or None,
         inputs_version=install.inputs_version,
         sealed_inputs=b"",
         created_by=tx.actor,
@@ -173,13 +178,19 @@ def _still_pending(deploy_ids: list[str]) -> SelectOfScalar[DeployRow]:
     return select(DeployRow).where(col(DeployRow.id).in_(deploy_ids), DeployRow.status == "pending").order_by(col(DeployRow.id))
 
 
-def _plan(tx: Read, vault: Vault, install: InstallRow, release: ReleaseRow | None) -> list[PlannedStep]:
+def _plan(
+    tx: Read, vault: Vault, install: InstallRow, release: ReleaseRow | None, replan: Sequence[Replan] = ()
+) -> list[PlannedStep]:
     """The steps that a deploy would have now."""
     current = {row.name: targets.there(row) for row in loading.installed(tx, install.id)}
     approve = install.approval != "auto"
     if release is None:
         return plan_teardown(current, approve=approve)
-    return plan_deploy(targets.wanted_pieces(tx, vault, install, release), current, approve=approve)
+    wanted = targets.wanted_pieces(tx, vault, install, release)
+    for one in replan:
+        if one.targets:  # what is brought in part is not what is wanted: the next deploy plans the whole
+            wanted[one.component] = dataclasses.replace(wanted[one.component], fingerprint=None)
+    return plan_deploy(wanted, current, approve=approve, anew={one.component for one in replan})
 
 
 def _begin(tx: Write, vault: Vault, planned: list[_Planned]) -> None:
@@ -220,6 +231,7 @@ def _tell(tx: Write, one: _Planned) -> None:
             "approval": row.approval,
             "retry_of": row.retry_of,
             "rollback_of": row.rollback_of,
+            **({"replan": [one.model_dump(mode="json") for one in row.replan]} if row.replan else {}),
             "steps": [" ".join(step.key) for step in one.steps],
         },
         app_id=row.app_id,

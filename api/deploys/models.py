@@ -8,6 +8,7 @@ from sqlmodel import Field
 from api.contract.approvals import Approver, Decision
 from api.contract.base import Failure
 from api.contract.components import ComponentConfig
+from api.contract.replans import Replan
 from api.contract.resources import Approval, DeployKind, DeployStatus, PlanSummary, StepKind
 from api.db.columns import JsonOf, UtcDateTime
 from api.db.row import Row
@@ -22,7 +23,7 @@ class DeployRow(Row, table=True):
 
     A drift run counts by itself: one that is being cancelled doesn't hold up the deploy that takes its place.
     `sealed_inputs`: the install's inputs as they were when the deploy was planned, encrypted; each of its steps uses these.
-    A deploy that is `pending` has neither these nor steps yet.
+    A deploy that is `pending` has neither these nor steps yet. `replan`: what it plans though nothing differs.
     """
 
     __tablename__ = "deploy"
@@ -54,6 +55,7 @@ class DeployRow(Row, table=True):
     approval: Approval = Field(default="auto", sa_type=String)
     retry_of: str | None = None
     rollback_of: str | None = None
+    replan: list[Replan] | None = Field(default=None, sa_column=Column(JsonOf(list[Replan])))
     inputs_version: int
     sealed_inputs: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     failure: Failure | None = Field(default=None, sa_column=Column(JsonOf(Failure)))

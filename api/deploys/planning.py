@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -60,10 +60,12 @@ def fingerprint(
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def plan_deploy(wanted: dict[str, Piece], current: dict[str, Piece], *, approve: bool = False) -> list[PlannedStep]:
+def plan_deploy(
+    wanted: dict[str, Piece], current: dict[str, Piece], *, approve: bool = False, anew: Collection[str] = ()
+) -> list[PlannedStep]:
     """The steps that bring an install from `current` to `wanted`; none if nothing differs.
 
-    With `approve`, each plan waits for a person before it is applied.
+    With `approve`, each plan waits for a person before it is applied. What is in `anew` is planned though nothing differs.
 
     A component whose own fingerprint is the same, but which needs one that is touched, gets conditional steps. Not conditional
     are those of one that needs a component without a fingerprint: that one's outputs may have changed when its last deploy did
@@ -73,7 +75,7 @@ def plan_deploy(wanted: dict[str, Piece], current: dict[str, Piece], *, approve:
     touched = {
         name
         for name, piece in wanted.items()
-        if name not in current or current[name].fingerprint != piece.fingerprint or needs(piece.config) & unsure
+        if name in anew or name not in current or current[name].fingerprint != piece.fingerprint or needs(piece.config) & unsure
     }
     reached = _dependents(touched, {name: needs(piece.config) for name, piece in wanted.items()})
     steps = []

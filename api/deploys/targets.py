@@ -11,6 +11,7 @@ from api.contract.components import ComponentConfig
 from api.contract.inputs import InputSpec, check_values
 from api.contract.previews import DraftInstall
 from api.contract.problems import ConflictError, InvalidError
+from api.contract.replans import Replan
 from api.contract.resources import DeployCreate
 from api.db.transaction import Read
 from api.deploys.planning import Piece, fingerprint
@@ -33,6 +34,24 @@ def release_of(tx: Read, install: InstallRow, body: DeployCreate) -> ReleaseRow 
     release = find_release(tx, install.app_id, body.release_id)
     check_ready(release)
     return release
+
+
+def check_replan(tx: Read, release: ReleaseRow | None, replan: Sequence[Replan]) -> None:
+    """Whether the release has what is to be planned anew. Raises InvalidError."""
+    if replan and release is None:
+        raise InvalidError.at("replan", "a teardown plans everything anyway", "Leave it out.")
+    configs = releases.configs_of(tx, release.id) if replan and release else {}
+    for at, one in enumerate(replan):
+        config = configs.get(one.component)
+        if config is None:
+            known = ", ".join(sorted(configs))
+            raise InvalidError.at(f"replan.{at}.component", f"the release has no component {one.component!r}; it has: {known}")
+        if any(other.component == one.component for other in replan[:at]):
+            raise InvalidError.at(f"replan.{at}.component", f"{one.component!r} is named twice", "Name it once.")
+        for field in ("targets", "replace"):
+            if getattr(one, field) and config.kind != "terraform_module":
+                message = f"{one.component} is a {config.kind}, and only a Terraform module has resources to name"
+                raise InvalidError.at(f"replan.{at}.{field}", message, f"Leave `{field}` out: the whole is planned.")
 
 
 def find_release(tx: Read, app_id: str, release_id: str) -> ReleaseRow:

@@ -120,6 +120,7 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
         box = sealed_box.seal(sealed_box.public_key(agent.sealing_key), content, context)
         sensitive, secrets = {}, {}
     plan = _plan(tx, step)
+    part = next((one for one in deploy.replan or () if one.component == step.component and step.kind == "plan"), None)
     return DeployJob(
         kind=step.kind,
         deploy_id=deploy.id,
@@ -138,6 +139,7 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
         sealed=box,
         digests=releases.digests_of(tx, release.id),
         look_at_health=deploy.kind == "drift",
+        replan=part,
         plan_job_id=plan.job_id if plan else None,
         plan_digest=plan.plan_digest if plan else None,
         approval=deploy.approval,

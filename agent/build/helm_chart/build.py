@@ -19,6 +19,7 @@ from agent.build.builder import BuildContext, BuiltArtifact
 from agent.build.closure.close import Closed, close
 from agent.build.closure.found_images import FoundImage, images_in
 from agent.build.composite import push_index, push_manifest
+from agent.build.helm_chart.bundled_helm import bundled_helm
 from agent.build.helm_chart.chart import Chart, chart_of_folder
 from agent.build.helm_chart.render import RenderError, render
 from agent.build.helm_chart.repository import find_chart
@@ -68,11 +69,15 @@ async def build_helm_chart(config: HelmChartConfig, context: BuildContext) -> Bu
     annotations = dated(fetched.created, fetched.revision)
     manifest = fetched.manifest or await _push_chart(fetched, context)
     layers = tuple(Blob(VALUES_TYPE, path.read_bytes(), f"values/{at}-{path.name}") for at, path in enumerate(files))
+    helm = await bundled_helm(context) if config.bundle_helm else None
+    if helm is not None:
+        layers += (helm.blob,)
     own = ChartConfig(
         chart=fetched.chart.name,
         version=fetched.chart.version,
         chart_digest=manifest.digest,
-        values_files=tuple(layer.title for layer in layers),
+        values_files=tuple(layer.title for layer in layers if layer.media_type == VALUES_TYPE),
+        helm=helm.said if helm else None,
         closure=config.closure,
         images=closed.images,
     )
@@ -80,6 +85,7 @@ async def build_helm_chart(config: HelmChartConfig, context: BuildContext) -> Bu
     head = await push_manifest(context, blob, layers, artifact_type=HELM_ARTIFACT, annotations=annotations)
     parts = [head, manifest, *closed.parts]
     package = Material(own.chart, own.version, sha256=hex_of(digest_of(fetched.chart.package)), uri=_origin(config))
+    programs = (Material("helm", helm.said.version, sha256=hex_of(digest_of(helm.blob.data))),) if helm else ()
     return await push_index(
         context,
         HELM_ARTIFACT,
@@ -87,7 +93,7 @@ async def build_helm_chart(config: HelmChartConfig, context: BuildContext) -> Bu
         annotations=annotations,
         revision=fetched.revision,
         outputs=declared(CHART_OUTPUTS),
-        materials=(package, *image_materials(closed.images)),
+        materials=(package, *programs, *image_materials(closed.images)),
     )
 
 

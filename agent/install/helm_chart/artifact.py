@@ -8,9 +8,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from agent.artifact.manifest import CHART_TYPE, HELM_ARTIFACT, HELM_CONFIG, VALUES_TYPE, ChartConfig
+from agent.artifact.manifest import CHART_TYPE, HELM_ARTIFACT, HELM_CONFIG, HELM_PROGRAM, VALUES_TYPE, ChartConfig
+from agent.bundle.platform import current_platform
 from agent.failure import CodedError
 from agent.install.site import Site
+from agent.install.workspace import Workspace
 from agent.oci.client import RegistryClient
 from agent.oci.download import download_blob
 from agent.oci.manifest import MANIFEST_BYTES, TITLE, Descriptor, ManifestBody
@@ -40,8 +42,13 @@ class FetchedChart:
     """Where its images are: `registry.example.com/shop/web`."""
 
 
-async def fetch_chart(job: DeployJob, site: Site, into: Path) -> FetchedChart:
-    """Put the job's chart into the folder `into`, which is made anew.
+def helm_of(workspace: Workspace) -> Path:
+    """Where the helm of a component's artifact is, if it brought one for this machine."""
+    return workspace.root / "program" / "helm"
+
+
+async def fetch_chart(job: DeployJob, site: Site, workspace: Workspace) -> FetchedChart:
+    """Put the job's chart into a folder of the workspace, which is made anew, and its helm, if it brings one, to `helm_of`.
 
     Raises SignatureError, NotAChartError, and the errors of RegistryClient: every byte is checked against the digest.
     """
@@ -59,6 +66,7 @@ async def fetch_chart(job: DeployJob, site: Site, into: Path) -> FetchedChart:
     layers = [layer for layer in chart.layers if layer.media_type == CHART_TYPE]
     if len(layers) != 1 or chart.config is None or chart.config.size > MANIFEST_BYTES:
         raise NotAChartError(f"the chart's manifest has {len(layers)} packages, or no config")
+    into = workspace.work / "chart"
     shutil.rmtree(into, ignore_errors=True)
     (into / "values").mkdir(parents=True)
     package = into / "chart.tgz"
@@ -68,10 +76,31 @@ async def fetch_chart(job: DeployJob, site: Site, into: Path) -> FetchedChart:
         if title not in titled or not _VALUES_TITLE.fullmatch(title):
             raise NotAChartError(f"the chart's config names a values file {title!r} that the artifact doesn't have")
         await _download(registry, path, titled[title], into / title)
+    await _fetch_helm(registry, path, head, config, helm_of(workspace))
     metadata = json.loads(await registry.read_blob(path, chart.config.digest, chart.config.size))
     app_version = str(metadata.get("appVersion") or "") if isinstance(metadata, dict) else ""
     host = registry.url.netloc.decode()
     return FetchedChart(config, package, tuple(into / title for title in config.values_files), app_version, f"{host}/{path}")
+
+
+async def _fetch_helm(registry: RegistryClient, path: str, head: ManifestBody, config: ChartConfig, to: Path) -> None:
+    """The program that the artifact brings, there once, under its digest's name; none is left that it doesn't bring."""
+    said, known = config.helm, to.with_name("digest")
+    if said is None or said.platform != str(current_platform()):
+        shutil.rmtree(to.parent, ignore_errors=True)
+        return
+    layer = next(
+        (each for each in head.layers if (each.media_type, each.annotations.get(TITLE)) == (HELM_PROGRAM, said.title)), None
+    )
+    if layer is None:
+        raise NotAChartError(f"the chart's config names a program {said.title!r} that the artifact doesn't have")
+    if to.is_file() and known.is_file() and known.read_text() == layer.digest:
+        return
+    shutil.rmtree(to.parent, ignore_errors=True)
+    to.parent.mkdir(parents=True)
+    await _download(registry, path, layer, to)
+    to.chmod(0o700)
+    known.write_text(layer.digest)
 
 
 async def _config(registry: RegistryClient, path: str, head: ManifestBody) -> ChartConfig:

@@ -12,6 +12,7 @@ from agent.engine.run import Ended, run
 from agent.failure import CodedError, JobFailedError
 from agent.install.deployer import Planned, Task
 from agent.install.failures import ApplyInterruptedError, DestroyIncompleteError, PlanStaleError
+from agent.install.helm_chart.artifact import fetch_chart
 from agent.install.helm_chart.changes import count
 from agent.install.helm_chart.health import release_checks
 from agent.install.helm_chart.planning import compared, plan_destruction, rendered
@@ -99,11 +100,13 @@ async def _plan(task: Task) -> Planned:
     config = task.job.config
     if not isinstance(config, HelmChartConfig):
         raise TypeError(f"{config.kind} is no Helm chart")
-    async with session(task, place_of(task, config)) as at:
+    place = place_of(task, config)
+    chart = None if task.destroys else await fetch_chart(task.job, task.site, task.workspace)
+    async with session(task, place) as at:
         last = at.last and await put_in_order(at.client, _own(task, config, at.last))
-        if task.destroys:
+        if chart is None:
             return await plan_destruction(task, config, at, last)
-        rendering, saved = await rendered(task, config, at)
+        rendering, saved = await rendered(task, config, chart, at)
         secrets = rendering.secrets()
         task.context.redactor.learn(secrets)  # before the API server says anything of them
         changes, hooks = await compared(at, last, rendering)

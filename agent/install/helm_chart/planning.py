@@ -6,7 +6,7 @@ import json
 
 from agent.durable import write_durably
 from agent.install.deployer import Planned, Task
-from agent.install.helm_chart.artifact import FetchedChart, fetch_chart
+from agent.install.helm_chart.artifact import FetchedChart
 from agent.install.helm_chart.changes import Change, count, of_hooks, of_objects, removed, run_with
 from agent.install.helm_chart.live import look, placed
 from agent.install.helm_chart.release_chart import release_chart
@@ -22,9 +22,8 @@ from agent.policy.planned import PlannedObjects
 from api.contract.components import HelmChartConfig
 
 
-async def rendered(task: Task, config: HelmChartConfig, at: Session) -> tuple[Rendering, SavedRelease]:
+async def rendered(task: Task, config: HelmChartConfig, chart: FetchedChart, at: Session) -> tuple[Rendering, SavedRelease]:
     """The chart rendered with the install's own images, and all that an apply of it takes."""
-    chart = await fetch_chart(task.job, task.site, task.workspace.work / "chart")
     task.context.log(f"{task.job.component}: rendering {chart.config.chart} {chart.config.version} with {at.runner.helm}")
     values = render_values(config.values, task.scope)
     own = task.workspace.work / "chart" / "values.json"

@@ -23,7 +23,10 @@ class HelmNotFoundError(CodedError):
     """The machine has no helm that can be used."""
 
     code = "helm_not_found"
-    remedy = "Install helm 3.14 or newer, or helm 4, on the agent's machine; or name it in EXCLAVE_HELM."
+    remedy = (
+        "Install helm 3.14 or newer, or helm 4, on the agent's machine, or name it in EXCLAVE_HELM; or have the vendor send it "
+        "along with the chart (`bundle_helm`)."
+    )
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,9 @@ class Helm:
         return f"Helm {self.version} ({self.path})"
 
 
-async def find_helm(env: Mapping[str, str]) -> Helm:
-    """The program that EXCLAVE_HELM names, or `helm` on PATH. Raises HelmNotFoundError."""
-    named = env.get("EXCLAVE_HELM") or "helm"
+async def find_helm(env: Mapping[str, str], bundled: Path | None = None) -> Helm:
+    """The program that EXCLAVE_HELM names, or the one that came with the chart, or `helm` on PATH. Raises HelmNotFoundError."""
+    named = env.get("EXCLAVE_HELM") or (str(bundled) if bundled is not None and bundled.is_file() else "helm")
     found = shutil.which(named, path=env.get("PATH"))
     if found is None:
         raise HelmNotFoundError(f"there is no program {named!r} on the agent's machine")

@@ -9,6 +9,7 @@ from agent.cancellation import unless_cancelled
 from agent.durable import write_durably
 from agent.failure import CodedError
 from agent.install.deployer import Task
+from agent.install.helm_chart.artifact import helm_of
 from agent.install.helm_chart.program import find_helm, helm_environment
 from agent.install.helm_chart.render import HelmRunner
 from agent.install.helm_chart.stored_release import StoredRelease, stored_releases
@@ -85,7 +86,7 @@ class Session:
 @asynccontextmanager
 async def session(task: Task, place: Place) -> AsyncIterator[Session]:
     """Look for helm, and sign in to the cluster. Raises HelmNotFoundError, NoClusterError, and the errors of the client."""
-    helm = await find_helm(task.site.env)
+    helm = await find_helm(task.site.env, helm_of(task.workspace))
     settings = task.site.cluster
     work = task.workspace.work
     environment = await asyncio.to_thread(helm_environment, task.site.env, work / "helm")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
 from pathlib import Path
 
 from agent.cancellation import Cancellation
@@ -67,6 +68,8 @@ class TerraformDeployer:
             "-no-color",
             f"-out={saved.file}",
             *(f"-var-file={file}" for file in files),
+            *(f"-target={address}" for address in (job.replan.targets if job.replan else ())),
+            *(f"-replace={address}" for address in (job.replan.replace if job.replan else ())),
         ]
         ended = await _run(
             state,
@@ -209,6 +212,12 @@ async def _outputs(task: Task, module: Module) -> StoredOutputs:
     return StoredOutputs(
         outputs={
             name: StoredOutput(value=output["value"], sensitive=output["sensitive"])
-            for name, output in json.loads(printed).items()
+            for name, output in json.loads(printed, parse_float=_exact).items()
         }
     )
+
+
+def _exact(text: str) -> float | str:
+    """A fraction as the engine has written it: one that a float would round stays the text that it is."""
+    value = float(text)
+    return value if Decimal(repr(value)) == Decimal(text) else text

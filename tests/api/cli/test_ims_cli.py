@@ -189,6 +189,15 @@ def test_a_release_goes_to_the_installs_that_are_chosen(run) -> None:
     assert (result.exit_code, "has no install 'nobody'" in result.stderr) == (1, True)
 
 
+def test_a_deploy_is_made_of_the_release_that_is_there_and_names_what_is_planned_anew(run) -> None:
+    result = run("deploys", "create", "acme", "--replace", "aws_instance.a")
+    assert (result.exit_code, "--component" in result.stderr) == (2, True)
+    result = run("deploys", "create", "acme", "--component", "nothing", "--no-follow")
+    assert (result.exit_code, "the release has no component 'nothing'" in result.stderr) == (1, True)
+    result = run("deploys", "create", "nobody")
+    assert result.exit_code != 0
+
+
 def test_every_command_has_help_and_an_unknown_one_is_wrong_usage(run) -> None:
     listed = run("--help").output
     for command in ("up", "apps", "installs", "releases", "deploys", "agents", "jobs", "events"):

@@ -1,8 +1,10 @@
 """Deploys over HTTP: what may be asked for, and what is shown."""
 
+from typing import Any
+
 import pytest
-from ims_driver import Ims, fields
-from shop import Shop, module, usual
+from ims_driver import Body, Ims, fields
+from shop import SYNCED, Shop, module, planned, usual
 
 pytestmark = pytest.mark.anyio
 
@@ -95,3 +97,48 @@ async def test_a_cancel_of_a_deploy_that_has_ended_is_refused(ims: Ims, shop: Sh
     deploy = await ims.ok("POST", "/v1/deploys", {"install_id": "acme", "kind": "teardown"})
     await ims.refused(409, "POST", f"/v1/deploys/{deploy['id']}/cancel")
     await ims.refused(404, "POST", "/v1/deploys/dep_nope/cancel")
+
+
+async def test_a_component_is_planned_though_nothing_differs_also_in_part(ims: Ims, shop: Shop) -> None:
+    agent = await shop.install("acme")
+    await shop.deploy("acme")
+
+    async def again(**replan: Any) -> Body:
+        body = {"install_id": "acme", "release_id": shop.release["id"], "replan": [{"component": "network", **replan}]}
+        return await ims.ok("POST", "/v1/deploys", body)
+
+    whole = await again(replace=["aws_instance.a[0]"])
+    await agent.succeed(await agent.take("sync", "network"), SYNCED)
+    lease = await agent.take("plan", "network")
+    assert lease["payload"]["replan"] == {"component": "network", "targets": [], "replace": ["aws_instance.a[0]"]}
+    await agent.succeed(lease, planned())
+    applying = await agent.take("apply", "network")
+    assert "replan" not in applying["payload"]
+    await agent.succeed(applying, usual(applying["payload"]))
+    await agent.work(usual)
+    assert (await shop.look(whole))["status"] == "succeeded"
+    assert await shop.deploy("acme") == [], "what was planned whole is there"
+
+    part = await again(targets=["module.db"])
+    await agent.work(usual)
+    assert (await shop.look(part))["replan"][0]["targets"] == ["module.db"]
+    retried = await ims.ok("POST", f"/v1/deploys/{part['id']}/retry")
+    assert retried["replan"] == (await shop.look(part))["replan"]
+    await agent.work(usual)
+    assert ("network", "plan") in await shop.deploy("acme"), "what was brought in part is planned whole"
+
+
+@pytest.mark.parametrize(
+    ("replan", "field"),
+    [
+        ([{"component": "nothing"}], "replan.0.component"),
+        ([{"component": "network"}, {"component": "network"}], "replan.1.component"),
+        ([{"component": "network", "targets": ["a\nb"]}], "replan.0.targets.0"),
+    ],
+)
+async def test_a_wrong_replan_is_refused_where_it_is_wrong(ims: Ims, shop: Shop, replan: list[Body], field: str) -> None:
+    await shop.install("acme")
+    body = {"install_id": "acme", "release_id": shop.release["id"], "replan": replan}
+    assert fields(await ims.refused(422, "POST", "/v1/deploys", body)) == [field]
+    teardown = {"install_id": "acme", "kind": "teardown", "replan": [{"component": "network"}]}
+    assert fields(await ims.refused(422, "POST", "/v1/deploys", teardown)) == ["replan"]

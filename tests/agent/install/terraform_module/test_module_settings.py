@@ -14,8 +14,9 @@ from test_install_terraform import NETWORK, failure_of
 from agent.engine.run import Ended, run
 from agent.policy.document import PolicyDocument
 from agent.policy.policy import Policy
-from api.contract.agents import DeployJob, JobResult
+from api.contract.agents import ApplyResult, DeployJob, JobResult, PlanResult
 from api.contract.components import PathSource, Source, TerraformModuleConfig
+from api.contract.replans import Replan
 
 pytestmark = pytest.mark.anyio
 HUGE = 2**70 + 1
@@ -187,3 +188,39 @@ async def test_numbers_of_any_size_go_from_one_component_to_another(account: Cus
     second = await deploy(account, "reader", variables={"n": "{{ components.counter.outputs.n }}"})
     assert second.outputs == {"next": HUGE + 1}
     assert type(first).model_validate_json(first.model_dump_json()) == first
+
+
+PARTS = """
+resource "terraform_data" "one" { input = var.text }
+resource "terraform_data" "two" { input = var.text }
+variable "text" { default = "a" }
+"""
+
+
+async def test_a_plan_in_part_touches_nothing_else_and_a_replaced_resource_is_made_anew(account: Customer) -> None:
+    await account.build("parts", PARTS)
+    await deploy(account, "parts")
+
+    async def planned(**fields: Any) -> list[tuple[str, list[str]]]:
+        job = job_of(account, "plan", "parts", variables={"text": fields.pop("text", "a")})
+        result = await account.run(job.model_copy(update={"replan": Replan(component="parts", **fields)}), "job_part")
+        assert isinstance(result, PlanResult)
+        return [(change.address, change.actions) for change in result.summary.resources]
+
+    assert await planned(text="b", targets=["terraform_data.one"]) == [("terraform_data.one", ["update"])]
+    assert await planned(replace=["terraform_data.two"]) == [("terraform_data.two", ["delete", "create"])]
+    assert await planned() == []
+    failure = await failure_of(planned(targets=["not an address"]))
+    assert failure.code == "plan_failed"
+
+
+async def test_a_fraction_that_a_float_would_round_stays_as_the_engine_wrote_it(account: Customer) -> None:
+    fraction = "0.12345678901234567890123456789"
+    await account.build("numbers", f'output "long" {{ value = {fraction} }}\noutput "short" {{ value = 0.25 }}\n')
+    result = await deploy(account, "numbers")
+    assert isinstance(result, ApplyResult)
+    assert result.outputs == {"long": fraction, "short": 0.25}
+    await account.build("taker", 'variable "n" { type = number }\noutput "same" { value = tostring(var.n) }\n')
+    taken = await deploy(account, "taker", variables={"n": "{{ components.numbers.outputs.long }}"})
+    assert isinstance(taken, ApplyResult)
+    assert taken.outputs == {"same": fraction}
