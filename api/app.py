@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRouter
 from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.responses import Response
 
 from api import housekeeping
 from api.access import State
@@ -51,6 +52,7 @@ from api.rate_limits import Limiter
 from api.registry import durable
 from api.registry.app import create_registry, registry_routes
 from api.registry.care import RegistryCare
+from api.registry.credentials import Credentials
 from api.registry.errors import TooManyRequestsError
 from api.registry.s3 import S3UnusableError
 from api.registry.storage import BlobsElsewhereError
@@ -65,6 +67,8 @@ from api.statistics.routes import router as statistics_routes
 from api.terraform_registry.routes import router as terraform_registry_routes
 from api.terraform_registry.service import TerraformRegistry
 from api.tickets.credentials import TicketCredentials
+from api.tickets.ecr import EcrLogins
+from api.tickets.logins import LOGIN_PATH, LoginRoute
 from api.tokens.routes import router as token_routes
 from api.webhooks.guard import Guard
 from api.webhooks.post import Poster
@@ -196,18 +200,29 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
 
     signer = TokenSigner.open(settings.data / "registry-token.key", issuer="exclave")
     durable.write_file(settings.data / "registry-token.crt", signer.certificate_pem)
+    credentials = TicketCredentials(db)
     registry = create_registry(
         storage,
         signer,
-        TicketCredentials(db),
+        credentials,
         service="exclave",
         admit=lambda request: _admit(limiter, request),
         under_way=care.uploads,
         read_only=settings.registry.read_only,
+        more=_logins(settings, credentials, lambda request: _admit(limiter, request)),
     )
     app.router.routes.extend(registry_routes(registry))
     name_operations(app.routes)
     return app
+
+
+def _logins(
+    settings: Settings, credentials: Credentials, admit: Callable[[Request], None]
+) -> dict[str, Callable[[Request], Awaitable[Response]]]:
+    if not settings.vendor_registry_role_arn:
+        return {}
+    logins = EcrLogins(settings.vendor_registry_url or "", settings.vendor_registry_role_arn)
+    return {LOGIN_PATH: LoginRoute(credentials, logins, admit).get}
 
 
 def _admit(limiter: Limiter, request: Request) -> None:

@@ -12,6 +12,7 @@ from api.rate_limits import Limiter
 from api.secrets.keys import KeyProvider
 from api.secrets.vault import Vault
 from api.settings import Settings
+from api.tickets.logins import LOGIN_PATH
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Ims:
     def sources(self) -> Sources:
         """What job payloads are made of."""
         registry = self.settings.vendor_registry_url or self.settings.public_url
-        return Sources(self.vault, registry, self.settings.intervals.ticket)
+        login = self.settings.public_url + LOGIN_PATH if self.settings.vendor_registry_role_arn else ""
+        return Sources(self.vault, registry, login, self.settings.intervals.ticket)
 
     @property
     def logs(self) -> Path:

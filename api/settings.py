@@ -12,6 +12,9 @@ from pydantic.dataclasses import dataclass
 from api.contract.access import SCOPE_PATTERN, TokenRole
 from api.registry.settings import RegistrySettings
 
+ECR_URL = re.compile(r"https://(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(amazonaws\.com(?:\.cn)?|on\.aws)/?")
+"""A registry in Amazon ECR: its account and its region."""
+
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 _Seconds = Annotated[float, Field(gt=0)]
 _Days = Annotated[float, Field(ge=0)]
@@ -192,6 +195,14 @@ class Settings:
         Address | None,
         Field(description="The vendor's registry, if it isn't the one in the IMS; it takes the tokens that the IMS gives out."),
     ] = None
+    vendor_registry_role_arn: Annotated[
+        str,
+        Field(
+            pattern=r"^(arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+)?$",
+            description="If `vendor_registry_url` is Amazon ECR: the role with which the IMS makes each job's login; needs the "
+            "extra `aws`.",
+        ),
+    ] = ""
     webhooks_allow_private: Annotated[
         tuple[IPv4Network | IPv6Network, ...],
         Field(description="Private networks (CIDR) that webhooks may call; none by default."),
@@ -245,6 +256,11 @@ class Settings:
             )
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together: set both, or neither")
+        if bool(self.vendor_registry_role_arn) != bool(ECR_URL.fullmatch(self.vendor_registry_url or "")):
+            raise ValueError(
+                "vendor_registry_role_arn goes with a vendor_registry_url of Amazon ECR, such as "
+                "https://111122223333.dkr.ecr.eu-west-1.amazonaws.com: set both, or neither"
+            )
 
     @property
     def packages_folder(self) -> Path:

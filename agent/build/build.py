@@ -21,11 +21,10 @@ from agent.build.materials import record_of
 from agent.build.terraform_module.build import build_terraform_module
 from agent.bundle.zip_store import ZipStore
 from agent.engine.find import Engine
-from agent.oci.client import RegistryClient
+from agent.oci.job_registry import registry_of
 from agent.oci.manifest import Descriptor
 from agent.oci.provenance import BuildRecord, attach_provenance
 from agent.oci.signature import sign, verify
-from agent.oci.token import Credential
 from agent.oci.vendor_key import VendorKey
 from agent.trust.claims import claims_of
 from agent.trust.notices import NO_NOTICES, Notices
@@ -68,7 +67,7 @@ async def run_build(
     context = BuildContext(
         work=own,
         store=ZipStore(work / "cache"),
-        target=RegistryClient(access.url, Credential(access.username, access.password), http),
+        target=registry_of(access, http),
         repository=access.repository,
         tag=job.build_id,
         http=http,

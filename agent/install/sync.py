@@ -5,10 +5,9 @@ import time
 from agent.install.site import Site
 from agent.install.trusted import note_verified, take_notice
 from agent.job import JobContext
-from agent.oci.client import RegistryClient
 from agent.oci.copy import copy_artifact
+from agent.oci.job_registry import registry_of
 from agent.oci.signature import verify
-from agent.oci.token import Credential
 from api.contract.agents import SyncJob, SyncResult
 
 _PROGRESS_SECONDS = 2.0
@@ -20,7 +19,7 @@ async def sync(job: SyncJob, context: JobContext, site: Site) -> SyncResult:
     One client is used for the vendor's registry: its ticket works once, and the token that it buys serves the whole copy.
     Raises JobFailedError; nothing is copied if the signature isn't by a pinned key.
     """
-    source = RegistryClient(job.registry.url, Credential(job.registry.username, job.registry.password), site.http)
+    source = registry_of(job.registry, site.http)
     repository = job.registry.repository
     await verify(source, repository, job.digest, site.vendor_keys)
     own = site.registry.repository(repository)

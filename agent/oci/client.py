@@ -18,7 +18,7 @@ from agent.oci.errors import AccessRefusedError, BadAnswerError, NotFoundError, 
 from agent.oci.manifest import ACCEPT, IMAGE_INDEX, IMAGE_MANIFEST, Descriptor, Manifest
 from agent.oci.reach import check_reach, origin_of
 from agent.oci.retry import RetryPolicy
-from agent.oci.token import Authorizer, Credential, Scope
+from agent.oci.token import Authorizer, Credential, LoginTicket, Scope
 from agent.oci.transport import Address, Answer, Transport
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class RegistryClient:
     def __init__(
         self,
         url: str,
-        credential: Credential | None,
+        credential: Credential | LoginTicket | None,
         http: httpx.AsyncClient,
         *,
         retry: RetryPolicy = DEFAULT_RETRY,

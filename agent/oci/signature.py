@@ -13,6 +13,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+from weakref import WeakValueDictionary
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -36,6 +37,9 @@ _PAYLOAD_BYTES = 64 * 1024
 _SIGNING_TRIES = 20
 """An agent has at most 64 slots, and of all that sign one manifest at once, one gets through each time."""
 _NO_TIME = "0001-01-01T00:00:00Z"
+
+_at_work: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+"""What is being signed in this process now. A lock goes with the last one who holds or waits for it."""
 
 
 class SignatureError(CodedError):
@@ -92,7 +96,18 @@ async def sign(
 
     `docker_reference` names the repository for people and policies (`host/repository`). Other signatures stay, also those that
     come meanwhile: two builds that made the same bytes for two configs sign them at once. Raises TagMovedError if that goes on.
+
+    Only a registry that keeps to `If-Match`, as the built-in one does, sees what another process writes meanwhile; in this one,
+    whoever signs the same thing waits.
     """
+    lock = _at_work.setdefault((repository, digest), asyncio.Lock())
+    async with lock:
+        return await _sign(client, repository, digest, key, docker_reference, claims)
+
+
+async def _sign(
+    client: Signable, repository: str, digest: str, key: VendorKey, docker_reference: str, claims: Mapping[str, str] | None
+) -> bool:
     tries = _SIGNING_TRIES
     while True:
         present = await client.find_manifest(repository, tag_of(digest, SIGNATURE_SUFFIX))

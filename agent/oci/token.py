@@ -43,6 +43,14 @@ class Credential:
 
 
 @dataclass(frozen=True)
+class LoginTicket:
+    """A ticket that buys a login of the registry at `url`: of one that asks for Basic credentials of its own (Amazon ECR)."""
+
+    url: str
+    ticket: Credential
+
+
+@dataclass(frozen=True)
 class Challenge:
     """What a registry's 401 asks for: a Bearer token from `realm`, or Basic credentials."""
 
@@ -90,14 +98,29 @@ def parse_challenge(header: str | None) -> Challenge | None:
     return Challenge("bearer", parameters["realm"], parameters.get("service", ""), parameters.get("error", ""))
 
 
+class _LoginAnswer(BaseModel):
+    """What a ticket buys: `RegistryLogin` of the contract, whatever else a later one says."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    username: str
+    password: str
+    expires_in: float
+
+
 class Authorizer:
     """Gives the Authorization header for requests to one registry, asking the token endpoint when it must."""
 
     def __init__(
-        self, registry: httpx.URL, credential: Credential | None, transport: Transport, clock: Callable[[], float]
+        self,
+        registry: httpx.URL,
+        credential: Credential | LoginTicket | None,
+        transport: Transport,
+        clock: Callable[[], float],
     ) -> None:
         self._registry = registry
-        self._credential = credential
+        self._login = credential if isinstance(credential, LoginTicket) else None
+        self._credential = credential.ticket if isinstance(credential, LoginTicket) else credential
         self._transport = transport
         self._clock = clock
         self._challenge: Challenge | None = None
@@ -127,29 +150,24 @@ class Authorizer:
         return authorization if authorization != sent else None
 
     async def _authorization(self, challenge: Challenge, scopes: tuple[Scope, ...]) -> str | None:
-        if challenge.scheme == "basic":
+        if challenge.scheme == "basic" and self._login is None:
             return self._credential.basic if self._credential else None
         # A token to push is a token to pull.
         for good in (scopes, tuple(Scope(scope.repository, "pull,push") for scope in scopes)):
             held = self._tokens.get(good)
             if held is not None and held.fresh_until > self._clock():
                 return held.authorization
-        token = await self._fetch(challenge, scopes)
+        if challenge.scheme == "basic" and self._login is not None:
+            token = await self._buy(self._login.url, scopes)
+        else:
+            token = await self._fetch(challenge, scopes)
         self._tokens[scopes] = token
         return token.authorization
 
     async def _fetch(self, challenge: Challenge, scopes: tuple[Scope, ...]) -> _Token:
         asked_at = self._clock()
-        wanted = [str(scope) for scope in scopes]
-        url = httpx.URL(challenge.realm).copy_merge_params({"service": challenge.service, "scope": wanted})
-        headers = {"Authorization": self._credential.basic} if self._credential else {}
-        answer = await self._transport.request("GET", url, headers)
-        if answer.status in (401, 403):
-            raise TicketRefusedError(
-                f"the token endpoint of {self._registry} refuses the credential for {' '.join(wanted)}{reason(answer)}"
-            )
-        if answer.status != 200:
-            raise BadAnswerError(f"the token endpoint of {self._registry} answers {answer.status} for {' '.join(wanted)}")
+        url = httpx.URL(challenge.realm).copy_merge_params({"service": challenge.service})
+        answer = await self._ask(url, scopes, "the token endpoint")
         try:
             token = _TokenAnswer.model_validate_json(answer.body)
         except ValidationError:
@@ -159,6 +177,27 @@ class Authorizer:
             raise BadAnswerError(f"the token endpoint of {self._registry} gives no token")
         early = min(_EARLY_SECONDS, token.expires_in / 4)
         return _Token(f"Bearer {text}", asked_at + token.expires_in - early)
+
+    async def _buy(self, url: str, scopes: tuple[Scope, ...]) -> _Token:
+        asked_at = self._clock()
+        answer = await self._ask(httpx.URL(url), scopes, "the endpoint for logins")
+        try:
+            login = _LoginAnswer.model_validate_json(answer.body)
+        except ValidationError:
+            raise BadAnswerError(f"the IMS gives no login for {self._registry}") from None
+        return _Token(Credential(login.username, login.password).basic, asked_at + login.expires_in - _EARLY_SECONDS)
+
+    async def _ask(self, url: httpx.URL, scopes: tuple[Scope, ...], whom: str) -> Answer:
+        wanted = [str(scope) for scope in scopes]
+        headers = {"Authorization": self._credential.basic} if self._credential else {}
+        answer = await self._transport.request("GET", url.copy_merge_params({"scope": wanted}), headers)
+        if answer.status in (401, 403):
+            raise TicketRefusedError(
+                f"{whom} of {self._registry} refuses the credential for {' '.join(wanted)}{reason(answer)}"
+            )
+        if answer.status != 200:
+            raise BadAnswerError(f"{whom} of {self._registry} answers {answer.status} for {' '.join(wanted)}")
+        return answer
 
     async def _checked_realm(self, text: str) -> str:
         # The registry says where the credential goes: never out of TLS, nor from the internet into a private network.

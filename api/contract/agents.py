@@ -130,12 +130,22 @@ class RegistryAccess(Model):
     """Where a job pushes or pulls, and with what. The credential is a ticket: Basic at the registry's token endpoint.
 
     A pull ticket works once, for `repository` and the digests of the job; a push ticket works while the attempt is current.
+    A registry that takes no tokens of others has a `login_url`: there a ticket buys a `RegistryLogin`.
     """
 
     url: str = Field(description="The registry's base URL, such as `http://127.0.0.1:8420`.")
     repository: str
     username: str
     password: str
+    login_url: str = Field(default="", description="Where the ticket is exchanged for a login; empty where it is one itself.")
+
+
+class RegistryLogin(Model):
+    """A user name and a password that the registry itself gave, for one repository and `expires_in` seconds."""
+
+    username: str
+    password: str = Field(repr=False)
+    expires_in: int
 
 
 class BuildJob(Model):

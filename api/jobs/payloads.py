@@ -31,6 +31,7 @@ class Sources:
 
     vault: Vault
     registry_url: str
+    login_url: str
     ticket_seconds: float
 
 
@@ -52,6 +53,7 @@ def payload(tx: Write, job: JobRow, sources: Sources) -> JobPayload:
             repository=step.repository,
             digests=[step.digest],
             seconds=sources.ticket_seconds,
+            login_url=sources.login_url,
         )
         return SyncJob(deploy_id=deploy.id, component=step.component, digest=step.digest, registry=access)
     return _terraform(tx, job, step, deploy, sources.vault)
@@ -82,6 +84,7 @@ def _build(tx: Write, job: JobRow, sources: Sources) -> BuildJob:
         repository=builds.repository(app, component),
         digests=None,
         seconds=sources.ticket_seconds,
+        login_url=sources.login_url,
     )
     return BuildJob(
         build_id=build.id,

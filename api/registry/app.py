@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from starlette.applications import Starlette
@@ -40,13 +40,14 @@ def create_registry(
     under_way: Uploads | None = None,
     read_only: bool = False,
     lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None,
+    more: Mapping[str, Handler] | None = None,
 ) -> Starlette:
     """The registry under `/v2` and its token endpoint at `/token`. The caller closes the storage when the app has stopped.
 
     `service` is the registry's name for itself, and the audience of its tokens. `admit` is asked before a credential is looked
     at, and refuses by raising a RegistryError. Uploads (`under_way`, made in the storage's scratch folder) are known to this
     app alone: one process, and one app in it, serves a storage. A `read_only` registry refuses every write. `lifespan`
-    is for a registry that runs alone: Starlette runs it around the app.
+    is for a registry that runs alone: Starlette runs it around the app. `more` are handlers of GET for paths below `/token/`.
     """
     guard = Guard(signer, service, read_only)
     blobs = BlobRoutes(storage, guard)
@@ -61,6 +62,7 @@ def create_registry(
     repository = "/v2/{repository:path}"
     routes: list[BaseRoute] = [
         Route("/token", _ByMethod(GET=token.get)),
+        *(Route(path, _ByMethod(GET=handler)) for path, handler in (more or {}).items()),
         Route("/v2", _ByMethod(GET=ping, HEAD=ping)),
         Route("/v2/", _ByMethod(GET=ping, HEAD=ping)),
         Route(f"{repository}/blobs/uploads/", _ByMethod(POST=uploads.start)),
@@ -90,7 +92,9 @@ def create_registry(
 
 def registry_routes(registry: Starlette) -> list[BaseRoute]:
     """The paths of the registry as routes of another app, which they must be at the root of: `/v2` has no prefix in OCI."""
-    return [Route(path, registry, include_in_schema=False) for path in ("/v2", "/v2/{rest:path}", "/token")]
+    return [
+        Route(path, registry, include_in_schema=False) for path in ("/v2", "/v2/{rest:path}", "/token", "/token/{rest:path}")
+    ]
 
 
 class _ByMethod:

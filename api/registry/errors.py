@@ -162,3 +162,9 @@ class ContentsUnavailableError(RegistryError):
     """The place where blobs lie doesn't answer; it may later."""
 
     status, code = 503, "UNAVAILABLE"
+
+
+class VendorRegistryError(RegistryError):
+    """Another registry, or the cloud that has it, doesn't do what the IMS asks of it. Trying again may help."""
+
+    status, code = 502, "UNAVAILABLE"

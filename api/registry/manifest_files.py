@@ -4,6 +4,7 @@ import contextlib
 import os
 import threading
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ class ManifestFiles(ABC):
         self.scratch = folder / "scratch"
         self._repositories = folder / "repositories"
         self._changing = [threading.RLock() for _ in range(64)]
+        self._changes: Counter[str] = Counter()
 
     @abstractmethod
     def has_blob(self, repository: str, digest: str) -> bool:
@@ -32,6 +34,10 @@ class ManifestFiles(ABC):
     def changing(self, repository: str) -> threading.RLock:
         """Held while what a repository has is changed, so that a collection sees it before or after, never in between."""
         return self._changing[hash(repository) % len(self._changing)]
+
+    def changes(self, repository: str) -> int:
+        """How often this process has changed the repository's manifests or tags: what was read at this number still holds."""
+        return self._changes[repository]
 
     def repositories(self) -> Iterator[str]:
         """The names of all repositories."""
@@ -110,7 +116,10 @@ class ManifestFiles(ABC):
             for blob in listed.blobs:
                 if not self.has_blob(repository, blob):
                     raise ManifestBlobUnknownError(f"the manifest lists {blob}, which {repository} doesn't have; push it first")
-            self._write_manifest(repository, reference, manifest, listed.subject)
+            try:
+                self._write_manifest(repository, reference, manifest, listed.subject)
+            finally:
+                self._changes[repository] += 1
         return manifest
 
     def _check_unmoved(self, repository: str, reference: str, over: str) -> None:
@@ -136,19 +145,25 @@ class ManifestFiles(ABC):
     def delete_manifest(self, repository: str, reference: str) -> None:
         """Remove a tag; or, by digest, a manifest with all its tags. Raises ManifestUnknownError."""
         with self.changing(repository):
-            manifest = self.manifest(repository, reference)
-            if manifest is None:
-                raise ManifestUnknownError(f"{repository} has no manifest {reference}")
-            if not names.is_digest(reference):
-                self._remove(self._part(repository, "_tags", reference))
-                return
-            for tag in self.tags(repository):
-                if self._tagged(repository, tag) == reference:
-                    self._remove(self._part(repository, "_tags", tag))
-            self._remove(self._part(repository, "_manifests", names.hex_of(reference)))
-            subject = read_manifest(manifest.content).subject
-            if subject is not None and names.is_digest(subject):
-                self._remove(self._part(repository, "_referrers", names.hex_of(subject), names.hex_of(reference)))
+            try:
+                self._delete_manifest(repository, reference)
+            finally:
+                self._changes[repository] += 1
+
+    def _delete_manifest(self, repository: str, reference: str) -> None:
+        manifest = self.manifest(repository, reference)
+        if manifest is None:
+            raise ManifestUnknownError(f"{repository} has no manifest {reference}")
+        if not names.is_digest(reference):
+            self._remove(self._part(repository, "_tags", reference))
+            return
+        for tag in self.tags(repository):
+            if self._tagged(repository, tag) == reference:
+                self._remove(self._part(repository, "_tags", tag))
+        self._remove(self._part(repository, "_manifests", names.hex_of(reference)))
+        subject = read_manifest(manifest.content).subject
+        if subject is not None and names.is_digest(subject):
+            self._remove(self._part(repository, "_referrers", names.hex_of(subject), names.hex_of(reference)))
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)

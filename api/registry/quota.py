@@ -14,6 +14,17 @@ class Quota:
     repository: int | None = None
 
 
+@dataclass(frozen=True)
+class UnderWay:
+    """Bytes of other uploads that aren't blobs yet: on the disk already, and about to count."""
+
+    whole: int = 0
+    repository: int = 0
+
+
+NOTHING_UNDER_WAY = UnderWay()
+
+
 class Usage:
     """What is used of a quota. Not for several threads at once: the storage asks while it holds its lock.
 
@@ -26,18 +37,19 @@ class Usage:
         self._measure = measure
         self._repositories: dict[str, int] = {}
 
-    def check(self, repository: str, size: int, *, new_content: bool = True) -> None:
-        """Raises QuotaExceededError if the repository can't have a blob of this size more."""
+    def check(self, repository: str, size: int, *, new_content: bool = True, under_way: UnderWay = NOTHING_UNDER_WAY) -> None:
+        """Raises QuotaExceededError if the repository can't have a blob of this size more, beside what is `under_way`."""
         whole, limit = self._quota.whole, self._quota.repository
-        if whole is not None and new_content and self.whole + size > whole:
+        if whole is not None and new_content and self.whole + under_way.whole + size > whole:
             raise QuotaExceededError(
-                f"a blob of {size} bytes doesn't fit into the registry: {self.whole} of {whole} bytes are used. "
-                "Its operator can raise the quota, or collect what nothing needs any more"
+                f"a blob of {size} bytes doesn't fit into the registry: {self.whole} of {whole} bytes are used"
+                f"{_coming(under_way.whole)}. Its operator can raise the quota, or collect what nothing needs any more"
             )
-        if limit is not None and self._of(repository) + size > limit:
+        if limit is not None and self._of(repository) + under_way.repository + size > limit:
             raise QuotaExceededError(
-                f"a blob of {size} bytes doesn't fit into {repository}: {self._of(repository)} of {limit} bytes are used. "
-                "The registry's operator can raise the quota of a repository, or collect what nothing needs any more"
+                f"a blob of {size} bytes doesn't fit into {repository}: {self._of(repository)} of {limit} bytes are used"
+                f"{_coming(under_way.repository)}. The registry's operator can raise the quota of a repository, or collect "
+                "what nothing needs any more"
             )
 
     def add(self, repository: str, size: int, *, new_content: bool) -> None:
@@ -51,3 +63,7 @@ class Usage:
         if repository not in self._repositories:
             self._repositories[repository] = self._measure(repository)
         return self._repositories[repository]
+
+
+def _coming(size: int) -> str:
+    return f", and {size} more are on their way" if size else ""

@@ -29,7 +29,7 @@ from api.registry import durable, names
 from api.registry.contents import Contents, DiskContents
 from api.registry.errors import BlobUnknownError
 from api.registry.manifest_files import ManifestFiles, entries
-from api.registry.quota import Quota, Usage
+from api.registry.quota import NOTHING_UNDER_WAY, Quota, UnderWay, Usage
 
 _FRESH_SECONDS = 600.0
 """A file that was touched so lately isn't touched again."""
@@ -174,10 +174,10 @@ class RegistryStorage(ManifestFiles):
 
     # Writing
 
-    def check_room(self, repository: str, size: int) -> None:
-        """Raises QuotaExceededError if a blob of `size` bytes that is new to the registry doesn't fit."""
+    def check_room(self, repository: str, size: int, under_way: UnderWay = NOTHING_UNDER_WAY) -> None:
+        """Raises QuotaExceededError if a blob of `size` bytes that is new to the registry doesn't fit beside what comes."""
         with self._links:
-            self._usage.check(repository, size)
+            self._usage.check(repository, size, under_way=under_way)
 
     def add_blob(self, repository: str, digest: str, received: Path) -> None:
         """Make a blob of a file in `scratch`, whose content has this digest and is on the disk.

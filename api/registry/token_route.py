@@ -28,13 +28,13 @@ class TokenRoute:
         if service != self.service:  # before the credential is asked for, which it may consume
             raise QueryInvalidError(f"this endpoint has no tokens for the service {service!r}, only for {self.service!r}")
         self.admit(request)
-        username, password = _read_basic(request)
+        username, password = read_basic(request)
         request.state.subject = username
         scopes = read_scopes(request.query_params.getlist("scope"))
         try:
             grant = await self.credentials.grant(username, password, scopes)
         except CredentialsRefusedError as error:
-            raise _unauthorized(error.reason) from error
+            raise unauthorized(error.reason) from error
         issued = self.signer.issue(grant.narrowed(scopes), service=self.service)
         answer = {
             "token": issued.token,
@@ -45,16 +45,18 @@ class TokenRoute:
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
-def _read_basic(request: Request) -> tuple[str, str]:
+def read_basic(request: Request) -> tuple[str, str]:
+    """The user name and the password of a request. Raises UnauthorizedError."""
     scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
-        raise _unauthorized("a username and a password are needed (HTTP Basic)")
+        raise unauthorized("a username and a password are needed (HTTP Basic)")
     try:
         username, password = base64.b64decode(encoded.strip(), validate=True).decode().split(":", 1)
     except ValueError as error:  # not base64, not UTF-8, or without a colon
-        raise _unauthorized("the Authorization header is not valid HTTP Basic") from error
+        raise unauthorized("the Authorization header is not valid HTTP Basic") from error
     return username, password
 
 
-def _unauthorized(reason: str) -> UnauthorizedError:
+def unauthorized(reason: str) -> UnauthorizedError:
+    """The refusal of a credential."""
     return UnauthorizedError(reason, headers={"WWW-Authenticate": 'Basic realm="Exclave registry"'})

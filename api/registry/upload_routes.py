@@ -109,21 +109,22 @@ class UploadRoutes:
             length = request.headers.get("content-length", "")
             if length.isdigit() and int(length) != int(match[2]) - int(match[1]) + 1:
                 raise UploadInvalidError(f"Content-Range {declared} isn't of the {length} bytes that Content-Length announces")
-        await self._check_room(request, upload.repository, upload.size)
         try:
+            await self._check_room(request, upload.repository, upload)
             await self._receive(request, upload)
-        except (OSError, QuotaExceededError):
+        except (OSError, QuotaExceededError):  # what has come would hold room that nobody uses
             self.uploads.end(upload)
             raise
 
     def _store(self, upload: Upload, digest: str) -> None:
         self.storage.add_blob(upload.repository, digest, upload.complete(digest))
 
-    async def _check_room(self, request: Request, repository: str, size: int = 0) -> None:
+    async def _check_room(self, request: Request, repository: str, upload: Upload | None = None) -> None:
         """Refuse what can't fit before it is sent, if its size is announced."""
         length = request.headers.get("content-length", "")
         if length.isdigit() and self.storage.has_quota:
-            await asyncio.to_thread(self.storage.check_room, repository, size + int(length))
+            size, others = upload.size if upload else 0, self.uploads.others(repository, upload)
+            await asyncio.to_thread(self.storage.check_room, repository, size + int(length), others)
 
     async def _receive(self, request: Request, upload: Upload) -> None:
         """Write and hash one block while the next one comes. When this returns or raises, nobody writes any more."""
@@ -138,7 +139,9 @@ class UploadRoutes:
                 await writing
 
     def _append(self, upload: Upload, block: bytes) -> None:
-        self.storage.check_room(upload.repository, upload.size + len(block))
+        if self.storage.has_quota:
+            others = self.uploads.others(upload.repository, upload)
+            self.storage.check_room(upload.repository, upload.size + len(block), others)
         upload.append(block)
 
 

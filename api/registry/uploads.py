@@ -12,6 +12,7 @@ from pathlib import Path
 
 from api.registry import durable, names
 from api.registry.errors import DigestInvalidError, UploadBusyError, UploadUnknownError
+from api.registry.quota import UnderWay
 
 IDLE_SECONDS = 3600.0
 """An upload to which nobody writes for so long is given up, unless the operator says otherwise."""
@@ -56,7 +57,7 @@ class Upload:
 
 
 class Uploads:
-    """The uploads under way in one process. Used from the event loop's thread only."""
+    """The uploads under way in one process. Used from the event loop's thread only, where nothing else is said."""
 
     def __init__(self, scratch: Path, clock: Callable[[], float] = time.monotonic, *, idle: float = IDLE_SECONDS) -> None:
         self._scratch = scratch
@@ -92,6 +93,11 @@ class Uploads:
         if upload is None or upload.repository != repository:
             raise UploadUnknownError("there is no such upload: it has ended, or the registry was restarted; begin again")
         return upload
+
+    def others(self, repository: str, upload: Upload | None) -> UnderWay:
+        """What has come of all but this one. From any thread."""
+        sizes = [(each.repository, each.size) for each in list(self._uploads.values()) if each is not upload]
+        return UnderWay(sum(size for _, size in sizes), sum(size for name, size in sizes if name == repository))
 
     @contextmanager
     def writing(self, upload: Upload) -> Iterator[None]:

@@ -15,7 +15,9 @@ from api.tickets.models import TicketRow
 from api.tokens.secrets import hash_secret, matches, new_secret
 
 
-def issue(tx: Write, job: JobRow, *, url: str, repository: str, digests: list[str] | None, seconds: float) -> RegistryAccess:
+def issue(
+    tx: Write, job: JobRow, *, url: str, repository: str, digests: list[str] | None, seconds: float, login_url: str = ""
+) -> RegistryAccess:
     """A ticket for the current attempt of a job: to pull `digests`, or to push if that is None."""
     secret = new_secret("exct")
     row = TicketRow(
@@ -31,7 +33,7 @@ def issue(tx: Write, job: JobRow, *, url: str, repository: str, digests: list[st
     tx.session.add(row)
     after = {"job": job.id, "attempt": job.attempt, "action": row.action, "repository": repository, "digests": digests}
     tx.emit("ticket.issued", row.id, after=after, install_id=job.install_id)
-    return RegistryAccess(url=url, repository=repository, username=row.id, password=secret)
+    return RegistryAccess(url=url, repository=repository, username=row.id, password=secret, login_url=login_url)
 
 
 @dataclass(frozen=True)

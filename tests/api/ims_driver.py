@@ -159,13 +159,15 @@ class Ims:
 
 @contextlib.asynccontextmanager
 async def running_ims(
-    data: Path, clock: Clock | None = None, token: str = "", *, database_url: str | None = None
+    data: Path, clock: Clock | None = None, token: str = "", *, database_url: str | None = None, **more: Any
 ) -> AsyncIterator[Ims]:
-    """An IMS on a data folder and its database; give the `token` of an earlier one to go on with its data."""
+    """An IMS on a data folder and its database; give the `token` of an earlier one to go on with its data. `more` settings."""
     clock = clock or Clock()
     doorbell = WatchedDoorbell()
     app = create_app(
-        Settings(data, PUBLIC_URL, INTERVALS, database=database_url or "sqlite", webhooks_allow_private=("127.0.0.0/8",)),
+        Settings(
+            data, PUBLIC_URL, INTERVALS, database=database_url or "sqlite", webhooks_allow_private=("127.0.0.0/8",), **more
+        ),
         clock=clock,
         doorbell=doorbell,
     )

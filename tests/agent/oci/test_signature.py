@@ -98,12 +98,13 @@ async def test_a_second_key_signs_beside_the_first(vendor: RegistryServer, key: 
     await verify(client, "acme/app", digest, (other_key.public_pem,))
 
 
-async def test_signing_at_once_for_two_configs_loses_neither(vendor: RegistryServer, key: VendorKey) -> None:
-    digest: str = (await image(vendor.client(), "acme/app", b"x"))["digest"]
+async def test_signing_at_once_for_two_configs_loses_neither(target: RegistryServer, key: VendorKey) -> None:
+    """docker-registry doesn't keep to If-Match: there it is the lock in this process that does it."""
+    digest: str = (await image(target.client(), "acme/app", b"x"))["digest"]
     claims = [{"config": str(number)} for number in range(8)]
-    await asyncio.gather(*(sign(vendor.client(), "acme/app", digest, key, "registry.test/acme/app", each) for each in claims))
+    await asyncio.gather(*(sign(target.client(), "acme/app", digest, key, "registry.test/acme/app", each) for each in claims))
     for each in claims:
-        await verify(vendor.client(), "acme/app", digest, (key.public_pem,), each)
+        await verify(target.client(), "acme/app", digest, (key.public_pem,), each)
 
 
 async def test_the_signature_is_what_cosign_expects(vendor: RegistryServer, key: VendorKey) -> None:

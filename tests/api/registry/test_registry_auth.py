@@ -195,6 +195,32 @@ def test_a_token_bound_to_an_index_reads_its_manifests_and_their_referrers(regis
         assert httpx.get(f"{registry.url}/v2/{stock.repository}/{path}", headers=headers).status_code == 200, path
 
 
+def test_what_a_bound_token_reaches_is_followed_once_until_the_repository_changes(
+    registry, stock, add_blob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of 200 blobs would else read all manifests 400 times."""
+    followed: list[str] = []
+    read = registry.storage.referrers
+    monkeypatch.setattr(registry.storage, "referrers", lambda name, digest: followed.append(digest) or read(name, digest))
+    headers = registry.bearer(Access(stock.repository, PULL, frozenset({stock.manifest})))
+
+    def status(path: str) -> int:
+        return httpx.head(f"{registry.url}/v2/{stock.repository}/{path}", headers=headers).status_code
+
+    assert [status(f"blobs/{stock.blob}") for _ in range(5)] == [200] * 5
+    assert followed.count(stock.manifest) == 1
+
+    payload = add_blob(stock.repository, b"a signature that came later")
+    assert status(f"blobs/{payload}") == 403
+    content = json.dumps({"schemaVersion": 2, "layers": [{"digest": payload}]}).encode()
+    tag = stock.manifest.replace(":", "-") + ".sig"
+    registry.storage.put_manifest(stock.repository, tag, "", content)
+    assert status(f"blobs/{payload}") == 200
+    registry.storage.delete_manifest(stock.repository, tag)
+    assert status(f"blobs/{payload}") == 403
+    assert followed.count(stock.manifest) == 3
+
+
 def test_a_denial_is_not_a_challenge(registry, stock) -> None:
     headers = registry.bearer(Access(stock.repository, PULL, frozenset({MISSING})))
     denied = httpx.get(f"{registry.url}/v2/{stock.repository}/manifests/{stock.manifest}", headers=headers)

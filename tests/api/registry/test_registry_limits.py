@@ -77,6 +77,20 @@ def test_chunks_count_together(limited: Limited) -> None:
     assert push(client, b"1234567890").status_code == 201
 
 
+@pytest.mark.parametrize(("setting", "of"), [("quota", "the registry"), ("repository_quota", WEB)])
+def test_uploads_that_are_under_way_count(limited: Limited, setting: str, of: str) -> None:
+    client, _ = limited(**{setting: 10})
+    under_way = client.post(UPLOADS).headers["location"]
+    assert client.patch(under_way, content=b"1234567").status_code == 202
+    other = client.post(UPLOADS).headers["location"]
+    said = f"a blob of 4 bytes doesn't fit into {of}: 0 of 10 bytes are used, and 7 more are on their way"
+    assert_over_quota(client.patch(other, content=b"abcd"), said)
+    assert_over_quota(client.post(UPLOADS, params={"digest": digest_of(b"efgh")}, content=iter([b"efgh"])), said)
+    assert push(client, b"ijk").status_code == 201
+    assert client.delete(under_way).status_code == 204
+    assert push(client, b"1234567").status_code == 201
+
+
 def test_what_is_deleted_counts_no_more(limited: Limited) -> None:
     client, _ = limited(quota=10, repository_quota=10)
     push(client, b"12345678")
