@@ -121,7 +121,7 @@ async def test_a_server_that_never_answers_costs_no_more_than_the_limit() -> Non
         silent.listen()
         begun = time.monotonic()
         found = await findings(Patient(f"http://127.0.0.1:{silent.getsockname()[1]}"), limit=0.5)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
     assert found["ims"].status == "FAILED"
     assert "within 0.5 s" in found["ims"].detail
     assert found["ims.tcp"].status == "PASSED"

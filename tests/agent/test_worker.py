@@ -262,7 +262,7 @@ async def test_a_revoked_agent_stops_its_jobs_at_the_next_heartbeat_and_ends(age
     job = await ims.offer(APPLY)
     await ims.until(lambda: job.heartbeats > 0)
     ims.revoke()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with pytest.raises(RevokedError):
             await running.task
     assert running.executor.at_once == 0

@@ -23,7 +23,7 @@ class HeldWriter:
         def hold(tx: Write) -> None:
             self._first(tx)
             loop.call_soon_threadsafe(begun.set)
-            assert self._go.wait(10)
+            assert self._go.wait(60)
 
         self._task = asyncio.create_task(self._db.write("test", hold))
         await begun.wait()
@@ -31,7 +31,7 @@ class HeldWriter:
 
     async def queued(self, count: int) -> None:
         """Wait until so many writes share the commit to come."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self._db.queued < count:  # noqa: ASYNC110 - the queue is a thread's
                 await asyncio.sleep(0)
 

@@ -72,7 +72,7 @@ class WatchedDoorbell(Doorbell):
 
     async def somebody_listens(self, topic: str) -> None:
         """Wait until one more request listens to a topic."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while topic not in await self._listens.get():
                 continue
 

@@ -45,7 +45,7 @@ class Receiver:
 
     async def wait_for(self, count: int) -> None:
         """Until so many requests have come."""
-        async with asyncio.timeout(20), self.arrived:
+        async with asyncio.timeout(60), self.arrived:
             await self.arrived.wait_for(lambda: len(self.got) >= count)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

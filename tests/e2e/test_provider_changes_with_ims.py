@@ -167,7 +167,7 @@ def test_a_second_run_while_a_deploy_is_under_way_says_whose_turn_it_is(stage: S
     assert remedy in said
 
     assert stage.exclave(*remedy.split()[1:]).code == 0
-    output, _ = running.communicate(timeout=30)
+    output, _ = running.communicate(timeout=120)
     assert running.returncode == 1
     assert "The deploy was cancelled" in output
     second.apply(join=True)

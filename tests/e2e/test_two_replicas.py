@@ -103,7 +103,7 @@ async def nothing_lost_nothing_twice(ims: Ims, made: list[str]) -> None:
 
 async def until_there_is(ims: Ims, action: str) -> None:
     """Wait for an event."""
-    give_up = time.monotonic() + 40
+    give_up = time.monotonic() + 120
     while not await ims.events(action):
         assert time.monotonic() < give_up, action
         await asyncio.sleep(0.2)
@@ -182,7 +182,7 @@ async def test_a_poll_at_one_replica_hears_of_a_write_at_the_other(replicas: Rep
     cut = await asyncio.to_thread(replicas.sql, f"SELECT pid, pg_terminate_backend(pid) {listeners}")
     assert len(cut) == 2
     await a.ok("POST", f"/v1/deploys/{watched}/cancel")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         assert (await poll)["version"] != seen
 
 
@@ -203,7 +203,7 @@ async def test_what_replicas_do_by_themselves_is_done_once(replicas: Replicas) -
         assert {action for action, _ in once} == {"job.lost_contact", "job.requeued", "agent.offline"}
         wanted = [event for event in await pages(ims, "/v1/events") if event["object_id"] != made["id"]]
         last = wanted[-1]["seq"]
-        async with asyncio.timeout(20), receiver.arrived:
+        async with asyncio.timeout(60), receiver.arrived:
             await receiver.arrived.wait_for(lambda: any(one.message["data"].get("seq") == last for one in receiver.got))
         seqs = Counter(one.message["data"]["seq"] for one in receiver.got)
         assert set(seqs.values()) == {1}, "each event was sent once"

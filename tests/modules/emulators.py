@@ -69,7 +69,7 @@ def running(python: str, program: Path, port_variable: str, environment: Mapping
 
 
 def _wait(process: "subprocess.Popen[bytes]", address: str, output: TextIO) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         if process.poll() is not None:
             output.seek(0)

@@ -39,7 +39,7 @@ def terraform(tmp_path: Path, ims: FakeIms) -> Iterator[Terraform]:
         yield terraform
         process.send_signal(signal.SIGTERM)
         try:
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
 

@@ -173,7 +173,7 @@ def test_a_home_that_cannot_be_written_costs_a_search_and_nothing_else(unpacked:
 def test_without_a_python_that_fits_it_says_which_ones_do(unpacked: Path, tmp_path: Path) -> None:
     path = with_pythons(tmp_path / "bin", python3="exit 127", python="echo")
     with started(unpacked, PATH=path) as process:
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")
     assert f"needs Python {THIS_PYTHON}: put it on PATH, or name it in EXCLAVE_PROVIDER_PYTHON" in errors
 
@@ -182,7 +182,7 @@ def test_a_named_python_of_another_version_is_told(unpacked: Path) -> None:
     start = unpacked / "start.py"
     start.write_text(start.read_text().replace("{(3, ", "{(2, "))
     with started(unpacked, EXCLAVE_PROVIDER_PYTHON=REAL_PYTHON) as process:
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")
     assert f"and {REAL_PYTHON} is {THIS_PYTHON}" in errors
 

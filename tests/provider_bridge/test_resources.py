@@ -31,7 +31,7 @@ def test_many_threads_that_ask_at_once_make_one_request_for_each_page() -> None:
     client, lists, arrived = Pages(), Lists(), threading.Barrier(8)
 
     def read(_: int) -> Json:
-        arrived.wait(10)
+        arrived.wait(60)
         return lists.all_of(client, ("apps", "shop", "components"))  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(8) as threads:

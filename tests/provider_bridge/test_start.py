@@ -82,7 +82,7 @@ def test_what_is_loaded_later_is_what_it_stands_for() -> None:
 
 def test_a_start_by_hand_is_refused_in_words() -> None:
     with start() as process:
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert not output
     assert "it is started by `terraform` or `tofu`" in errors
@@ -90,7 +90,7 @@ def test_a_start_by_hand_is_refused_in_words() -> None:
 
 def test_a_terraform_of_another_protocol_is_refused_in_words() -> None:
     with start(**COOKIE, PLUGIN_PROTOCOL_VERSIONS="5") as process:
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert not output
     assert "plugin protocol 6" in errors
@@ -106,13 +106,13 @@ def test_the_handshake_names_a_private_socket_and_a_certificate() -> None:
         folder = Path(socket).parent
         assert folder.stat().st_mode & 0o777 == 0o700
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         assert not folder.exists()
 
 
 def test_a_client_without_a_certificate_is_refused_in_words(tmp_path: Path) -> None:
     with start(**COOKIE, PLUGIN_CLIENT_CERT="none", TMPDIR=str(tmp_path)) as process:
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")
     assert "PLUGIN_CLIENT_CERT holds no certificate" in errors
     assert not list(tmp_path.iterdir())

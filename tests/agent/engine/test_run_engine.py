@@ -144,7 +144,7 @@ async def test_a_cancelled_apply_stops_within_the_grace_and_keeps_its_state(
     cancellation.request("graceful")
     ended, _ = await running
 
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert ended.stopped == "it was cancelled"
     assert not ended.succeeded
     assert "first" in resources(module)

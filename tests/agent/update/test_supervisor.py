@@ -112,7 +112,7 @@ class Machine:
     def stop(self) -> int:
         assert self.process
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def _killed_at(kill_at: int, kind: str, machine: Machine) -> None:
     machine.stage("0.2.0")
     machine.start(kill_at)
     assert machine.process
-    killed = machine.process.wait(20)
+    killed = machine.process.wait(60)
     assert killed == -signal.SIGKILL, f"step {kill_at}: {killed}"
     assert machine.versions.current() in (BASE, "0.2.0")
     machine.start()

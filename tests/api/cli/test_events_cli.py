@@ -106,7 +106,7 @@ def test_follow_prints_events_as_they_happen(server: ServerProcess) -> None:
         assert process.stdout
         names = [json.loads(process.stdout.readline())["after"]["name"] for _ in range(3)]
         process.send_signal(signal.SIGINT)
-        assert (names, process.wait(20)) == (["one", "two", "three"], 0)
+        assert (names, process.wait(60)) == (["one", "two", "three"], 0)
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ async def frames(response: httpx.Response) -> AsyncIterator[dict[str, str]]:
 async def streamed(http: httpx.AsyncClient, url: str, token: str, count: int, **more: Any) -> list[dict[str, str]]:
     headers = {"authorization": f"Bearer {token}", **more.pop("headers", {})}
     found: list[dict[str, str]] = []
-    async with asyncio.timeout(20), http.stream("GET", f"{url}/v1/events/stream", headers=headers, **more) as response:
+    async with asyncio.timeout(60), http.stream("GET", f"{url}/v1/events/stream", headers=headers, **more) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         async for frame in frames(response):
             if "id" in frame:
@@ -135,7 +135,7 @@ async def streamed(http: httpx.AsyncClient, url: str, token: str, count: int, **
 async def test_events_are_streamed_over_a_socket_and_go_on_where_the_reader_was(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path / "ims")
     try:
-        async with httpx.AsyncClient(base_url=server.url, timeout=20) as http:
+        async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
             ims = server.client(http)
             await ims.ok("POST", "/v1/apps", {"name": "one"})
             first = await streamed(http, server.url, server.token, 2, params={"after": "0"})

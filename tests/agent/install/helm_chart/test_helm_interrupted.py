@@ -36,7 +36,7 @@ def mark(cluster: Cluster, revision: int, status: str) -> None:
 
 
 async def until(condition: Callable[[], Any]) -> Any:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (found := condition()):  # noqa: ASYNC110 - what is waited for happens in other processes
             await asyncio.sleep(0.02)
         return found
