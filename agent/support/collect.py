@@ -36,6 +36,7 @@ What an agent of Exclave knows of itself, for whoever helps. Nothing was sent an
   policy.yaml         the customer's rules, if they are in the folder
   home.txt            the names, sizes and modes of the agent's files
   log/                the newest lines of its own log
+  updates.json        how far an update of the agent is, and how the last one ended
   journal.json        the jobs that it holds and the reports that it owes, without their results
   jobs/               the log of each job that isn't sent yet, and what the last plans and applies complained of
   ledger.jsonl        the newest entries (for a check, use `exclave agent ledger export`)
@@ -80,6 +81,7 @@ def _entries(subject: Subject, doctor: Report, now: datetime) -> Iterator[tuple[
     for name in [FILE, *(f"{FILE}.{number}" for number in range(1, FILES))]:
         yield from _file(f"log/{name}", home / name)
     yield from _file("policy.yaml", home / "policy.yaml")
+    yield from _file("updates.json", home / "versions" / "state.json")
     yield "journal.json", _shown([*_journal(home / "journal")])
     ledger = sorted((home / "ledger").glob("[0-9]*.jsonl"))
     if ledger:

@@ -145,7 +145,11 @@ async def _stage(job: UpdateJob, context: JobContext, site: Site, updates: Updat
     if job.version == current:
         raise UpdateRefusedError(f"Exclave {job.version} is what runs, with other wheels")
     await _fetch(job, registry, versions, supervised)
-    if policy.document.updates.mode == "ask":
+    asks = policy.document.updates.mode == "ask"
+    before = await asyncio.to_thread(versions.read)
+    waits = {before.offered.version} if before.offered and not asks else set()
+    await asyncio.to_thread(versions.prune, {current, before.previous, job.version} | waits)
+    if asks:
         offer = Offer(job.version, job.digest)
         await asyncio.to_thread(versions.change, lambda now: state.offered(now, offer))
         await asyncio.to_thread(site.ledger.append, "update.offered", **said)

@@ -184,8 +184,8 @@ class Supervisor:
             self._reason = _ended(child.returncode)
 
     def _hold(self, trial: Trial, channel: socket.socket) -> None:
-        kept = self._versions.change(state.held)
-        self._versions.prune({trial.target, kept.previous, *([kept.offered.version] if kept.offered else [])})
+        self._versions.change(state.held)
+        self._prune(trial)
         _say(f"Exclave {trial.version} has held")
         with contextlib.suppress(OSError):  # it ends just now, and the next one notes it
             channel.sendall(b"held\n")
@@ -199,7 +199,14 @@ class Supervisor:
         _say(f"Exclave {trial.version} is given up: {reason}")
         self._versions.point(trial.back_to)
         self._versions.change(lambda now: state.given_up(now, reason))
+        self._prune(trial)
         self._reason = ""
+
+    def _prune(self, trial: Trial) -> None:
+        """Keep what runs, what ran before, what waits for the customer, and what was tried."""
+        now = self._state()
+        kept = {self._versions.current(), now.previous, trial.target, trial.back_to}
+        self._versions.prune(kept | ({now.offered.version} if now.offered else set()))
 
     def _run_agent(self) -> int | None:
         """Run what has held until it ends; None if there is more to do."""

@@ -112,16 +112,17 @@ class Versions:
     def problem(self, target: str) -> str:
         """Why a version can't be started, in words; empty if it can.
 
-        Then its folder is this user's own, nobody else may write there, and each file is as it was verified.
+        Then its folder is the home's owner's, nobody else may write there, and each file is as it was verified.
         """
         if target == BASE:
             return ""
         root = self.root(target)
         try:
+            owner = self.home.stat().st_uid
             for folder in (self.folder, root):
                 found = folder.lstat()
-                if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-                    return f"{folder} isn't a folder that this user alone may write to"
+                if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o022:
+                    return f"{folder} isn't a folder that the agent's user alone may write to"
             described = self._described(target)
             if not described or _digests(root) != described["files"]:
                 return f"the files in {root} aren't those that were verified"

@@ -463,9 +463,10 @@ async def test_an_agent_that_drains_ends_what_it_does_takes_nothing_new_and_keep
     running = await agent.start(work)
     await ims.until(lambda: update.heartbeats > 0 and apply.heartbeats > 0)
     running.worker.drain(drained.set)
-    late = await ims.offer(SYNC)
     heartbeats = apply.heartbeats
     await ims.until(lambda: apply.heartbeats > heartbeats + 1)
+    late = await ims.offer(SYNC)
+    await ims.until(lambda: apply.heartbeats > heartbeats + 3)
     assert not drained.is_set(), "the apply goes on"
     release.set()
     await running.task

@@ -229,7 +229,7 @@ async def test_a_file_that_was_changed_since_keeps_a_version_from_being_started(
     (package / "cli.py").write_text("print('changed')\n")
     assert "aren't those that were verified" in target.versions.problem("0.2.0")
     target.versions.root("0.2.0").chmod(0o777)
-    assert "this user alone" in target.versions.problem("0.2.0")
+    assert "the agent's user alone" in target.versions.problem("0.2.0")
 
 
 async def test_a_version_is_published_once_and_with_one_wheel_of_exclave(target: Target) -> None:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from ims_driver import Agent, Ims
 from server_process import ServerProcess
-from shop import Shop, usual
+from shop import Shop, sha, usual
 
 from api.cli import exclave, session
 
@@ -227,6 +227,25 @@ def test_a_revoked_agent_is_shown(run, server: ServerProcess) -> None:
 
     agent = asyncio.run(enrolled())
     assert json.loads(run("agents", "revoke", agent, "--json").output)["revoked_at"]
+
+
+def test_an_agent_is_offered_a_version_of_itself(run, server: ServerProcess) -> None:
+    async def enrolled() -> str:
+        async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+            ims = server.client(http)
+            await ims.ok("POST", "/v1/installs", {"name": "updated", "app_id": "shop"})
+            return (await Agent.enrolled(ims, "updated")).id
+
+    agent = asyncio.run(enrolled())
+    offer = ("agents", "update", "--digest", sha("agent"), "--to")
+    (job,) = json.loads(run(*offer, "0.2.0", agent, "--json").output)["items"]
+    assert (job["kind"], job["state"]) == ("update_agent", "queued")
+    assert (run(*offer, "0.2.0", agent).exit_code, run(*offer, "0.2.0").exit_code, run(*offer, "new", agent).exit_code) == (
+        1,
+        2,
+        2,
+    )
+    assert "All install agents have it." in run(*offer, "0.1.0", "--all").output
 
 
 @pytest.mark.parametrize("name", ["a/b", "?limit=1", "#", "../apps"])
