@@ -14,16 +14,12 @@ from agent.cancellation import unless_cancelled
 from agent.engine.lock import WorkspaceBusyError, workspace_lock
 from agent.failure import CodedError
 from agent.install.component_health import look
-from agent.install.container_image.deployer import ImageDeployer
-from agent.install.custom.deployer import CustomDeployer
 from agent.install.deployer import Deployer, Task
+from agent.install.deployers import deployer_of
 from agent.install.failures import PlanChangedError, PlanMissingError
-from agent.install.helm_chart.deployer import HelmDeployer
 from agent.install.inputs import resolve_inputs
-from agent.install.kubernetes_manifest.deployer import ManifestDeployer
 from agent.install.sealed import learn_secrets
 from agent.install.site import Site
-from agent.install.terraform_module.deployer import TerraformDeployer
 from agent.install.trusted import check_signed
 from agent.install.workspace import PlanRecord, SavedPlan, StoredOutputs, Workspace
 from agent.job import JobContext
@@ -33,22 +29,11 @@ from agent.policy.refusal import in_words
 from agent.policy.rules import Finding, Subject
 from api.contract.agents import ApplyResult, DeployJob, PlanResult
 from api.contract.base import Json
-from api.contract.components import ComponentKind
 from api.contract.resources import PlanSummary
 
 _LOCK_SECONDS = 600
 _NO_PLAN_DIGEST = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """The digest of an empty file: there was nothing to plan."""
-
-_IMAGES = ImageDeployer()
-_DEPLOYERS: dict[ComponentKind, Deployer] = {
-    "container_image": _IMAGES,
-    "custom": CustomDeployer(),
-    "docker_build": _IMAGES,
-    "helm_chart": HelmDeployer(),
-    "kubernetes_manifest": ManifestDeployer(),
-    "terraform_module": TerraformDeployer(),
-}
 
 
 class BusyError(CodedError):
@@ -259,7 +244,7 @@ def _begin(job: DeployJob, context: JobContext, site: Site) -> tuple[Deployer, W
     learn_secrets(job.sensitive_inputs, job.secrets, context)
     for value in site.components.secrets():
         context.redactor.learn(value)
-    deployer = _DEPLOYERS.get(job.config.kind)
+    deployer = deployer_of(job.config.kind)
     if deployer is None:
         raise KindNotSupportedError(f"this agent can't run components of kind {job.config.kind}")
     return deployer, site.components.of(job.component)
