@@ -5,6 +5,7 @@ import base64
 import os
 import re
 import shlex
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +17,14 @@ from agent.build.program import Completed, OutputTooLongError, run_program
 from agent.failure import CodedError
 from api.contract.components import GitSource
 
+MOST_BYTES = "EXCLAVE_GIT_BYTES"
+"""How many bytes a source may have, packed and unpacked."""
+
 _SECONDS = 600.0
+_MOST_BYTES = 4 * 1024**3
+_BLOCK = 512
+"""`ulimit -f` counts in these (POSIX)."""
+_FULL = re.compile(rf"signal {int(signal.SIGXFSZ)}\b|File too large|File size limit")
 _MOST_OUTPUT = 64 * 1024 * 1024
 _PLACES = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE"})
 _TELLS = ("GIT_TRACE", "GIT_CURL_VERBOSE")
@@ -63,6 +71,7 @@ async def check_out(source: GitSource, folder: Path, env: Mapping[str, str], log
 async def _commit(git: "_Git", source: GitSource) -> Commit:
     await git.must("init", "--quiet", field="config.source.git.url")
     await git.fetch(source)
+    await git.check_size("FETCH_HEAD")
     await git.must("checkout", "--quiet", "--detach", "FETCH_HEAD", field="config.source.git.ref")
     shown = await git.must("show", "--no-patch", "--format=%H %ct", "HEAD", field="config.source.git.ref")
     commit, seconds = shown.output.split()[-2:]
@@ -97,6 +106,9 @@ class _Git:
 
     def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
         self._folder = folder
+        self._most = int(env[MOST_BYTES]) if env.get(MOST_BYTES, "").isdigit() else _MOST_BYTES
+        # Of one file: what is fetched is one pack. The limit holds for every program that git starts.
+        self._limited = ("sh", "-c", f'ulimit -f {self._most // _BLOCK + 1} && exec "$@"', "git")
         self._env = {
             "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
             **{name: value for name, value in env.items() if name not in _PLACES and not name.startswith(_TELLS)},
@@ -142,11 +154,33 @@ class _Git:
             )
         return completed
 
+    async def check_size(self, commit: str) -> None:
+        """Raises GitFailedError if the commit's files are too large together, however small a pack they came in."""
+        listed = await self.must("ls-tree", "-r", "-l", "-z", "--full-tree", commit, field="config.source.git.ref")
+        sizes = (entry.partition("\t")[0].split()[-1] for entry in listed.output.split("\0") if "\t" in entry)
+        size = sum(int(each) for each in sizes if each.isdigit())
+        if size > self._most:
+            raise self._too_large(f"the commit's files have {size} bytes")
+
+    def _too_large(self, what: str) -> GitFailedError:
+        return GitFailedError(
+            f"{what}, and a source may have {self._most}",
+            remedy=f"Keep large files elsewhere, or raise {MOST_BYTES} in the build agent's environment.",
+            field="config.source.git.url",
+        )
+
     async def run(self, *arguments: str) -> Completed:
         try:
-            return await run_program(
-                ["git", *_CONFIG, *arguments], folder=self._folder, env=self._env, timeout=_SECONDS, most_output=_MOST_OUTPUT
+            completed = await run_program(
+                [*self._limited, "git", *_CONFIG, *arguments],
+                folder=self._folder,
+                env=self._env,
+                timeout=_SECONDS,
+                most_output=_MOST_OUTPUT,
             )
+            if completed.exit_code and (completed.exit_code == -signal.SIGXFSZ or _FULL.search(completed.output)):
+                raise self._too_large(f"git {arguments[0]} writes a larger file")
+            return completed
         except TimeoutError:
             raise GitFailedError(f"git {arguments[0]} took longer than {_SECONDS:g} s", field="config.source.git.url") from None
         except FileNotFoundError:

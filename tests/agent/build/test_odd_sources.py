@@ -189,3 +189,22 @@ async def test_a_chart_at_an_address_that_is_none(context: BuildContext, url: st
         with pytest.raises(JobFailedError) as failed:
             await find_chart(HelmRepository(repo_url=base, chart="web", version="1"), context)
     assert failed.value.failure.code == "chart_not_found"
+
+
+@pytest.mark.parametrize(
+    "content", [os.urandom(300_000), b"\0" * 3_000_000], ids=["a large pack", "a small pack of large files"]
+)
+async def test_a_repository_that_is_too_large_does_not_fill_the_disk(content: bytes, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    (repository / "large").write_bytes(content)
+    identity = {f"GIT_{who}_{what}": "t@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
+        await run_program(["git", *arguments], folder=repository, env={**ENV, **identity}, timeout=60)
+    source = GitSource(url=f"file://{repository}", ref="main")
+    with pytest.raises(GitFailedError, match="and a source may have 100000") as refused:
+        await check_out(source, tmp_path / "small", {**ENV, "EXCLAVE_GIT_BYTES": "100000"})
+    assert "EXCLAVE_GIT_BYTES" in refused.value.failure.remedy
+    assert sum(path.stat().st_size for path in (tmp_path / "small").rglob("*") if path.is_file()) < 250_000
+    await check_out(source, tmp_path / "whole", ENV)
+    assert (tmp_path / "whole" / "large").read_bytes() == content
