@@ -122,8 +122,10 @@ def _state(tx: Read, deploy: DeployRow, row: StepRow) -> engine.StepState:
 
 def _nothing_to_apply(tx: Read, deploy: DeployRow, step: StepRow) -> bool:
     """Whether the step's plan is empty. After an apply that did not end well even an empty one is applied, for its outputs."""
+    if step.plan is None or not step.plan.empty:
+        return False
     installed = tx.get(InstalledComponentRow, (deploy.install_id, step.component))
-    return step.plan is not None and step.plan.empty and (installed is None or installed.fingerprint is not None)
+    return installed is None or installed.fingerprint is not None
 
 
 def moved(tx: Write, deploy: DeployRow) -> None:
@@ -178,7 +180,6 @@ def _note_phase(tx: Write, deploy: DeployRow, step: StepRow, phase: engine.StepP
         installed.updated_at = tx.now
     elif step.kind == "destroy" and phase == "succeeded":
         tx.session.delete(installed)
-        tx.memo[InstalledComponentRow, (installed.install_id, installed.name)] = None
 
 
 def _enqueue(tx: Write, deploy: DeployRow, step: StepRow) -> None:
@@ -226,7 +227,6 @@ def _mark_in_work(tx: Write, deploy: DeployRow, step: StepRow) -> None:
                 updated_at=tx.now,
             )
             tx.session.add(installed)
-            tx.keep(InstalledComponentRow, [installed], lambda row: (row.install_id, row.name))
         installed.status, installed.fingerprint = "deploying", None
         installed.release_id, installed.build_id = deploy.release_id, step.build_id
         installed.config, installed.digest, installed.repository = step.config, step.digest, step.repository
