@@ -161,6 +161,10 @@ class _Among(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
 
+    def self_group(self, against: Any = None) -> Any:
+        """As it is: on SQLite a function's truth would be compared with 1, and no index be used."""
+        return self
+
 
 def among(column: Any, parameter: str) -> Any:
     """A query's condition: the column is one of the texts that a parameter has."""

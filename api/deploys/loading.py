@@ -22,14 +22,28 @@ _INSTALLED = Query(
 )
 
 
+def steps_of(tx: Read, deploy_ids: Collection[str]) -> dict[str, list[StepRow]]:
+    """The steps of many deploys, each in the order of the graph."""
+    steps: dict[str, list[StepRow]] = {deploy_id: [] for deploy_id in deploy_ids}
+    for step in tx.all(_STEPS, deploys=deploy_ids):
+        steps[step.deploy_id].append(step)
+    return steps
+
+
+def installed_on(tx: Read, install_ids: Collection[str]) -> dict[str, list[InstalledComponentRow]]:
+    """What is installed on many installs, by name."""
+    there: dict[str, list[InstalledComponentRow]] = {install_id: [] for install_id in install_ids}
+    for row in tx.all(_INSTALLED, installs=there.keys()):
+        there[row.install_id].append(row)
+    return there
+
+
 def load(tx: Read, deploy_ids: Collection[str]) -> None:
     """Look up at once what `advance` is going to ask for, of many deploys."""
     if not deploy_ids:
         return
     rows = tx.get_many(DeployRow, deploy_ids)
-    steps: dict[str, list[StepRow]] = {deploy_id: [] for deploy_id in deploy_ids}
-    for step in tx.all(_STEPS, deploys=deploy_ids):
-        steps[step.deploy_id].append(step)
+    steps = steps_of(tx, deploy_ids)
     tx.memo.update({("steps", deploy_id): found for deploy_id, found in steps.items()})
     tx.all(_INSTALLED, installs={row.install_id for row in rows})
     wanted = {(row.install_id, step.component) for row in rows for step in steps[row.id]}
@@ -52,9 +66,7 @@ def load_creates(tx: Read, bodies: Sequence[DeployCreate]) -> None:
 
 def _load_planning(tx: Read, found: Sequence[InstallRow], release_ids: Collection[str]) -> None:
     tx.get_many(ReleaseRow, release_ids)
-    there: dict[str, list[InstalledComponentRow]] = {install.id: [] for install in found}
-    for row in tx.all(_INSTALLED, installs=there.keys()):
-        there[row.install_id].append(row)
+    there = installed_on(tx, [install.id for install in found])
     tx.memo.update({("installed", install_id): rows for install_id, rows in there.items()})
     named_secrets.load(tx, found)
     drift.load(tx, there)

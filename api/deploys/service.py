@@ -4,12 +4,12 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from sqlmodel import col, select
-from sqlmodel.sql.expression import SelectOfScalar
 
 from api.contract.agents import ApplyResult, JobResult, PlanResult
 from api.contract.base import Failure
 from api.contract.problems import ConflictError, NotFoundError
 from api.contract.resources import DeployStatus
+from api.db.statements import Query, among
 from api.db.transaction import Read, Write
 from api.deploys import asking, drift, healing, health
 from api.deploys import decide as engine
@@ -18,6 +18,12 @@ from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs import queue
 from api.jobs.models import JobRow
 from api.jobs.retry import AGENT_LOST
+
+_UNDER_WAY = Query(
+    select(DeployRow).where(
+        col(DeployRow.ended_at).is_(None), DeployRow.kind != "drift", among(DeployRow.install_id, "installs")
+    )
+)
 
 
 def topic(deploy_id: str) -> str:
@@ -38,12 +44,12 @@ def under_way(tx: Read, install_id: str) -> DeployRow | None:
     if ("under way", install_id) in tx.memo:
         known: DeployRow | None = tx.memo["under way", install_id]
         return known if known and known.ended_at is None else None
-    return tx.first(_open().where(DeployRow.install_id == install_id))
+    return next(iter(tx.all(_UNDER_WAY, installs=[install_id])), None)
 
 
 def load_under_way(tx: Read, install_ids: Collection[str]) -> None:
     """Look up at once what is under way on many installs; who makes a deploy from then on says so (`remember`)."""
-    found = {row.install_id: row for row in tx.all(_open().where(col(DeployRow.install_id).in_(install_ids)))}
+    found = {row.install_id: row for row in tx.all(_UNDER_WAY, installs=install_ids)}
     tx.memo.update({("under way", install_id): found.get(install_id) for install_id in install_ids})
 
 
@@ -51,10 +57,6 @@ def remember(tx: Read, deploy: DeployRow) -> None:
     """A deploy that was made after `load_under_way`."""
     if ("under way", deploy.install_id) in tx.memo:
         tx.memo["under way", deploy.install_id] = deploy
-
-
-def _open() -> SelectOfScalar[DeployRow]:
-    return select(DeployRow).where(col(DeployRow.ended_at).is_(None), DeployRow.kind != "drift")
 
 
 def check_idle(tx: Read, install: InstallRow) -> None:

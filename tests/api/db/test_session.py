@@ -14,6 +14,10 @@ from api.components.models import ComponentRow
 from api.db.schema import metadata, open_database
 from api.db.session import Session, StaleRowError
 from api.db.statements import Query, among, run
+from api.deploys import drift, loading
+from api.deploys import service as deploys
+from api.installs import service as installs
+from api.jobs import hot
 from api.logins.models import DeviceLoginRow, SessionRow
 from api.settings import Settings
 from api.tokens.models import TokenRow
@@ -157,6 +161,20 @@ def test_a_query_for_any_number_of_texts(connection: Connection) -> None:
     session = added(connection, *odd)
     assert [row.name for row in session.all(NAMED, names=[])] == []
     assert {row.name for row in session.all(NAMED, names=[*odd, *(f"other-{n}" for n in range(5000))])} == set(odd)
+
+
+def test_a_query_for_texts_goes_by_an_index(connection: Connection) -> None:
+    of_agents = (hot._LEASED, hot._OFFERED, hot._PLANS)
+    of_deploys = (loading._STEPS, loading._INSTALLED, deploys._UNDER_WAY, drift._UNDER_WAY, installs._BY_NAME)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL enable_seqscan = off"))  # the tables are empty; what counts is whether it must
+    given = {"agents": ["a"], "installs": ["a"], "deploys": ["a"], "names": ["a"], "now": NOW}
+    for query in (NAMED, *of_agents, *of_deploys):
+        command = query.command(connection.dialect)
+        explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
+        plan = [str(line[-1]) for line in run(connection, explain + command.text, command._bind(given)).fetchall()]
+        scans = [line for line in plan if (line.startswith("SCAN ") and "json_each" not in line) or "Seq Scan" in line]
+        assert not scans, (command.text, plan)
 
 
 def test_errors_of_the_driver_are_sqlalchemy_s(session: Session, connection: Connection) -> None:
