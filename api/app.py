@@ -9,8 +9,8 @@ from importlib.metadata import version
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRouter
-from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import housekeeping
 from api.access import State
@@ -115,6 +115,23 @@ ROUTERS: list[APIRouter] = [
 ]
 
 
+class _Api(FastAPI):
+    """FastAPI, with what has to see each request before it does."""
+
+    _outermost: ASGIApp
+
+    def look_first(self, metrics: Metrics) -> None:
+        """Count and name every request; give the agents' calls their short way, unless every request is to be traced."""
+        ims: Ims = self.state.ims
+        inner = super().__call__
+        short = inner if ims.settings.otel_endpoint else FastPath(inner, ims, self.exception_handlers)
+        self._outermost = Monitoring(short, metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._outermost(scope, receive, send)
+
+
 def utc_now() -> datetime:
     """The clock of a running IMS."""
     return datetime.now(UTC)
@@ -173,7 +190,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
             storage.close()
             await asyncio.to_thread(at_end.close)
 
-    app = FastAPI(
+    app = _Api(
         title="Exclave IMS",
         version=version("exclave"),
         summary="Runs a vendor's product inside its customers' clouds.",
@@ -190,11 +207,8 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     if settings.otel_endpoint:
         at_end.callback(_tracing()(app, db, settings.otel_endpoint))
     install_handlers(app)
-    app.add_middleware(FastPath, ims=app.state.ims)
-    refusals = {kind: answer for kind, answer in app.exception_handlers.items() if kind is not Exception}
-    app.add_middleware(ExceptionMiddleware, handlers=refusals)  # for the short way: FastAPI's own stands further in
     app.add_middleware(BodyLimit, largest=settings.body_limit)
-    app.add_middleware(Monitoring, metrics=metrics)  # the last one added is the outermost
+    app.look_first(metrics)
     for router in ROUTERS:
         app.router.routes.extend(router.routes)  # as they are: include_router makes each of them anew for this app
 

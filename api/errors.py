@@ -158,6 +158,5 @@ def install_handlers(app: FastAPI) -> None:
                 detail="The server made a mistake; its log says more.",
                 remedy=f"Try again; if it stays, report it with the request id {name}.",
                 retryable=True,
-            ),
-            {"X-Request-Id": name},
+            )
         )

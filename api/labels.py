@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import Query
 from sqlalchemy import ColumnElement, delete
-from sqlmodel import SQLModel, col, select
+from sqlmodel import col, select
 
+from api.db.row import Row
 from api.db.transaction import Write
 from api.installs.selector import Requirement, parse
 
@@ -26,7 +27,7 @@ ReleaseSelector = Annotated[str | None, _selector("releases")]
 class Labels:
     """The table that holds the labels of one kind of object: a row for each, with `key`, `value` and the column `owner`."""
 
-    table: Callable[..., SQLModel]
+    table: Callable[..., Row]
     owner: Any
     key: Any
     value: Any

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import insert
+from sqlmodel import select
 
 from api.agents.models import AgentRow
 from api.app import utc_now
@@ -74,7 +75,7 @@ def _vendor(tx: Write, vault: Vault, count: int) -> Seeded:
         if name == "service":
             body["variables"] = {"url": "{{ components.database.outputs.url }}"}
         component = components.create(tx, row, ComponentCreate.model_validate({"name": name, "config": body}))
-        config = tx.session.query(ComponentConfigRow).filter_by(component_id=component.id).one()
+        config = tx.session.exec(select(ComponentConfigRow).where(ComponentConfigRow.component_id == component.id)).one()
         digest = "sha256:" + f"{len(name):064x}"
         artifact = Artifact(repository=f"shop/{name}", digest=digest, media_type="m", artifact_type="a", size=1)
         build = BuildRow(
@@ -131,6 +132,6 @@ def _vendor(tx: Write, vault: Vault, count: int) -> Seeded:
             }
         )
         made.append((install_id, token))
-    tx.session.execute(insert(InstallRow), rows)
-    tx.session.execute(insert(AgentRow), agents)
+    tx.session.connection().execute(insert(InstallRow), rows)
+    tx.session.connection().execute(insert(AgentRow), agents)
     return Seeded(releases[0].id, releases[1].id, made)

@@ -15,11 +15,11 @@ from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple
 
 from sqlalchemy import Connection
-from sqlmodel import Session
 
 from api.db.doorbell import Doorbell
 from api.db.driver import Driver
 from api.db.ids import IdMaker
+from api.db.session import Session
 from api.db.transaction import History, Read, Write
 from api.db.turns import Job, Turns
 
@@ -72,8 +72,8 @@ class Database:
         """Run `query(read, …)` on a reader's thread and give back what it returns."""
 
         def run() -> R:
-            with Session(self._driver.reader, expire_on_commit=False) as session:
-                return query(Read(session, self._clock()), *args, **kwargs)
+            with self._driver.reader.connect() as connection, connection.begin():
+                return query(Read(Session(connection), self._clock()), *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
@@ -198,18 +198,17 @@ class Database:
         for job in group:
             job.topics, job.result = set(), None
             mark = self._history.mark()
-            session = Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
+            session = Session(connection)
             tx = self._transaction(session, job.actor)
             try:
-                if job.load:
-                    job.load(tx, [job.arguments])
-                job.result = job.run(tx)
-                session.commit()
+                with session.begin_nested():
+                    if job.load:
+                        job.load(tx, [job.arguments])
+                    job.result = job.run(tx)
                 job.topics = tx.topics
             except BaseException as error:
                 if connection.invalidated:  # it is lost, and the whole batch with it: all are told why
                     raise
-                session.rollback()
                 self._history.undo(mark)
                 job.error = error
                 tx.topics.clear()
@@ -222,21 +221,22 @@ class Database:
     def _all_well(self, group: list[Job], connection: Connection) -> bool:
         """Whether a group went through as one."""
         mark = self._history.mark()
-        with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
-            try:
+        session = Session(connection)
+        try:
+            with session.begin_nested():
                 txs = [self._transaction(session, job.actor) for job in group]
                 if group[0].load:
                     group[0].load(txs[0], [job.arguments for job in group])
                 for job, tx in zip(group, txs, strict=True):
                     job.result = job.run(tx)
                     job.topics = tx.topics
-                session.commit()
-            except Exception:
-                if connection.invalidated:
-                    raise
-                session.rollback()
-                self._history.undo(mark)
-                return False
+        except Exception:
+            if connection.invalidated:
+                raise
+            self._history.undo(mark)
+            return False
+        finally:
+            session.close()
         return True
 
     def _transaction(self, session: Session, actor: str) -> Write:

@@ -9,9 +9,9 @@ from sqlmodel import SQLModel
 class Row(SQLModel):
     """A row of a table. Its types are a promise of the code that writes it: SQLModel validates nothing in a table's class.
 
-    Reading, making and changing rows is what the IMS does all day, and SQLModel sends each value through SQLAlchemy's events
-    and through pydantic, too. Neither is needed: a new row is inserted as its `__dict__` is, and a change is SQLAlchemy's
-    alone. Two rows are equal if they are the same object: a session has one for each row of the table.
+    Reading, making and changing rows is what the IMS does all day. So a row is a plain object: its `__dict__` is what is read
+    and written, and neither pydantic nor SQLAlchemy's ORM has a hand in it. A row that a session knows tells it of changes
+    (`_note`). Two rows are equal if they are the same object: a session has one for each row of the table.
     """
 
     __hash__ = object.__hash__
@@ -33,8 +33,11 @@ class Row(SQLModel):
         self.__dict__.update(values)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Change a value. SQLAlchemy notes it; nothing else needs to know."""
-        object.__setattr__(self, name, value)
+        """Change a value."""
+        values = self.__dict__
+        if "_note" in values:
+            values["_note"](self, name, values[name])
+        values[name] = value
 
 
 @cache

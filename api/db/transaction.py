@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
-from sqlmodel import Session
 from sqlmodel.sql.expression import SelectOfScalar
 
 from api.contract.base import Json
 from api.db.scope import EVERYTHING, Scope
+from api.db.session import Session
+from api.db.statements import Query
 
 R = TypeVar("R")
 
@@ -24,32 +25,21 @@ class Read:
     scope: Scope = field(default=EVERYTHING, kw_only=True)
 
     def get(self, of: type[R], key: Any) -> R | None:
-        """One row by its primary key, or None. What this transaction has looked up or been given (`keep`) needs no query.
+        """One row by its primary key, or None. One that this transaction knows needs no query."""
+        return self.session.get(of, key)
 
-        For rows that are changed through the session only: a statement that deletes or updates many isn't seen.
-        """
-        memo = self.memo
-        if (of, key) not in memo:
-            memo[of, key] = self.session.get(of, key)
-        found: R | None = memo[of, key]
-        return found
-
-    def keep(self, of: type[R], rows: Iterable[R], key: Callable[[R], Any], wanted: Iterable[Any] = ()) -> None:
-        """Remember rows for `get`; of the keys that were `wanted`, those that no row has are remembered as missing."""
-        memo = self.memo
-        for one in wanted:
-            memo.setdefault((of, one), None)
-        for row in rows:
-            memo[of, key(row)] = row
+    def get_many(self, of: type[R], keys: Iterable[str | None]) -> list[R]:
+        """Rows by their primary keys, in any order: those that aren't known yet with one query for all."""
+        return self.session.get_many(of, keys)
 
     @property
     def memo(self) -> dict[Any, Any]:
         """What lives as long as the session: for the transactions that share one (`Database.write_together`), too."""
         return self.session.info
 
-    def all(self, query: SelectOfScalar[R]) -> list[R]:
-        """Every row of a query."""
-        return list(self.session.exec(query))
+    def all(self, query: SelectOfScalar[R] | Query[R], **parameters: Any) -> list[R]:
+        """Every row of a query. One that is compiled once takes parameters."""
+        return self.session.all(query, **parameters) if isinstance(query, Query) else list(self.session.exec(query))
 
     def first(self, query: SelectOfScalar[R]) -> R | None:
         """The first row of a query, or None."""

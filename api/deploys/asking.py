@@ -40,7 +40,6 @@ def ask_customer(tx: Write, deploy: DeployRow, plan: StepRow, steps: list[StepRo
             step.position += 1
     act.needs = [asked.id]
     tx.session.add(asked)
-    tx.keep(StepRow, [asked], lambda row: row.id)
     if asked not in steps:
         steps.append(asked)
     steps.sort(key=lambda step: step.position)

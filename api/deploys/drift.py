@@ -5,12 +5,20 @@ from collections.abc import Iterable
 from sqlmodel import col, select
 
 from api.contract.resources import PlanSummary
+from api.db.statements import Query, among
 from api.db.transaction import Read, Write
 from api.deploys.models import DeployRow
 from api.installs.models import InstalledComponentRow
 
 _SHOWN = 50
 """So many addresses stand in an event; the component has them all."""
+
+
+_UNDER_WAY = Query(
+    select(DeployRow).where(
+        col(DeployRow.ended_at).is_(None), DeployRow.kind == "drift", among(DeployRow.install_id, "installs")
+    )
+)
 
 
 def under_way(tx: Read, install_id: str) -> DeployRow | None:
@@ -24,8 +32,7 @@ def under_way(tx: Read, install_id: str) -> DeployRow | None:
 def load(tx: Read, install_ids: Iterable[str]) -> None:
     """Look up at once which drift runs are under way on many installs."""
     wanted = list(install_ids)
-    runs = select(DeployRow).where(col(DeployRow.install_id).in_(wanted), DeployRow.kind == "drift")
-    found = {run.install_id: run for run in tx.all(runs.where(col(DeployRow.ended_at).is_(None)))}
+    found = {run.install_id: run for run in tx.all(_UNDER_WAY, installs=wanted)}
     tx.memo.update({("drift run", install_id): found.get(install_id) for install_id in wanted})
 
 

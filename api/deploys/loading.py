@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from sqlmodel import col, select
 
 from api.contract.resources import DeployCreate
+from api.db.statements import Query, among
 from api.db.transaction import Read
 from api.deploys import drift, service
 from api.deploys.models import DeployRow, StepRow
@@ -13,29 +14,45 @@ from api.installs.models import InstalledComponentRow, InstallRow
 from api.releases.models import ReleaseRow
 from api.secrets import values as named_secrets
 
+_STEPS = Query(select(StepRow).where(among(StepRow.deploy_id, "deploys")).order_by(col(StepRow.position)))
+_INSTALLED = Query(
+    select(InstalledComponentRow)
+    .where(among(InstalledComponentRow.install_id, "installs"))
+    .order_by(col(InstalledComponentRow.name))
+)
 
-def load(tx: Read, deploy_ids: Sequence[str]) -> None:
+
+def steps_of(tx: Read, deploy_ids: Collection[str]) -> dict[str, list[StepRow]]:
+    """The steps of many deploys, each in the order of the graph."""
+    steps: dict[str, list[StepRow]] = {deploy_id: [] for deploy_id in deploy_ids}
+    for step in tx.all(_STEPS, deploys=deploy_ids):
+        steps[step.deploy_id].append(step)
+    return steps
+
+
+def installed_on(tx: Read, install_ids: Collection[str]) -> dict[str, list[InstalledComponentRow]]:
+    """What is installed on many installs, by name."""
+    there: dict[str, list[InstalledComponentRow]] = {install_id: [] for install_id in install_ids}
+    for row in tx.all(_INSTALLED, installs=there.keys()):
+        there[row.install_id].append(row)
+    return there
+
+
+def load(tx: Read, deploy_ids: Collection[str]) -> None:
     """Look up at once what `advance` is going to ask for, of many deploys."""
     if not deploy_ids:
         return
-    rows = tx.all(select(DeployRow).where(col(DeployRow.id).in_(deploy_ids)))
-    tx.keep(DeployRow, rows, lambda row: row.id)
-    steps: dict[str, list[StepRow]] = {deploy_id: [] for deploy_id in deploy_ids}
-    for step in tx.all(select(StepRow).where(col(StepRow.deploy_id).in_(deploy_ids)).order_by(col(StepRow.position))):
-        steps[step.deploy_id].append(step)
-        tx.keep(StepRow, [step], lambda row: row.id)
+    rows = tx.get_many(DeployRow, deploy_ids)
+    steps = steps_of(tx, deploy_ids)
     tx.memo.update({("steps", deploy_id): found for deploy_id, found in steps.items()})
-    installed = tx.all(
-        select(InstalledComponentRow).where(col(InstalledComponentRow.install_id).in_({row.install_id for row in rows}))
-    )
+    tx.all(_INSTALLED, installs={row.install_id for row in rows})
     wanted = {(row.install_id, step.component) for row in rows for step in steps[row.id]}
-    tx.keep(InstalledComponentRow, installed, lambda row: (row.install_id, row.name), wanted)
+    tx.session.lacks(InstalledComponentRow, wanted)
 
 
 def load_pending(tx: Read, deploys: Sequence[DeployRow]) -> None:
     """Look up at once what `making` is going to ask for, of many deploys that are to be planned."""
-    install_ids = {deploy.install_id for deploy in deploys}
-    found = tx.all(select(InstallRow).where(col(InstallRow.id).in_(install_ids)))
+    found = tx.get_many(InstallRow, (deploy.install_id for deploy in deploys))
     _load_planning(tx, found, {deploy.release_id for deploy in deploys if deploy.release_id})
 
 
@@ -48,13 +65,8 @@ def load_creates(tx: Read, bodies: Sequence[DeployCreate]) -> None:
 
 
 def _load_planning(tx: Read, found: Sequence[InstallRow], release_ids: Collection[str]) -> None:
-    tx.keep(InstallRow, found, lambda row: row.id)
-    releases = tx.all(select(ReleaseRow).where(col(ReleaseRow.id).in_(release_ids)))
-    tx.keep(ReleaseRow, releases, lambda row: row.id, release_ids)
-    there: dict[str, list[InstalledComponentRow]] = {install.id: [] for install in found}
-    of_installs = select(InstalledComponentRow).where(col(InstalledComponentRow.install_id).in_(there))
-    for row in tx.all(of_installs.order_by(col(InstalledComponentRow.name))):
-        there[row.install_id].append(row)
+    tx.get_many(ReleaseRow, release_ids)
+    there = installed_on(tx, [install.id for install in found])
     tx.memo.update({("installed", install_id): rows for install_id, rows in there.items()})
     named_secrets.load(tx, found)
     drift.load(tx, there)
@@ -71,11 +83,5 @@ def installed(tx: Read, install_id: str) -> list[InstalledComponentRow]:
 def keep_steps(tx: Read, deploy: DeployRow, steps: list[StepRow]) -> None:
     """Remember the steps of a deploy that has just been given them."""
     tx.memo["steps", deploy.id] = steps
-    tx.keep(DeployRow, [deploy], lambda row: row.id)
-    tx.keep(StepRow, steps, lambda row: row.id)
-    tx.keep(
-        InstalledComponentRow,
-        installed(tx, deploy.install_id),
-        lambda row: (row.install_id, row.name),
-        {(deploy.install_id, step.component) for step in steps},
-    )
+    installed(tx, deploy.install_id)
+    tx.session.lacks(InstalledComponentRow, {(deploy.install_id, step.component) for step in steps})

@@ -79,8 +79,7 @@ def create(
 
 def load(tx: Write, calls: list[tuple[Vault, DeployCreate]]) -> None:
     """For `create_one`: what deploys that are made in one commit look at."""
-    if len(calls) > 1:
-        loading.load_creates(tx, [body for _, body in calls])
+    loading.load_creates(tx, [body for _, body in calls])
 
 
 def create_one(tx: Write, vault: Vault, body: DeployCreate) -> str:

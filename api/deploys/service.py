@@ -4,12 +4,12 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from sqlmodel import col, select
-from sqlmodel.sql.expression import SelectOfScalar
 
 from api.contract.agents import ApplyResult, JobResult, PlanResult
 from api.contract.base import Failure
 from api.contract.problems import ConflictError, NotFoundError
 from api.contract.resources import DeployStatus
+from api.db.statements import Query, among
 from api.db.transaction import Read, Write
 from api.deploys import asking, drift, healing, health
 from api.deploys import decide as engine
@@ -18,6 +18,12 @@ from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs import queue
 from api.jobs.models import JobRow
 from api.jobs.retry import AGENT_LOST
+
+_UNDER_WAY = Query(
+    select(DeployRow).where(
+        col(DeployRow.ended_at).is_(None), DeployRow.kind != "drift", among(DeployRow.install_id, "installs")
+    )
+)
 
 
 def topic(deploy_id: str) -> str:
@@ -38,12 +44,12 @@ def under_way(tx: Read, install_id: str) -> DeployRow | None:
     if ("under way", install_id) in tx.memo:
         known: DeployRow | None = tx.memo["under way", install_id]
         return known if known and known.ended_at is None else None
-    return tx.first(_open().where(DeployRow.install_id == install_id))
+    return next(iter(tx.all(_UNDER_WAY, installs=[install_id])), None)
 
 
 def load_under_way(tx: Read, install_ids: Collection[str]) -> None:
     """Look up at once what is under way on many installs; who makes a deploy from then on says so (`remember`)."""
-    found = {row.install_id: row for row in tx.all(_open().where(col(DeployRow.install_id).in_(install_ids)))}
+    found = {row.install_id: row for row in tx.all(_UNDER_WAY, installs=install_ids)}
     tx.memo.update({("under way", install_id): found.get(install_id) for install_id in install_ids})
 
 
@@ -51,10 +57,6 @@ def remember(tx: Read, deploy: DeployRow) -> None:
     """A deploy that was made after `load_under_way`."""
     if ("under way", deploy.install_id) in tx.memo:
         tx.memo["under way", deploy.install_id] = deploy
-
-
-def _open() -> SelectOfScalar[DeployRow]:
-    return select(DeployRow).where(col(DeployRow.ended_at).is_(None), DeployRow.kind != "drift")
 
 
 def check_idle(tx: Read, install: InstallRow) -> None:
@@ -122,8 +124,10 @@ def _state(tx: Read, deploy: DeployRow, row: StepRow) -> engine.StepState:
 
 def _nothing_to_apply(tx: Read, deploy: DeployRow, step: StepRow) -> bool:
     """Whether the step's plan is empty. After an apply that did not end well even an empty one is applied, for its outputs."""
+    if step.plan is None or not step.plan.empty:
+        return False
     installed = tx.get(InstalledComponentRow, (deploy.install_id, step.component))
-    return step.plan is not None and step.plan.empty and (installed is None or installed.fingerprint is not None)
+    return installed is None or installed.fingerprint is not None
 
 
 def moved(tx: Write, deploy: DeployRow) -> None:
@@ -178,7 +182,6 @@ def _note_phase(tx: Write, deploy: DeployRow, step: StepRow, phase: engine.StepP
         installed.updated_at = tx.now
     elif step.kind == "destroy" and phase == "succeeded":
         tx.session.delete(installed)
-        tx.memo[InstalledComponentRow, (installed.install_id, installed.name)] = None
 
 
 def _enqueue(tx: Write, deploy: DeployRow, step: StepRow) -> None:
@@ -226,7 +229,6 @@ def _mark_in_work(tx: Write, deploy: DeployRow, step: StepRow) -> None:
                 updated_at=tx.now,
             )
             tx.session.add(installed)
-            tx.keep(InstalledComponentRow, [installed], lambda row: (row.install_id, row.name))
         installed.status, installed.fingerprint = "deploying", None
         installed.release_id, installed.build_id = deploy.release_id, step.build_id
         installed.config, installed.digest, installed.repository = step.config, step.digest, step.repository

@@ -11,12 +11,12 @@ from api.contract.base import Page
 from api.contract.resources import Deploy, DeployKind, DeployStatus, PlanSummary, Step, StepStatus
 from api.db.pages import page
 from api.db.transaction import Read
-from api.deploys import approvals
+from api.deploys import approvals, loading
 from api.deploys.asking import approver
 from api.deploys.models import ApprovalRow, DeployRow, StepRow
 from api.deploys.service import find
 from api.installs import service as installs
-from api.installs.models import LABELS, InstalledComponentRow
+from api.installs.models import LABELS
 from api.jobs import waiting
 from api.jobs.models import JobRow
 from api.releases.models import ReleaseRow
@@ -34,26 +34,15 @@ def publics(tx: Read, rows: list[DeployRow]) -> list[Deploy]:
     if not rows:
         return []
     deploys = [row.id for row in rows]
-    numbers = dict(
-        tx.session.exec(
-            select(ReleaseRow.id, ReleaseRow.number).where(col(ReleaseRow.id).in_({row.release_id for row in rows}))
-        ).all()
-    )
-    steps: defaultdict[str, dict[str, StepRow]] = defaultdict(dict)
-    of_deploys = col(StepRow.deploy_id).in_(deploys)
-    for step in tx.all(select(StepRow).where(of_deploys).order_by(col(StepRow.position))):
-        steps[step.deploy_id][step.id] = step
-    of_steps = select(JobRow).join(StepRow, col(StepRow.job_id) == col(JobRow.id)).where(of_deploys)
-    jobs = {job.id: job for job in tx.all(of_steps)}
+    numbers = {release.id: release.number for release in tx.get_many(ReleaseRow, (row.release_id for row in rows))}
+    steps = {of: {step.id: step for step in mine} for of, mine in loading.steps_of(tx, deploys).items()}
+    jobs = {job.id: job for job in tx.get_many(JobRow, (step.job_id for mine in steps.values() for step in mine.values()))}
     why = waiting.reasons(tx, jobs.values())
     answers: defaultdict[str, list[ApprovalRow]] = defaultdict(list)
     if any(step.kind == "approve" for mine in steps.values() for step in mine.values()):
         for answer in tx.all(select(ApprovalRow).where(col(ApprovalRow.deploy_id).in_(deploys)).order_by(col(ApprovalRow.id))):
             answers[answer.deploy_id].append(answer)
-    components: defaultdict[str, list[InstalledComponentRow]] = defaultdict(list)
-    of_installs = col(InstalledComponentRow.install_id).in_({row.install_id for row in rows})
-    for component in tx.all(select(InstalledComponentRow).where(of_installs).order_by(col(InstalledComponentRow.name))):
-        components[component.install_id].append(component)
+    components = loading.installed_on(tx, {row.install_id for row in rows})
     found = []
     for row in rows:
         seen = _Seen(row, steps[row.id], jobs, why, answers[row.id])

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 from sqlmodel import col, select
 
 from api.contract.base import Json
+from api.db.statements import shape_of
 from api.db.transaction import Write
 from api.events.lines import GENESIS, Line, hash_of
 from api.events.models import EventRow
@@ -61,7 +62,7 @@ class Chain:
     def write(self, connection: Connection) -> None:
         """Insert all lines with one statement."""
         if self._lines:
-            connection.execute(insert(EventRow), self._lines)
+            shape_of(EventRow, connection.dialect).insert.change(connection, self._lines)
 
     def ended(self, *, committed: bool) -> None:
         """Forget the lines; after a failed commit, the last line must be looked for anew."""

@@ -42,13 +42,15 @@ class End(NamedTuple):
 
 START = End(0, GENESIS)
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
 
 def hash_of(line: Line) -> str:
     """The hash that a line ought to have."""
     body = [line.seq, line.at.isoformat(), line.actor, line.action, line.object_id, line.before, line.after]
     if line.app_id is not None or line.install_id is not None:
         body += [line.app_id, line.install_id]
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = _CANONICAL.encode(body)
     return hashlib.sha256(f"{line.previous_hash}\n{text}".encode()).hexdigest()
 
 

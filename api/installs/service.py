@@ -5,7 +5,6 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlmodel import col, select
-from sqlmodel.sql.expression import SelectOfScalar
 
 from api.agents.models import AgentRow
 from api.apps import service as apps
@@ -18,6 +17,7 @@ from api.contract.problems import FieldProblem, InUseError, InvalidError, NameTa
 from api.contract.regions import check_region
 from api.contract.resources import Install, InstallCreate, InstalledComponent, InstallUpdate
 from api.db.pages import page
+from api.db.statements import Query, among
 from api.db.transaction import Read, Write
 from api.deploys.models import DeployRow
 from api.installs.models import LABELS, InstalledComponentRow, InstallRow
@@ -30,16 +30,14 @@ _SETTINGS = ("approval", "approval_timeout_hours", "labels", "drift_check_hours"
 """What an update replaces besides the inputs."""
 
 
+_BY_NAME = Query(select(InstallRow).where(col(InstallRow.deleted_at).is_(None), among(InstallRow.name, "names")))
+
+
 def find(tx: Read, install: str, *, field: str | None = None) -> InstallRow:
     """The install with this id or name. Raises NotFoundError, or InvalidError on `field` if the name came in a body."""
-    row: InstallRow | None
-    if ("install", install) in tx.memo:
-        row = tx.memo["install", install]
-        row = row if row and tx.scope.holds(app_id=row.app_id, install_id=row.id) else None
-    else:
-        query = _named({install})
-        row = tx.first(tx.scope.narrow(query, app=InstallRow.app_id, install=InstallRow.id))
-    if row is None:
+    loaded = ("install", install) in tx.memo
+    row: InstallRow | None = tx.memo["install", install] if loaded else next(iter(_named(tx, [install])), None)
+    if row is None or not tx.scope.holds(app_id=row.app_id, install_id=row.id):
         if field:
             raise InvalidError.at(field, f"there is no install {install!r}", "Give the id or name of an install that exists.")
         raise NotFoundError(f"there is no install {install!r}")
@@ -48,15 +46,16 @@ def find(tx: Read, install: str, *, field: str | None = None) -> InstallRow:
 
 def load(tx: Read, named: Collection[str]) -> list[InstallRow]:
     """Look up at once many installs that `find` will be asked for, by id or name, whoever may see them."""
-    rows = tx.all(_named(named))
+    rows = _named(tx, named)
     found = {name: row for row in rows for name in (row.id, row.name)}
     tx.memo.update({("install", name): found.get(name) for name in named})
     return rows
 
 
-def _named(names: Collection[str]) -> SelectOfScalar[InstallRow]:
-    either = col(InstallRow.id).in_(names) | col(InstallRow.name).in_(names)
-    return select(InstallRow).where(col(InstallRow.deleted_at).is_(None), either)
+def _named(tx: Read, names: Collection[str]) -> list[InstallRow]:
+    rows = [row for row in tx.get_many(InstallRow, names) if row.deleted_at is None]
+    left = set(names) - {row.id for row in rows}
+    return rows + (tx.all(_BY_NAME, names=left) if left else [])
 
 
 def components_of(tx: Read, install_id: str) -> list[InstalledComponentRow]:

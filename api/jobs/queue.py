@@ -1,6 +1,7 @@
 """The queue: enqueue, claim, renew, close. It knows nothing of what a job is for (see `outcomes`)."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -37,7 +38,6 @@ def enqueue(
         created_at=tx.now,
     )
     tx.session.add(job)
-    tx.keep(JobRow, [job], lambda row: row.id)
     _offer(tx, job)
     return job
 
@@ -51,9 +51,9 @@ def _offer(tx: Write, job: JobRow) -> None:
     tx.ring(topic(job.agent_kind, job.install_id))
 
 
-def offered(tx: Read) -> SelectOfScalar[JobRow]:
-    """Jobs that an agent could have now."""
-    return select(JobRow).where(JobRow.state == "queued", col(JobRow.not_before).is_(None) | (col(JobRow.not_before) <= tx.now))
+def offered(now: Any) -> SelectOfScalar[JobRow]:
+    """Jobs that an agent could have now. `now`: a moment, or a query's parameter for it."""
+    return select(JobRow).where(JobRow.state == "queued", col(JobRow.not_before).is_(None) | (col(JobRow.not_before) <= now))
 
 
 def queue_key(install_id: str) -> object:
@@ -81,7 +81,8 @@ def next_for(tx: Read, agent: AgentRow) -> JobRow | None:
     known: list[JobRow] | None = tx.memo.get(queue_key(agent.install_id))
     if known is not None:
         return next((job for job in known if job.state == "queued"), None)
-    return tx.first(offered(tx).where(JobRow.install_id == agent.install_id).order_by(col(JobRow.id)).limit(1))
+    mine = offered(tx.now).where(JobRow.agent_kind == "install", JobRow.install_id == agent.install_id)
+    return tx.first(mine.order_by(col(JobRow.id)).limit(1))
 
 
 def claim(tx: Write, agent: AgentRow, *, lease_seconds: float) -> JobRow | None:

@@ -37,7 +37,7 @@ class Monitoring:
         word = given if _ACCEPTED.fullmatch(given) else b"%016x" % _words.getrandbits(64)
         facts = RequestFacts(word.decode())
         scope["exclave.request"] = facts
-        status = 500  # what `errors.on_bug` answers when nothing was sent from in here
+        status = 500  # what uvicorn answers when nothing was sent from in here
 
         async def send_with_id(message: Message) -> None:
             nonlocal status

@@ -18,6 +18,7 @@ from api.contract.labels import check_labels
 from api.contract.problems import FieldProblem, InUseError, InvalidError, NotFoundError
 from api.contract.resources import Release, ReleaseBuild, ReleaseCreate, ReleaseStatus
 from api.db.pages import page
+from api.db.statements import Query, among
 from api.db.transaction import Read, Write
 from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs import waiting
@@ -30,15 +31,16 @@ def topic(release_id: str) -> str:
     return f"release:{release_id}"
 
 
+_LINKS = Query(
+    select(ReleaseBuildRow).where(among(ReleaseBuildRow.release_id, "releases")).order_by(col(ReleaseBuildRow.component))
+)
+
+
 def builds_of(tx: Read, *release_ids: str) -> list[tuple[ReleaseBuildRow, BuildRow]]:
     """The builds of a release, or of several, by component."""
-    query = (
-        select(ReleaseBuildRow, BuildRow)
-        .join(BuildRow, col(BuildRow.id) == col(ReleaseBuildRow.build_id))
-        .where(col(ReleaseBuildRow.release_id).in_(release_ids))
-        .order_by(col(ReleaseBuildRow.component))
-    )
-    return [(link, build) for link, build in tx.session.exec(query)]
+    links = tx.all(_LINKS, releases=release_ids)
+    made = {build.id: build for build in tx.get_many(BuildRow, (link.build_id for link in links))}
+    return [(link, made[link.build_id]) for link in links]
 
 
 def digests_of(tx: Read, release_id: str) -> dict[str, str]:

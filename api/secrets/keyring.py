@@ -5,10 +5,11 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from api.db.driver import Driver
 from api.db.ids import IdMaker
+from api.db.session import Session
 from api.db.transaction import Write
 from api.installs.models import InstallRow
 from api.secrets.keys import KEY_BYTES, FileKey, KeyProvider
@@ -25,14 +26,14 @@ def open_vault(driver: Driver, provider: KeyProvider, clock: Callable[[], dateti
     """
     with driver.writer.connect() as connection, connection.begin():
         driver.take_turn(connection)  # of two replicas that start together, one makes the keys
-        with Session(connection) as session:
-            if session.exec(select(DataKeyRow).limit(1)).first() is None:
-                _make_first(session, provider, clock())
-            keys = load(session, provider)
+        session = Session(connection)
+        if session.exec(select(DataKeyRow).limit(1)).first() is None:
+            _make_first(session, provider, clock())
+        keys = load(session, provider)
 
     def again() -> Keys:
-        with Session(driver.reader) as session, session.begin():
-            return load(session, provider)
+        with driver.reader.connect() as connection, connection.begin():
+            return load(Session(connection), provider)
 
     return Vault(keys, again)
 

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from sqlmodel import col, select
 
 from api.contract.base import Json
+from api.db.statements import Query, among
 from api.db.transaction import Read
 from api.installs.models import InstallRow
 from api.secrets.models import SecretRow
 from api.secrets.vault import Vault
 
 ALL = "all"
+_OF_SCOPES = Query(select(SecretRow).where(col(SecretRow.deleted_at).is_(None), among(SecretRow.scope, "scopes")))
 
 
 def names_for_app(tx: Read, app_id: str) -> set[str]:
@@ -49,7 +51,7 @@ def values_for_build(tx: Read, vault: Vault, app_id: str, names: set[str]) -> di
 def load(tx: Read, installs: Sequence[InstallRow]) -> None:
     """Look up at once the secrets that many installs may use."""
     scopes = {ALL, *(install.app_id for install in installs), *(install.id for install in installs)}
-    rows = tx.all(select(SecretRow).where(col(SecretRow.deleted_at).is_(None), col(SecretRow.scope).in_(scopes)))
+    rows = tx.all(_OF_SCOPES, scopes=scopes)
     of_scope: defaultdict[str, list[SecretRow]] = defaultdict(list)
     for row in rows:
         of_scope[row.scope].append(row)

@@ -1,0 +1,183 @@
+"""SQL that is compiled once: what is read and written of single rows, and the queries that are asked all the time.
+
+SQLAlchemy compiles it for either database, and its types turn values into what the driver takes and back. It then runs on the
+driver's own cursor: what SQLAlchemy does around each execution takes a hundred times as long as a small statement itself.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ARRAY, Boolean, Connection, Dialect, String, Table, bindparam
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
+from sqlmodel.sql.expression import SelectOfScalar
+
+R = TypeVar("R")
+
+
+class Command:
+    """One statement for one kind of database, and what its parameters go through. `columns`: those that it sets."""
+
+    def __init__(self, statement: Any, dialect: Dialect, columns: Iterable[str] | None = None) -> None:
+        names = None if columns is None else list(columns)
+        compiled = statement.compile(dialect=dialect, column_keys=names, compile_kwargs={"render_postcompile": True})
+        self.text = str(compiled)
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self._positional: bool = compiled.positional
+        self._parameters = [
+            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) if name in compiled.binds else None)
+            for name in (compiled.positiontup if compiled.positional else compiled.params)
+        ]
+
+    def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Sequence[Any]]:
+        """Run it; all rows as the driver gives them. Raises SQLAlchemy's errors."""
+        cursor = run(connection, self.text, self._bind(values))
+        found: list[Sequence[Any]] = cursor.fetchall()
+        cursor.close()
+        return found
+
+    def change(self, connection: Connection, many: Iterable[Mapping[str, Any]]) -> int:
+        """Run it for each of many; how many rows that has changed. Raises SQLAlchemy's errors."""
+        cursor = run(connection, self.text, [self._bind(values) for values in many], many=True)
+        changed: int = cursor.rowcount
+        cursor.close()
+        return changed
+
+    def _bind(self, values: Mapping[str, Any]) -> Any:
+        if self._constants:
+            values = {**self._constants, **values}
+        if self._positional:
+            return tuple([process(values[name]) if process else values[name] for name, process in self._parameters])
+        return {name: process(values[name]) if process else values[name] for name, process in self._parameters}
+
+
+def run(connection: Connection, text: str, parameters: Any = (), *, many: bool = False) -> Any:
+    """Run a text; gives the driver's cursor. Raises SQLAlchemy's errors."""
+    pooled, dialect = connection.connection, connection.dialect
+    for told in connection.dispatch.before_cursor_execute:  # as of all that SQLAlchemy runs itself
+        told(connection, None, text, parameters, None, many)
+    cursor = pooled.cursor()
+    errors: Any = dialect.loaded_dbapi.Error
+    try:
+        (cursor.executemany if many else cursor.execute)(text, parameters)
+    except errors as error:
+        lost = dialect.is_disconnect(error, pooled.dbapi_connection, cursor)
+        if lost:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            text, None, error, errors, hide_parameters=True, connection_invalidated=lost, dialect=dialect
+        ) from error
+    return cursor
+
+
+class RowShape:
+    """How single rows of a table are read and written, on one kind of database."""
+
+    def __init__(self, table: Table, dialect: Dialect) -> None:
+        self._table, self._dialect = table, dialect
+        self._names = [column.key for column in table.columns]
+        self._key = [column.key for column in table.primary_key]
+        self._readers = [
+            (column.key, process)
+            for column in table.columns
+            if (process := column.type.dialect_impl(dialect).result_processor(dialect, None))
+        ]
+        self._is_row = [column == bindparam(f"key_{column.key}", None, column.type) for column in table.primary_key]
+        self.insert = Command(table.insert(), dialect, self._names)
+        self.delete = Command(table.delete().where(*self._is_row), dialect)
+        self.select = Command(table.select().where(*self._is_row), dialect)
+        self.select_many = Command(table.select().where(among(table.primary_key.columns[0], "keys")), dialect)
+        """Of a table whose primary key is one column of text."""
+        self.update = cache(self._update)
+        """Gives the command that sets certain columns of a row."""
+
+    def _update(self, columns: tuple[str, ...]) -> Command:
+        return Command(self._table.update().where(*self._is_row), self._dialect, columns)
+
+    def values(self, row: Sequence[Any]) -> dict[str, Any]:
+        """A whole row as the driver gives it, by name and in our types."""
+        values = dict(zip(self._names, row, strict=True))
+        for name, process in self._readers:
+            if values[name] is not None:
+                values[name] = process(values[name])
+        return values
+
+    def key(self, values: Mapping[str, Any]) -> Any:
+        """The primary key of a row: one value, or a tuple."""
+        return values[self._key[0]] if len(self._key) == 1 else tuple([values[name] for name in self._key])
+
+    def where(self, key: Any) -> dict[str, Any]:
+        """A primary key as parameters of `select`, `update` and `delete`."""
+        parts = (key,) if len(self._key) == 1 else key
+        return {f"key_{name}": part for name, part in zip(self._key, parts, strict=True)}
+
+
+_shapes: dict[tuple[str, type], RowShape] = {}
+
+
+def shape_of(of: type, dialect: Dialect) -> RowShape:
+    """That of a class of rows; it is made once."""
+    shape = _shapes.get((dialect.name, of))
+    if shape is None:
+        shape = _shapes[dialect.name, of] = RowShape(of.__table__, dialect)  # type: ignore[attr-defined]
+    return shape
+
+
+class Query(Generic[R]):
+    """A query for whole rows of one table, with parameters (`sqlalchemy.bindparam` with a value of None, or `among`)."""
+
+    def __init__(self, statement: SelectOfScalar[R]) -> None:
+        self.of: type[R] = statement.column_descriptions[0]["entity"]
+        self._statement = statement
+        self._commands: dict[str, Command] = {}
+
+    def command(self, dialect: Dialect) -> Command:
+        """As it runs on a kind of database."""
+        command = self._commands.get(dialect.name)
+        if command is None:
+            command = self._commands[dialect.name] = Command(self._statement, dialect)
+        return command
+
+
+class _Texts(TypeDecorator[Iterable[str]]):
+    """Any number of texts as one parameter."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(ARRAY(String) if dialect.name == "postgresql" else String())
+
+    def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> Any:
+        texts = list(value or ())
+        return texts if dialect.name == "postgresql" else json.dumps(texts)
+
+
+class _Among(FunctionElement[bool]):
+    type = Boolean()
+    inherit_cache = True
+
+    def self_group(self, against: Any = None) -> Any:
+        """As it is: on SQLite a function's truth would be compared with 1, and no index be used."""
+        return self
+
+
+def among(column: Any, parameter: str) -> Any:
+    """A query's condition: the column is one of the texts that a parameter has."""
+    return _Among(column, bindparam(parameter, None, _Texts()))
+
+
+@compiles(_Among, "sqlite")
+def _among_json(element: _Among, compiler: Any, **options: Any) -> str:
+    column, texts = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({texts}))"  # noqa: S608 - names and parameters, no values
+
+
+@compiles(_Among, "postgresql")
+def _among_array(element: _Among, compiler: Any, **options: Any) -> str:
+    column, texts = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column} = ANY({texts})"
