@@ -32,12 +32,14 @@ class InstallResource(ApiResource):
         if prior is not None:
             self.connection.note_name(self.type_name, prior["name"])
             if not changed(prior, planned, "app_id", "name", "inputs", "sensitive_inputs", *_SETTINGS):
+                self.connection.plans.note_install(prior["id"], prior["app_id"], {})
                 return planned
-            settings = ("inputs", "sensitive_inputs", "labels", "platform", "region")
-            known = is_known([planned[name] for name in settings])
-            self.connection.plans.note_install(prior["id"], _draft(planned) if known else None)
             inputs_change = changed(prior, planned, "inputs", "sensitive_inputs")
             planned = {**planned, "inputs_version": UNKNOWN if inputs_change else prior["inputs_version"]}
+        settings = ("inputs", "sensitive_inputs", "labels", "platform", "region", "approval")
+        known = is_known([planned[name] for name in settings])
+        draft = {"install": _draft(planned), "approval": planned["approval"]} if known else None
+        self.connection.plans.note_install(prior["id"] if prior else None, planned["app_id"], draft)
         self._check(call, prior, planned)
         return planned
 

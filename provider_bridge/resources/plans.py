@@ -29,7 +29,9 @@ class Plans:
         self._inputs: dict[str, Json] = {}
         self._components: dict[str, dict[str, Json]] = {}
         self._secrets: set[str] = set()
-        self._installs: dict[str, Json] = {}
+        self._names: dict[str, str] = {}
+        self._installs: dict[str, tuple[str, Json | None]] = {}
+        self._new_installs: list[tuple[str, Json | None]] = []
         self._releases: list[Json] = []
         self._awaited: set[str] = set()
 
@@ -37,6 +39,8 @@ class Plans:
         """An app that is made (no id) or stays; `inputs` as the API takes them, None if they aren't known."""
         with self._lock:
             self._new_apps += app_id is None
+            if app_id is not None and isinstance(name, str):
+                self._names[name] = app_id
             for key in [_NEW] if app_id is None else [app_id, name]:
                 if isinstance(key, str) and inputs is not None:
                     self._inputs[key] = inputs
@@ -53,10 +57,17 @@ class Plans:
             with self._lock:
                 self._secrets.add(name)
 
-    def note_install(self, install_id: str, settings: Json | None) -> None:
-        """An install whose settings change; None if they aren't known."""
+    def note_install(self, install_id: str | None, app: Value, settings: Json | None) -> None:
+        """An install that is made (no id) or stays, and what of its settings changes; None if that isn't known.
+
+        `settings` is a part of a preview's request: `install` and `approval`, or nothing where nothing changes.
+        """
+        noted = (_key(app), settings)
         with self._lock:
-            self._installs[install_id] = settings
+            if install_id is not None:
+                self._installs[install_id] = noted
+            elif noted not in self._new_installs:
+                self._new_installs.append(noted)
 
     def note_awaited(self, release_id: str) -> None:
         """A release that this run waits for before anything is deployed."""
@@ -90,21 +101,48 @@ class Plans:
 
     def preview(self, client: "Client", install: Value, release: Value) -> Json | None:
         """What a deploy of the release to the install would do, as the IMS says it; None if that can't be told yet."""
-        if install is UNKNOWN or release in self._awaited:
+        if release in self._awaited:
             return None
-        body: Json = {"install_id": install}
+        about: Json = {} if release is UNKNOWN else {"release_id": release}
+        app: str | None
+        if install is UNKNOWN:
+            app, settings = self._new_install(client, release)
+            about["app_id"] = app
+        else:
+            with self._lock:
+                app, settings = self._installs.get(install, (None, {}))
+            about["install_id"] = install
+        if settings is None:
+            return None
+        if release is UNKNOWN:
+            about["draft"] = self._draft_for(app or self._id(client.get("installs", install)["app_id"]))
+            if about["draft"] is None:
+                return None
+        return client.check("deploys", "preview", body=about | settings)
+
+    def _new_install(self, client: "Client", release: Value) -> tuple[str, Json | None]:
+        """The app and the settings of the install that the plan makes, if only one can be meant, or all are alike.
+
+        What a deployment refers to is planned before it, so the one that is meant is among those that are noted.
+        """
         with self._lock:
-            if install in self._installs:
-                body["install"] = self._installs[install]
-                if body["install"] is None:
-                    return None
-            if release is UNKNOWN:
-                if len(self._releases) != 1 or self._releases[0]["app"] == _NEW:
-                    return None
-                body["draft"] = self._releases[0]["draft"]
-            else:
-                body["release_id"] = release
-        return client.check("deploys", "preview", body=body)
+            released = {self._id(each["app"]) for each in self._releases}
+            noted = list(self._new_installs)
+        if release is not UNKNOWN:
+            released = {client.get("releases", release)["app_id"]}
+        found = [(app, settings) for app, settings in noted if self._id(app) in released - {_NEW}]
+        return found[0] if len(found) == 1 else (_NEW, None)
+
+    def _draft_for(self, app: str) -> Json | None:
+        """The app as it will be when the release is made that the plan makes of it; None if it isn't known which that is."""
+        with self._lock:
+            known = [each for each in self._releases if each["app"] != _NEW]
+            found = [each["draft"] for each in known if self._id(each["app"]) == self._id(app)]
+        return found[0] if len(found) == 1 else None
+
+    def _id(self, app: str) -> str:
+        """Of an app that may be given by its name: its id, if it is in the plan."""
+        return self._names.get(app, app)
 
 
 def in_words(preview: Json) -> str:
@@ -119,11 +157,15 @@ def in_words(preview: Json) -> str:
 
 
 def refused(preview: Json) -> list[Diagnostic]:
-    """Why a deploy would be refused. A deploy that is under way still may have ended by then."""
+    """Why a deploy would be refused. A deploy that is under way still may have ended by then.
+
+    Of an install that isn't there yet its own check tells, and knows more surely which one it is.
+    """
     return [
         _told(each, ("install_id",) if each["install"] else ("release_id",))
         for each in preview["problems"]
         if each["field"] != "install_id"
+        and (preview["install_id"] is not None or each["field"].split(".")[0] not in ("inputs", "sensitive_inputs"))
     ]
 
 

@@ -380,3 +380,63 @@ def test_an_unknown_region_is_found_by_the_plan(workspace: Workspace, name: str)
     """
     app = APP.replace("NAME", name)
     workspace.run(Step(app), Step(app + install, error=Said(line="region")), Step(app))
+
+
+MANIFEST = """
+resource "exclave_app" "KEY" {
+  name = "NAME-KEY"
+}
+resource "exclave_kubernetes_manifest_component" "KEY" {
+  app_id   = exclave_app.KEY.id
+  name     = "part-of-KEY"
+  manifest = "kind: ConfigMap"
+}
+"""
+INSTALLED = """
+resource "exclave_install" "KEY" {
+  app_id = exclave_app.KEY.id
+  name   = "NAME-KEY"
+}
+"""
+TO_DEPLOY = """
+resource "exclave_release" "KEY" {
+  app_id     = exclave_app.KEY.id
+  components = { part-of-KEY = exclave_kubernetes_manifest_component.KEY.version }
+}
+resource "exclave_deployment" "KEY" {
+  install_id = exclave_install.KEY.id
+  release_id = exclave_release.KEY.id
+}
+"""
+
+
+def told(key: str) -> Said:
+    """What a plan says of the first deployment of such an app."""
+    summary, detail = "What this deployment will do", f"1. part-of-{key} is created"
+    return Said(summary=summary, detail=detail, address=f"exclave_deployment.{key}")
+
+
+@on_every_engine
+def test_the_plan_says_what_the_deployment_of_an_install_that_it_makes_will_do(workspace: Workspace, name: str) -> None:
+    app = MANIFEST.replace("NAME", name).replace("KEY", "a")
+    whole = app + (INSTALLED + TO_DEPLOY).replace("NAME", name).replace("KEY", "a")
+    asking = whole.replace("= exclave_app.a.id\n  name   =", '= exclave_app.a.id\n  approval = "customer"\n  name   =')
+    approved = Said(summary="What this deployment will do", detail="plan → approve → apply")
+    workspace.run(
+        Step(app),
+        Step(whole, plan=[planned("exclave_install.a", "create")], warnings=[told("a")], plan_only=True),
+        Step(asking, warnings=[approved], plan_only=True),
+        Step(app),
+    )
+
+
+@on_every_engine
+def test_the_plan_says_what_the_deployments_of_several_apps_will_do(workspace: Workspace, name: str) -> None:
+    def of(part: str) -> str:
+        return "".join(part.replace("NAME", name).replace("KEY", key) for key in ("a", "b"))
+
+    workspace.run(
+        Step(of(MANIFEST + INSTALLED)),
+        Step(of(MANIFEST + INSTALLED + TO_DEPLOY), warnings=[told("a"), told("b")], plan_only=True),
+        Step(of(MANIFEST + INSTALLED)),
+    )
