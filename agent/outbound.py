@@ -16,6 +16,7 @@ from pathlib import Path
 import certifi
 import httpx
 
+from agent.checked_addresses import CHECKED, CheckedAddresses
 from agent.durable import write_durably
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -117,32 +118,62 @@ def _tls(file: str | None, folder: str | None) -> ssl.SSLContext:
 class _ByEnvironment(httpx.AsyncBaseTransport):
     """Each request takes the way that `Proxies` says; connections are kept for each proxy, and for direct calls."""
 
-    def __init__(self, proxies: Proxies, context: ssl.SSLContext, limits: httpx.Limits) -> None:
+    def __init__(
+        self, proxies: Proxies, context: ssl.SSLContext, limits: httpx.Limits, checked: CheckedAddresses | None = None
+    ) -> None:
         self._proxies = proxies
         self._context = context
         self._limits = limits
-        self._ways: dict[httpx.URL | None, httpx.AsyncHTTPTransport] = {}
+        self._checked = checked
+        self._ways: dict[tuple[httpx.URL | None, str], httpx.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self._way(self._proxies.to(request.url)).handle_async_request(request)
+        by = self._proxies.to(request.url)
+        host = request.url.host
+        addresses = self._checked.of(host) if self._checked is not None and by is None else ()
+        if not addresses:
+            return await self._way(by).handle_async_request(request)
+        way = self._way(None, host)
+        for address in addresses[:-1]:
+            try:
+                return await way.handle_async_request(_at(request, address))
+            except (httpx.ConnectError, httpx.ConnectTimeout):  # nothing was sent
+                continue
+        return await way.handle_async_request(_at(request, addresses[-1]))
 
-    def _way(self, by: httpx.URL | None) -> httpx.AsyncHTTPTransport:
-        if by not in self._ways:
+    def _way(self, by: httpx.URL | None, host: str = "") -> httpx.AsyncHTTPTransport:
+        # Names that are called by address have connections of their own: two of them may be at one address.
+        if (by, host) not in self._ways:
             proxy = None if by is None else httpx.Proxy(by, ssl_context=self._context if by.scheme == "https" else None)
-            self._ways[by] = httpx.AsyncHTTPTransport(verify=self._context, trust_env=False, limits=self._limits, proxy=proxy)
-        return self._ways[by]
+            self._ways[by, host] = httpx.AsyncHTTPTransport(
+                verify=self._context, trust_env=False, limits=self._limits, proxy=proxy
+            )
+        return self._ways[by, host]
 
     async def aclose(self) -> None:
         for way in self._ways.values():
             await way.aclose()
 
 
+def _at(request: httpx.Request, address: str) -> httpx.Request:
+    """The same request, sent to an address: its Host header and the name on the certificate stay."""
+    return httpx.Request(
+        request.method,
+        request.url.copy_with(host=address),
+        headers=request.headers,
+        stream=request.stream,
+        extensions={**request.extensions, "sni_hostname": request.url.host},
+    )
+
+
 def outbound_client(*, timeout: float | None = 5.0) -> httpx.AsyncClient:
     """A client for calls out of this machine, with as many connections as are needed. Raises OutboundError.
 
+    A name that was judged (`agent.checked_addresses`) is called by the addresses that it had then.
+
     No `.netrc` is read: a credential must not go along because somebody else's file has one for that host.
     """
-    return httpx.AsyncClient(transport=_transport(), timeout=timeout, trust_env=False)
+    return httpx.AsyncClient(transport=_transport(CHECKED), timeout=timeout, trust_env=False)
 
 
 def calls_client() -> httpx.AsyncClient:
@@ -154,8 +185,8 @@ def calls_client() -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=_Bounded(_transport()), timeout=None, trust_env=False, headers=headers)  # noqa: S113
 
 
-def _transport() -> "_ByEnvironment":
-    return _ByEnvironment(Proxies.of_environment(os.environ), tls(), httpx.Limits(max_connections=None))
+def _transport(checked: CheckedAddresses | None = None) -> "_ByEnvironment":
+    return _ByEnvironment(Proxies.of_environment(os.environ), tls(), httpx.Limits(max_connections=None), checked)
 
 
 class _Bounded(httpx.AsyncBaseTransport):

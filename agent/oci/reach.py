@@ -10,6 +10,7 @@ import socket
 
 import httpx
 
+from agent.checked_addresses import CHECKED
 from agent.oci.errors import AccessRefusedError, RegistryUnavailableError
 from agent.outbound import uses_proxy
 
@@ -34,7 +35,8 @@ async def check_reach(registry: httpx.URL, to: httpx.URL, what: str) -> None:
     """Raise AccessRefusedError unless `registry` may send its client to `to`, which `what` names.
 
     Refused are: no TLS where the registry has it, the addresses of clouds' metadata and all link-local ones always, and private
-    addresses unless the registry is at such an address itself. Raises RegistryUnavailableError for a name that isn't known.
+    addresses unless the registry is at such an address itself. A call of that name goes to one of the addresses that were
+    judged (`agent.checked_addresses`). Raises RegistryUnavailableError for a name that isn't known.
     """
     if origin_of(registry) == origin_of(to):
         return
@@ -45,20 +47,26 @@ async def check_reach(registry: httpx.URL, to: httpx.URL, what: str) -> None:
         )
     if uses_proxy(to):
         return
-    there = await addresses(to)
+    found = await _look_up(to)
+    there = [_plain(address) for address in found]
     if any(address.is_link_local or address in _METADATA for address in there):
         raise _inside(registry, to, what, "a link-local address, or another one of a cloud's metadata")
     if not all(address.is_global for address in there) and all(address.is_global for address in await addresses(registry)):
         raise _inside(registry, to, what, "a private address, and the registry isn't at one itself")
+    CHECKED.hold(to.host, tuple(map(str, found)))
 
 
 async def addresses(url: httpx.URL) -> list[Address]:
     """All addresses of a URL's host, IPv4 ones never in IPv6's clothes. Raises RegistryUnavailableError."""
+    return [_plain(address) for address in await _look_up(url)]
+
+
+async def _look_up(url: httpx.URL) -> list[Address]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(url.host, origin_of(url)[2], type=socket.SOCK_STREAM)
     except OSError as error:
         raise RegistryUnavailableError(f"{_shown(url)} can't be reached: {error.strerror or error}") from None
-    return [_plain(ipaddress.ip_address(str(entry[4][0]).partition("%")[0])) for entry in found]
+    return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 
 
 def _plain(address: Address) -> Address:

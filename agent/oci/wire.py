@@ -11,6 +11,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 
 import httpx
 
+from agent.checked_addresses import CHECKED
 from agent.oci.errors import RegistryUnavailableError
 from agent.oci.reach import origin_of
 from agent.outbound import tls
@@ -87,6 +88,7 @@ class Wire:
         self.drop(url)
         self._check_going()
         connection = _https(url) if url.scheme == "https" else HTTPConnection(url.host, origin[2], timeout=CONNECT_SECONDS)
+        connection._create_connection = _connect  # type: ignore[attr-defined]  # its one way to another address
         try:
             connection.connect()
         except (OSError, HTTPException) as error:
@@ -113,6 +115,18 @@ def cut(url: httpx.URL, error: Exception) -> CutError:
 
 def _https(url: httpx.URL) -> HTTPSConnection:
     return HTTPSConnection(url.host, origin_of(url)[2], timeout=CONNECT_SECONDS, context=tls())
+
+
+def _connect(place: tuple[str, int], timeout: float | None = None, source: tuple[str, int] | None = None) -> socket.socket:
+    """`socket.create_connection`, but to where the name was found when it was judged (`agent.checked_addresses`)."""
+    host, port = place
+    *others, last = CHECKED.of(host) or (host,)
+    for address in others:
+        try:
+            return socket.create_connection((address, port), timeout, source)
+        except OSError:
+            continue
+    return socket.create_connection((last, port), timeout, source)
 
 
 def _readable(sock: socket.socket) -> bool:
