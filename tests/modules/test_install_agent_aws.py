@@ -214,11 +214,13 @@ def test_the_token_is_in_no_plan_and_no_state(cloud: ecr_matrix.Aws, tmp_path: P
 
 
 def test_checkov_finds_nothing_that_is_not_explained(tmp_path: Path) -> None:
-    module = copy(MODULES["install-aws"], tmp_path)
-    assert checkov_on_code(module) == set()
+    copy(MODULES["install-aws"], tmp_path / "sound")
+    module = copy(MODULES["install-aws"], tmp_path / "open")
     open_bucket = Mutation("public", "storage.tf", "block_public_acls       = true", "block_public_acls       = false", [])
     open_bucket.apply(module)
-    assert "CKV_AWS_53" in checkov_on_code(module)
+    found = checkov_on_code(tmp_path)
+    assert found["sound"] == set()
+    assert "CKV_AWS_53" in found["open"]
 
 
 def test_the_configuration_that_a_customer_gets_can_be_planned(cloud: ecr_matrix.Aws, tmp_path: Path) -> None:

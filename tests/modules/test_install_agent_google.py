@@ -164,11 +164,13 @@ def test_another_image_is_another_machine_with_the_same_disk(cloud: str, tmp_pat
 
 
 def test_checkov_finds_nothing_that_is_not_explained(tmp_path: Path) -> None:
-    module = copy(MODULES["install-google"], tmp_path)
-    assert checkov_on_code(module) == set()
+    copy(MODULES["install-google"], tmp_path / "sound")
+    module = copy(MODULES["install-google"], tmp_path / "open")
     closed = 'public_access_prevention    = "enforced"'
     Mutation("public", "storage.tf", closed, 'public_access_prevention    = "inherited"', []).apply(module)
-    assert "CKV_GCP_114" in checkov_on_code(module)
+    found = checkov_on_code(tmp_path)
+    assert found["sound"] == set()
+    assert "CKV_GCP_114" in found["open"]
 
 
 def test_the_configuration_that_a_customer_gets_can_be_planned(tmp_path: Path) -> None:

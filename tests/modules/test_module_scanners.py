@@ -75,19 +75,22 @@ def test_the_readers_of_policies_see_what_does_not_fit_and_what_changes_things()
     assert said["actions"] == {"Write": ["ecr:PutImage"]}
 
 
-def checkov(plan: dict[str, Any], folder: Path) -> set[str]:
-    """The checks that fail on a plan."""
-    path = folder / "plan.json"
-    path.write_text(json.dumps(plan))
-    return _checkov(["-f", str(path), "--framework", "terraform_plan"], folder)
+def checkov(folder: Path, **plans: dict[str, Any]) -> dict[str, set[str]]:
+    """The checks that fail on each of some plans."""
+    for name, plan in plans.items():
+        (folder / f"{name}.json").write_text(json.dumps(plan))
+    files = [argument for name in plans for argument in ("-f", str(folder / f"{name}.json"))]
+    return _checkov([*files, "--framework", "terraform_plan"], folder, set(plans))
 
 
-def checkov_on_code(folder: Path, framework: str = "terraform") -> set[str]:
-    """The checks that fail on a folder's code, where comments may explain why one is left out."""
-    return _checkov(["-d", str(folder), "--framework", framework], folder)
+def checkov_on_code(folder: Path, framework: str = "terraform") -> dict[str, set[str]]:
+    """The checks that fail on the code of each folder in this one, where comments may explain why one is left out."""
+    folders = {path.name for path in folder.iterdir()}
+    return _checkov(["-d", str(folder), "--framework", framework], folder, folders)
 
 
-def _checkov(what: list[str], home: Path) -> set[str]:
+def _checkov(what: list[str], home: Path, names: set[str]) -> dict[str, set[str]]:
+    # All at once: its start takes longer than what it is started for.
     python = python_of("checkov")
     program = Path(python).with_name("checkov")
     done = subprocess.run(
@@ -97,23 +100,36 @@ def _checkov(what: list[str], home: Path) -> set[str]:
         text=True,
     )
     said = json.loads(done.stdout)
-    assert said.get("summary", said)["parsing_errors" if "summary" in said else "failed"] == 0, said
-    return {check["check_id"] for check in said.get("results", {}).get("failed_checks", [])}
+    assert said["summary"]["parsing_errors"] == 0, said
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for check in said["results"]["failed_checks"]:
+        found[check["file_path"].split("/")[1].removesuffix(".json")].add(check["check_id"])
+    return found
 
 
 def test_checkov_finds_no_open_trust_and_sees_one_that_is(aws_endpoint: str, tmp_path: Path) -> None:
-    # It asks that no account's root is a principal, whatever the conditions are: the matrix shows that they hold.
-    assert checkov(planned(tmp_path / "sound", aws_endpoint), tmp_path) == {"CKV_AWS_61"}
+    # Of the sound one it asks that no account's root is a principal, whatever the conditions are: the matrix shows they hold.
     text = 'Principal = { AWS = [for account in local.vendor_accounts : "${account}:root"] }'
     everybody = Mutation("everybody", "policy/main.tf", text, 'Principal = { AWS = "*" }', [])
-    assert "CKV_AWS_60" in checkov(planned(tmp_path / "open", aws_endpoint, everybody), tmp_path)
+    plans = {
+        "sound": planned(tmp_path / "sound", aws_endpoint),
+        "open": planned(tmp_path / "open", aws_endpoint, everybody),
+    }
+    found = checkov(tmp_path, **plans)
+    assert found["sound"] == {"CKV_AWS_61"}
+    assert "CKV_AWS_60" in found["open"]
 
 
 def test_checkov_finds_nothing_public_at_google_and_sees_what_is(
     google_endpoint: str, aws_endpoint: str, tmp_path: Path
 ) -> None:
     clouds = gar_matrix.Clouds(google_endpoint, aws_endpoint)
-    assert checkov(planned_at_google(tmp_path / "sound", clouds), tmp_path) == set()
     member = 'member     = "serviceAccount:${google_service_account.reader.email}"'
     everybody = Mutation("everybody", "main.tf", member, 'member     = "allUsers"', [])
-    assert "CKV_GCP_101" in checkov(planned_at_google(tmp_path / "open", clouds, everybody), tmp_path)
+    plans = {
+        "sound": planned_at_google(tmp_path / "sound", clouds),
+        "open": planned_at_google(tmp_path / "open", clouds, everybody),
+    }
+    found = checkov(tmp_path, **plans)
+    assert found["sound"] == set()
+    assert "CKV_GCP_101" in found["open"]
