@@ -20,13 +20,13 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "health": ("changed",),
     "job": (
         *("leased", "succeeded", "failed", "cancelled", "cancel_requested", "lost_contact", "reattached", "resumed"),
-        *("requeued", "stale_report", "pruned"),
+        *("reported_late", "requeued", "stale_report", "pruned"),
     ),
     "logs": ("pruned",),
     "ticket": ("issued", "used", "refused"),
     "enrollment": ("created", "deleted", "refused"),
     "agent": (
-        *("enrolled", "online", "offline", "revoked", "key_rotated", "sealing_key_set"),
+        *("enrolled", "online", "offline", "revoked", "disconnected", "key_rotated", "sealing_key_set"),
         *("sign_in_refused", "rotation_refused"),
     ),
     "token": ("created", "revoked"),
