@@ -10,6 +10,7 @@ from typing import Literal, TypeVar, Unpack
 
 import click
 
+from agent.disconnect import disconnect_command
 from agent.engine.find import EngineNotFoundError, find_engine
 from agent.ledger.cli import ledger_command
 from agent.options import AgentOptions
@@ -309,7 +310,7 @@ def doctor_command(
 
 
 for command in (
-    *(policy_command, pause_command, resume_command, ledger_command, state_command, trust_command),
+    *(disconnect_command, policy_command, pause_command, resume_command, ledger_command, state_command, trust_command),
     *(update_command, publish_command, probe_command),
 ):
     agent_command.add_command(command)

@@ -151,6 +151,12 @@ class Home:
             raise IdentityError(f"{file} is not an X25519 key; remove it, and start the agent again")
         return key
 
+    def forget(self) -> None:
+        """Remove who the agent was: its keys and its identity. What it has deployed, and its states' keys, stay."""
+        for name in ("identity.json", "agent.key", "agent.key.next", "sealing.key"):
+            (self.folder / name).unlink(missing_ok=True)
+        flush_folder(self.folder)
+
     # Changing the key: the next one lies beside the current one until the IMS has it, so that a kill at any point leaves the
     # key that the IMS knows among the two.
 

@@ -149,6 +149,10 @@ class Session:
         await self._signed_in(lambda: self._ims.call("POST", "/v1/agent/rotate-key", body=body))
         self.use(replace(self.identity, key=new))
 
+    async def disconnect(self) -> None:
+        """End this agent's access for good. From then on, every sign-in is refused as revoked."""
+        await self._signed_in(lambda: self._ims.call("POST", "/v1/agent/disconnect"))
+
     def use(self, identity: Identity) -> None:
         """Sign in as this agent from now on."""
         self.identity = identity

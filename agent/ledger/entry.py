@@ -14,6 +14,7 @@ Event = Literal[
     "agent.started",
     "agent.paused",
     "agent.resumed",
+    "agent.disconnected",
     "trust.changed",
     "update.offered",
     "update.begun",

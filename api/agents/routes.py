@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
 from api.access import AdminOfInstall, AgentOf, AgentSession, Enroller, Key, State, Viewer
-from api.agents import health, service, standing, updates
+from api.agents import disconnecting, health, service, standing, updates
 from api.contract.agents import (
     LOG_CHUNK_BYTES,
     Agent,
@@ -129,6 +129,12 @@ async def sign_in(body: SignInRequest, request: Request, ims: State) -> SignInRe
 async def rotate_key(body: RotateKeyRequest, ims: State, agent: AgentOf) -> None:
     """Replace the agent's key; the same request again is harmless. The agent then signs in with the new one."""
     await ims.db.write(f"agent:{agent.id}", service.rotate_key, agent, body)
+
+
+@protocol.post("/disconnect", status_code=204)
+async def disconnect(ims: State, agent: AgentOf) -> None:
+    """End the agent's own access, for good. Refused while it has jobs, or a deploy is under way on its install."""
+    await ims.db.write(f"agent:{agent.id}", disconnecting.disconnect, agent)
 
 
 @protocol.post("/lease", responses={204: {"description": "No job; come back after `Retry-After` seconds."}})

@@ -9,6 +9,7 @@ from api.cli.connect import connect_command
 from api.cli.deploy_actions import show_plan
 from api.cli.session import collect, ims_options, run, segment, show_json, show_table
 from api.client import ImsClient
+from api.contract.base import Page
 from api.contract.renders import InstallRender, RenderedText
 from api.contract.resources import Deploy, Install, InstalledComponent
 from api.contract.statistics import Durations, InstallStats
@@ -98,7 +99,7 @@ def _value(text: RenderedText) -> str:
 @click.option("--last", default=20, show_default=True, type=click.IntRange(1, 200), help="Of how many deploys.")
 @ims_options
 def install_stats(install: str, last: int, url: str, as_json: bool) -> None:
-    """Show how INSTALL's newest deploys ended, and how long they took."""
+    """Show how INSTALL's newest deploys ended, and when."""
     path = f"/v1/installs/{segment(install)}/stats"
     found = run(url, lambda ims: ims.call("GET", path, answer=InstallStats, params={"last": last}))
     if as_json:
@@ -113,6 +114,48 @@ def _stats(name: str, of: Durations) -> list[str]:
     rate = "-" if of.success_rate is None else f"{of.success_rate:.0%}"
     times = ["-" if seconds is None else f"{seconds:.1f} s" for seconds in (of.p50_seconds, of.p95_seconds)]
     return [name, str(of.total), str(of.succeeded), str(of.failed), str(of.cancelled), rate, *times, of.last_outcome or "-"]
+
+
+@installs_command.command("disconnect")
+@click.argument("install")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@ims_options
+def disconnect_install(install: str, yes: bool, url: str, as_json: bool) -> None:
+    """End the agent of INSTALL, once nothing is under way there. What is deployed stays, and is listed.
+
+    Its customer can do the same, on the agent's machine: exclave agent disconnect.
+    """
+
+    async def look(ims: ImsClient) -> tuple[Install, Deploy | None]:
+        found = await ims.call("GET", f"/v1/installs/{segment(install)}", answer=Install)
+        params: dict[str, str | int] = {"install": found.id, "order": "desc", "limit": 1}
+        newest = (await ims.call("GET", "/v1/deploys", answer=Page[Deploy], params=params)).items
+        return found, next((deploy for deploy in newest if deploy.ended_at is None), None)
+
+    found, running = run(url, look)
+    agent = found.agent_id
+    if agent is None:
+        raise click.ClickException(f"Install {found.name} has no agent.")
+    if running:
+        raise click.ClickException(
+            f"{running.kind.capitalize()} {running.id} is under way. Wait until it has ended: "
+            f"exclave deploys show {running.id} --follow. Or cancel it: exclave deploys cancel {running.id}."
+        )
+    stays = ", ".join(component.name for component in found.components)
+    if stays and not as_json:
+        click.echo(f"Deployed at the customer's, and managed by nobody from now on: {stays}.", err=True)
+    if not yes:
+        click.confirm(f"End agent {agent} of install {found.name} for good?", abort=True, err=as_json)
+
+    async def work(ims: ImsClient) -> Install:
+        await ims.call("DELETE", f"/v1/agents/{segment(agent)}")
+        return await ims.call("GET", f"/v1/installs/{segment(found.id)}", answer=Install)
+
+    after = run(url, work)
+    if as_json:
+        show_json(after)
+    else:
+        click.echo(f"Agent {agent} is disconnected. Another one can be enrolled: exclave installs connect {found.name}")
 
 
 @installs_command.command("drift")

@@ -26,7 +26,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "ticket": ("issued", "used", "refused"),
     "enrollment": ("created", "deleted", "refused"),
     "agent": (
-        *("enrolled", "online", "offline", "revoked", "key_rotated", "sealing_key_set", "update_offered"),
+        *("enrolled", "online", "offline", "revoked", "disconnected", "key_rotated", "sealing_key_set", "update_offered"),
         *("sign_in_refused", "rotation_refused"),
     ),
     "token": ("created", "revoked"),

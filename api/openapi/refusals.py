@@ -63,6 +63,7 @@ BY_OPERATION: dict[str, list[type[ProblemError]]] = {
     "delete_release": [InUseError],
     "delete_secret": [ConflictError, InUseError],
     "begin_device": [LoginOffError, RateLimitedError],
+    "disconnect": [ConflictError],
     "enroll": [AgentRevokedError, ConflictError, ForbiddenError, RateLimitedError, UnauthorizedError, UpgradeRequiredError],
     "find_drift": [ConflictError],
     "finish": [StaleAttemptError],

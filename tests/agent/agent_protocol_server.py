@@ -97,6 +97,7 @@ class AgentProtocolServer:
     leases: int = 0
     down: bool = False
     revoked: bool = False
+    lose_disconnect: bool = False
     lose_rotation: str = ""
     """`request` or `answer`: what of a key rotation gets lost."""
     refuse_results: bool = False
@@ -196,6 +197,12 @@ class AgentProtocolServer:
         if self.lose_rotation != "request":
             self.public_key = body.public_key
         if self.lose_rotation:
+            raise _BusyError("lost for the test")
+        return Response(status_code=204)
+
+    async def disconnect(self, request: Request) -> Response:
+        self.revoked = True
+        if self.lose_disconnect:
             raise _BusyError("lost for the test")
         return Response(status_code=204)
 
@@ -304,6 +311,7 @@ class AgentProtocolServer:
                 Route("/v1/agent/enroll", guarded(self.enroll, signed_in=False), methods=["POST"]),
                 Route("/v1/agent/session", guarded(self.sign_in, signed_in=False), methods=["POST"]),
                 Route("/v1/agent/rotate-key", guarded(self.rotate_key), methods=["POST"]),
+                Route("/v1/agent/disconnect", guarded(self.disconnect), methods=["POST"]),
                 Route("/v1/agent/lease", guarded(self.lease), methods=["POST"]),
                 Route("/v1/agent/jobs/{job}/heartbeat", guarded(self.heartbeat), methods=["POST"]),
                 Route("/v1/agent/jobs/{job}/logs/{seq:int}", guarded(self.put_log), methods=["PUT"]),

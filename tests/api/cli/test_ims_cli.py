@@ -45,6 +45,7 @@ async def fill(server: ServerProcess) -> None:
             await shop.agents["acme"].log(lease, f"{lease['payload']['component']} begins\nand ends")
             await shop.agents["acme"].succeed(lease, usual(lease["payload"]))
         assert (await shop.look(made))["status"] == "succeeded"
+        await shop.install("leaving")
         await Agent.enrolled(ims)
 
 
@@ -196,6 +197,18 @@ def test_a_deploy_is_made_of_the_release_that_is_there_and_names_what_is_planned
     assert (result.exit_code, "the release has no component 'nothing'" in result.stderr) == (1, True)
     result = run("deploys", "create", "nobody")
     assert result.exit_code != 0
+
+
+def test_an_agent_is_disconnected_from_its_install_and_what_stays_is_named(run) -> None:
+    asked = run("installs", "disconnect", "acme", stdin="n\n")
+    assert asked.exit_code == 1
+    assert "managed by nobody from now on: network, service" in asked.stderr
+    assert json.loads(run("installs", "show", "acme", "--json").stdout)["agent_id"]
+    result = run("installs", "disconnect", "leaving", "--yes")
+    assert result.exit_code == 0, result.output
+    assert "exclave installs connect leaving" in result.stdout
+    again = run("installs", "disconnect", "leaving", "--yes")
+    assert (again.exit_code, "has no agent" in again.stderr) == (1, True)
 
 
 def test_every_command_has_help_and_an_unknown_one_is_wrong_usage(run) -> None:

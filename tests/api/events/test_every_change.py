@@ -199,6 +199,7 @@ async def agents(shop: Shop) -> None:
     body = {"public_key": public, "timestamp": at, "nonce": nonce, **signatures}
     await ims.ok("POST", "/v1/agent/rotate-key", body, token=agent.token)
     await ims.ok("DELETE", f"/v1/agents/{agent.id}")
+    await ims.ok("POST", "/v1/agent/disconnect", token=(await Agent.enrolled(ims)).token)
 
 
 def agent_key(key: Ed25519PrivateKey) -> str:
