@@ -114,4 +114,5 @@ def test_a_report_from_an_expired_lease_is_refused(rogue: RogueAgent) -> None:
     assert status == 409
     assert problem["type"].endswith("stale_attempt")
     assert rogue.stage.get(f"/v1/jobs/{job}")["state"] == "leased"
-    assert rogue.stage.get("/v1/events?action=job.stale_report")["items"][0]["object_id"] == job
+    # On a slow machine the build agent may have been late with one, too.
+    assert job in [event["object_id"] for event in rogue.stage.get("/v1/events?action=job.stale_report")["items"]]

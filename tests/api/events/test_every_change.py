@@ -16,6 +16,7 @@ from shop import PLAN_DIGEST, SYNCED, Shop, module, usual
 from api.contract.actions import ACTIONS, NAMES
 from api.contract.agents import rotate_key_message
 from api.db.transaction import Write
+from api.deploys import planner
 from api.events import service as events
 from api.logins import service as logins
 from api.logins.service import Person
@@ -47,6 +48,7 @@ class Watched(Ims):
     async def send(
         self, method: str, path: str, body: Any = None, *, token: str | None = "admin", **more: Any
     ) -> httpx.Response:
+        await planner.plan_all(self.state.db, self.state.vault)  # or the server does it just now, and leaves a line of its own
         before = await self.state.db.read(events.head)
         answer = await super().send(method, path, body, token=token, **more)
         if answer.is_success and await self.state.db.read(events.head) > before:
