@@ -16,6 +16,7 @@ from shop import PLAN_DIGEST, SYNCED, Shop, module, usual
 from api.contract.actions import ACTIONS, NAMES
 from api.contract.agents import rotate_key_message
 from api.db.transaction import Write
+from api.deploys import planner
 from api.events import service as events
 from api.events.filters import EventFilter
 from api.logins import service as logins
@@ -52,6 +53,7 @@ class Watched(Ims):
     async def send(
         self, method: str, path: str, body: Any = None, *, token: str | None = "admin", **more: Any
     ) -> httpx.Response:
+        await planner.plan_all(self.state.db, self.state.vault)  # or the server does it just now, and leaves a line of its own
         before = await self.state.db.read(events.head)
         answer = await super().send(method, path, body, token=token, **more)
         lines = await self.state.db.read(events.read, EventFilter(), after=before, limit=100)
