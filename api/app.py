@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -142,6 +143,8 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
 
     Whoever stops the server closes `doorbell` first, or its long polls hold the stop up.
     """
+    if settings.vendor_registry_role_arn and importlib.util.find_spec("boto3") is None:
+        raise UnusableDataError("a vendor_registry_url of Amazon ECR needs boto3: pip install 'exclave[aws]'")
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     if (settings.data / UNFINISHED_RESTORE).exists():
         raise UnusableDataError(f"a restore to {settings.data} was cut off: empty the folder, and restore again")

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +16,9 @@ from pydantic import ValidationError
 from registry_server import serve
 from shop import Shop, module
 
+from api.app import create_app
 from api.registry.access import Access
-from api.settings import Settings
+from api.settings import Settings, UnusableDataError
 from api.tickets.ecr import EcrLogins
 
 pytestmark = pytest.mark.anyio
@@ -157,6 +159,14 @@ async def test_an_ims_with_a_registry_that_takes_tokens_has_no_logins(shop: Shop
     await shop.begin("acme")
     assert access_of(await shop.agents["acme"].take("sync", "network"))["login_url"] == ""
     assert (await shop.ims.http.get("/token/login")).status_code == 404
+
+
+def test_an_ims_without_boto3_says_so_before_anything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    settings = Settings(tmp_path / "ims", "http://127.0.0.1:8420", vendor_registry_url=URL, vendor_registry_role_arn=ROLE)
+    with pytest.raises(UnusableDataError, match=r"exclave\[aws\]"):
+        create_app(settings)
+    assert not (tmp_path / "ims").exists()
 
 
 @pytest.mark.parametrize(
