@@ -22,7 +22,7 @@ from standin import NEWEST, StandIn
 from standin_aws import Aws
 from standin_google import Google
 
-from api.contract.components import EcrImage, GarImage
+from api.contract.image_sources import EcrImage, GarImage
 
 ecr = pytest.importorskip("agent.build.container_image.ecr", reason="this build agent pulls no images from ECR yet")
 gar = pytest.importorskip("agent.build.container_image.gar", reason="this build agent pulls no images from GAR yet")

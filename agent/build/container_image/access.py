@@ -8,7 +8,8 @@ from agent.build.container_image.azure import acr_credential
 from agent.build.container_image.ecr import ecr_credential
 from agent.build.container_image.gar import gar_credential
 from agent.oci.token import Credential
-from api.contract.components import ContainerImageConfig, RegistryImage
+from api.contract.components import ContainerImageConfig
+from api.contract.image_sources import RegistryImage
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from agent.build.builder import BuildContext
 from agent.build.container_image.cloud import CloudAccessError
 from agent.build.image_reference import ImageNameError, ImageReference
 from agent.oci.token import Credential
-from api.contract.components import AcrImage
+from api.contract.image_sources import AcrImage
 
 LOGIN = "https://login.microsoftonline.com"
 _SCOPE = "https://containerregistry.azure.net/.default"

@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.build.container_image.cloud import CloudAccessError, ExtraMissingError
 from agent.oci.token import Credential
-from api.contract.components import EcrImage
+from api.contract.image_sources import EcrImage
 
 _SESSION = "exclave-build"
 _SECONDS = 900

@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.build.container_image.cloud import CloudAccessError, ExtraMissingError
 from agent.oci.token import Credential
-from api.contract.components import GarImage
+from api.contract.image_sources import GarImage
 
 _USERNAME = "oauth2accesstoken"
 _SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]

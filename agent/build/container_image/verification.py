@@ -8,7 +8,7 @@ from agent.failure import CodedError
 from agent.oci.client import RegistryClient
 from agent.oci.dsse import key_id
 from agent.oci.signature import SignatureError, public_key_of, verify
-from api.contract.components import ImageVerification
+from api.contract.image_sources import ImageVerification
 
 
 class ImageUnverifiedError(CodedError):

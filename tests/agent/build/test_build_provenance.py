@@ -28,10 +28,10 @@ from api.contract.components import (
     GitSource,
     KubernetesManifestConfig,
     PathSource,
-    PublicImage,
     Source,
     TerraformModuleConfig,
 )
+from api.contract.image_sources import PublicImage
 
 pytestmark = pytest.mark.anyio
 

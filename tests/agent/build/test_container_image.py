@@ -22,18 +22,8 @@ from agent.oci.signature import verify
 from agent.oci.vendor_key import VendorKey
 from api.components.modules import check_modules
 from api.contract.base import Failure
-from api.contract.components import (
-    AcrImage,
-    ComponentConfig,
-    ContainerImageConfig,
-    EcrImage,
-    GarImage,
-    PathSource,
-    PublicImage,
-    RegistryImage,
-    Source,
-    TerraformModuleConfig,
-)
+from api.contract.components import ComponentConfig, ContainerImageConfig, PathSource, Source, TerraformModuleConfig
+from api.contract.image_sources import AcrImage, EcrImage, GarImage, PublicImage, RegistryImage
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,8 @@ from agent.oci.dsse import key_id
 from agent.oci.signature import public_key_of, put_signature, sign, verify
 from agent.oci.vendor_key import VendorKey
 from api.contract.base import Failure
-from api.contract.components import ContainerImageConfig, ImageVerification, PublicImage, secret_texts
+from api.contract.components import ContainerImageConfig, secret_texts
+from api.contract.image_sources import ImageVerification, PublicImage
 
 pytestmark = pytest.mark.anyio
 

@@ -11,10 +11,10 @@ from api.contract.components import (
     HelmRepository,
     KubernetesManifestConfig,
     PathSource,
-    PublicImage,
     Source,
     TerraformModuleConfig,
 )
+from api.contract.image_sources import PublicImage
 
 
 def module(url: str) -> TerraformModuleConfig:

@@ -19,10 +19,10 @@ from api.contract.components import (
     HelmRepository,
     KubernetesManifestConfig,
     PathSource,
-    RegistryImage,
     Source,
     TerraformModuleConfig,
 )
+from api.contract.image_sources import RegistryImage
 from api.contract.resources import App, Deploy, Install, Release, ReleaseBuild
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

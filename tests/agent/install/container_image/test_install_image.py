@@ -14,7 +14,8 @@ from agent.oci.manifest import IMAGE_MANIFEST
 from agent.oci.signature import sign
 from agent.oci.vendor_key import VendorKey
 from api.contract.agents import ApplyResult, PlanResult
-from api.contract.components import ContainerImageConfig, DockerBuildConfig, PathSource, PublicImage, Source
+from api.contract.components import ContainerImageConfig, DockerBuildConfig, PathSource, Source
+from api.contract.image_sources import PublicImage
 
 pytestmark = pytest.mark.anyio
 
