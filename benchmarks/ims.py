@@ -201,12 +201,12 @@ async def pick_up(
             leased = await connection.send("POST", "/v1/agent/lease", agents[number][1], NO_WAIT)
 
     count = min(int(rate / JOBS * seconds), len(agents))
-    begun, tasks = time.perf_counter(), []
+    begun, cpu, tasks = time.perf_counter(), server.cpu(), []
     for number in range(count):
         await asyncio.sleep(max(0.0, begun + number * JOBS / rate - time.perf_counter()))
         tasks.append(asyncio.create_task(one(number)))
     await asyncio.gather(*tasks)
-    took = time.perf_counter() - begun
+    took, cpu = time.perf_counter() - begun, server.cpu() - cpu
     waited = []
     for job, at in leased_at.items():
         made = (await pool[0].send("GET", f"/v1/jobs/{job}", server.token)).json["created_at"]
@@ -217,6 +217,7 @@ async def pick_up(
     kept = f"{count * JOBS / took:.0f} of {rate:g} jobs/s{late}"
     print(f"  pick-up: {kept} with {len(agents)} waiting: {quantiles(waited)} (goals: p99 10 and 20 ms)")
     print(f"    from the request that makes the deploy: {quantiles(from_request)}")
+    print(f"    the server used {cpu / count * 1000:.1f} ms of CPU for each deploy with its {JOBS} jobs")
 
 
 def quantiles(seconds: list[float]) -> str:
