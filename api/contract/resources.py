@@ -343,7 +343,7 @@ class Deploy(Model):
     approval: Approval = Field(description="Who approves its plans: the install's `approval` when it was made.")
     retry_of: str | None = Field(description="The deploy that this one tries again.")
     rollback_of: str | None = Field(description="The deploy whose release this one takes back.")
-    replan: list[Replan] = Field(default_factory=list, description="What it plans though nothing differs.")
+    replan: list[Replan] | None = Field(default=None, description="What it plans though nothing differs, if anything.")
     inputs_version: int
     steps: list[Step]
     left_out: list[str] = Field(description="Components that somebody skipped; the next deploy plans them again.")

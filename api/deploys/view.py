@@ -55,8 +55,7 @@ def publics(tx: Read, rows: list[DeployRow]) -> list[Deploy]:
                 outputs={component.name: component.outputs for component in components[row.install_id]},
                 sensitive_outputs={c.name: c.sensitive_outputs for c in components[row.install_id] if c.sensitive_outputs},
                 waiting_for="" if row.ended_at else _deploy_waits(row, mine),
-                **row.model_dump(exclude={"sealed_inputs", "replan"}),
-                replan=row.replan or [],
+                **row.model_dump(exclude={"sealed_inputs"}),
             )
         )
     return found
