@@ -396,6 +396,7 @@ async def test_who_the_agent_is_in_google_cloud(tmp_path: Path) -> None:
     assert gone.remedy
 
 
+@pytest.mark.e2e
 async def test_the_command_prints_json_and_ends_with_its_code(ims: AgentProtocolServer, tmp_path: Path) -> None:
     async def run(*arguments: str) -> tuple[int | None, str, str]:
         program = [sys.executable, "-c", "from agent.cli import agent_command; agent_command()", "doctor"]

@@ -263,6 +263,7 @@ async def test_the_libraries_of_the_clouds_go_through_the_proxy(certificates: Pa
     assert proxy.asked == ["CONNECT cloud.test"] * 2
 
 
+@pytest.mark.e2e
 async def test_an_agents_process_works_through_the_proxy(ims: AgentProtocolServer, certificates: Path, tmp_path: Path) -> None:
     writer = tmp_path / "writer.json"
     writer.write_text('{"url": "https://registry.test", "username": "u", "password": "p"}')

@@ -93,6 +93,7 @@ async def test_another_vendors_key_does_not_verify(build: Build, module: Path, v
         await verify(vendor.client(), "acme/net", result.artifact.digest, (other.public_pem,))
 
 
+@pytest.mark.e2e
 async def test_an_engine_that_travels_comes_out_whole(
     build: Build, module: Path, vendor: RegistryServer, engine: Engine, tmp_path: Path
 ) -> None:

@@ -211,6 +211,7 @@ async def test_a_platform_without_the_provider_is_named_with_the_places_that_wer
     assert str(machine.mirror) in refused.message
 
 
+@pytest.mark.e2e
 async def test_an_engine_that_travels_must_be_here_for_each_platform(
     machine: Vendor, vendor: RegistryServer, engine: Engine, tmp_path: Path
 ) -> None:

@@ -138,6 +138,7 @@ def test_what_can_not_be_written_is_said(tmp_path: Path) -> None:
     assert caught.value.failure.retryable
 
 
+@pytest.mark.e2e
 def test_a_ledger_survives_a_kill_at_any_moment(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from agent.ledger.ledger import Ledger\n"

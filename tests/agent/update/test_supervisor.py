@@ -207,6 +207,7 @@ def _steps_of_an_update(folder: Path, kind: str) -> int:
     return len(machine.steps)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("kind", ["good", "crash"])
 def test_killed_at_any_step_it_leaves_one_agent_that_works(tmp_path: Path, kind: str) -> None:
     """`one-agent`: SIGKILL before and after each change on the disk, and before and after each start."""

@@ -132,6 +132,7 @@ async def streamed(http: httpx.AsyncClient, url: str, token: str, count: int, **
     return found
 
 
+@pytest.mark.e2e
 async def test_events_are_streamed_over_a_socket_and_go_on_where_the_reader_was(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path / "ims")
     try:

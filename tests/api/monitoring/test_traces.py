@@ -71,6 +71,7 @@ async def test_a_request_and_its_write_are_traced_without_anything_secret(tmp_pa
     assert ims.token.encode() not in b"".join(received)
 
 
+@pytest.mark.e2e
 def test_nothing_of_it_is_imported_unless_it_is_configured() -> None:
     code = "import sys, api.server, api.cli.up; assert 'opentelemetry.sdk' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -85,6 +85,7 @@ def _check_whole(folder: Path, done: list[str]) -> None:
         assert {path.stat().st_ino for path in (folder / "blobs").iterdir()} == linked
 
 
+@pytest.mark.e2e
 def test_a_process_killed_at_any_system_call_leaves_nothing_half_done(tmp_path: Path) -> None:
     killed = 0
     for steps in range(1000):
