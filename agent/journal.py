@@ -1,6 +1,7 @@
 """What an agent must still know after `kill -9`: the jobs that it holds, and the reports that it owes."""
 
 import logging
+from operator import itemgetter
 from pathlib import Path
 from urllib.parse import quote
 
@@ -39,13 +40,19 @@ class Journal:
         flush_folder(self._folder)
 
     def entries(self) -> list[JournalEntry]:
-        """All entries, the longest unchanged first. One that can't be read is put aside, not to keep others waiting."""
-        files = sorted(self._folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
-        return [entry for file in files if (entry := self._entry(file))]
+        """All entries, the longest unchanged first. One that can't be read is put aside, not to keep others waiting.
 
-    def _entry(self, file: Path) -> JournalEntry | None:
+        Jobs that end meanwhile may be among them, or not.
+        """
+        found = [read for file in self._folder.glob("*.json") if (read := self._read(file))]
+        return [entry for _, entry in sorted(found, key=itemgetter(0))]
+
+    def _read(self, file: Path) -> tuple[int, JournalEntry] | None:
+        """When the file changed (nanoseconds), and its entry; None of a file that is gone or can't be read."""
         try:
-            return JournalEntry.model_validate_json(file.read_bytes())
+            return file.stat().st_mtime_ns, JournalEntry.model_validate_json(file.read_bytes())
+        except FileNotFoundError:
+            return None
         except ValueError:
             aside = file.with_suffix(".unreadable")
             file.replace(aside)

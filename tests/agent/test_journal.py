@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from agent.journal import Journal, JournalEntry
@@ -23,6 +24,23 @@ def test_dropping_an_attempt_leaves_a_later_one(tmp_path: Path) -> None:
     journal.drop("job_1", 1)
     journal.drop("job_unknown", 1)
     assert [entry.attempt for entry in journal.entries()] == [2]
+
+
+def test_a_job_may_end_while_entries_are_read(tmp_path: Path) -> None:
+    staying = JournalEntry(job_id="job_1", attempt=1)
+    Journal(tmp_path).record(staying)
+
+    def end_jobs() -> None:
+        journal = Journal(tmp_path)
+        for attempt in range(200):
+            journal.record(JournalEntry(job_id="job_2", attempt=attempt))
+            journal.drop("job_2", attempt)
+
+    with ThreadPoolExecutor(1) as other:
+        done = other.submit(end_jobs)
+        while not done.done():
+            assert staying in Journal(tmp_path).entries()
+        done.result()
 
 
 def test_an_entry_that_was_cut_off_while_it_was_written_does_not_count(tmp_path: Path) -> None:
