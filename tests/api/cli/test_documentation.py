@@ -72,10 +72,13 @@ def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
     assert [link for link in links if link and not (page.parent / link).exists()] == []
 
 
-def test_the_front_page_leads_to_every_page() -> None:
-    front = (ROOT / "README.md").read_text()
-    pages = [str(page.relative_to(ROOT)) for page in PAGES if page.parent.name in ("how-to", "reference", "explanation")]
-    assert [page for page in pages if f"]({page})" not in front] == []
+def test_the_index_leads_to_every_page() -> None:
+    front, index = (ROOT / "README.md").read_text(), (ROOT / "docs/README.md").read_text()
+    pages = [page for page in PAGES if page.parent.name in ("how-to", "reference", "explanation")]
+    assert [page for page in pages if f"]({page.relative_to(ROOT / 'docs')})" not in index] == []
+    examples = [page.relative_to(ROOT) for page in PAGES if page.is_relative_to(ROOT / "terraform")]
+    assert [page for page in examples if f"](../{page})" not in index] == []
+    assert "](docs/README.md)" in front
 
 
 @pytest.mark.parametrize("path", [path for path in ALL if len(path) > 1], ids=" ".join)
