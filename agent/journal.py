@@ -1,6 +1,7 @@
 """What an agent must still know after `kill -9`: the jobs that it holds, and the reports that it owes."""
 
 import logging
+import threading
 from operator import itemgetter
 from pathlib import Path
 from urllib.parse import quote
@@ -25,19 +26,22 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._changing = threading.Lock()  # the end of an attempt must not take the next one's entry with it
         folder.mkdir(parents=True, exist_ok=True)
 
     def record(self, entry: JournalEntry) -> None:
         """Add the entry, or replace the one of the same job."""
-        write_durably(self._file(entry.job_id), entry.model_dump_json().encode())
+        with self._changing:
+            write_durably(self._file(entry.job_id), entry.model_dump_json().encode())
 
     def drop(self, job_id: str, attempt: int) -> None:
         """Forget an attempt. A later attempt of the same job stays."""
         file = self._file(job_id)
-        if not file.exists() or JournalEntry.model_validate_json(file.read_bytes()).attempt != attempt:
-            return
-        file.unlink()
-        flush_folder(self._folder)
+        with self._changing:
+            if not file.exists() or JournalEntry.model_validate_json(file.read_bytes()).attempt != attempt:
+                return
+            file.unlink()
+            flush_folder(self._folder)
 
     def entries(self) -> list[JournalEntry]:
         """All entries, the longest unchanged first. One that can't be read is put aside, not to keep others waiting.

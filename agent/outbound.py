@@ -249,7 +249,9 @@ def _joined(usual: str, ca_file: Path, joined: Path) -> Path:
     try:
         added = ca_file.read_bytes()
         ssl.create_default_context(cadata=added.decode("ascii"))
-        write_durably(joined, Path(usual).read_bytes().rstrip() + b"\n" + added)
+        both = Path(usual).read_bytes().rstrip() + b"\n" + added
+        if not joined.exists() or joined.read_bytes() != both:  # a command beside a running agent leaves the agent's as it is
+            write_durably(joined, both)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         reason = getattr(error, "strerror", None) or error
         raise OutboundError(f"--ca-file {ca_file} can't be used: {reason}; give a PEM file with certificates") from None

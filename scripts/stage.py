@@ -30,7 +30,7 @@ class StageError(Exception):
     """Something didn't come up, or a command failed; the text has its last words."""
 
 
-def wait_for(what: str, ready: Callable[[], Any], *, seconds: float = 30, interval: float = 0.05) -> Any:
+def wait_for(what: str, ready: Callable[[], Any], *, seconds: float = 240, interval: float = 0.05) -> Any:
     """Ask `ready` until it gives something true, and return that. Raises StageError after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
@@ -59,7 +59,7 @@ class Process:
         """Whether it runs."""
         return self.popen.poll() is None
 
-    def stop(self, *, seconds: float = 30) -> int:
+    def stop(self, *, seconds: float = 120) -> int:
         """SIGTERM, then SIGKILL if it hasn't ended after `seconds`. Returns the exit code."""
         if self.alive():
             self.popen.terminate()
@@ -203,7 +203,7 @@ class Stage:
                 raise StageError(f"Terraform ended without making the install {install}")
             return found
 
-        wait_for(f"install {install}", there, seconds=120)
+        wait_for(f"install {install}", there)
         self.start_registry(install)
         self.enroll(install)
         self.start_agent(install)
@@ -363,7 +363,7 @@ def end_detached(folder: Path) -> bool:
             # The folder is in its command line: another process that got the id later is left alone.
             if str(folder) in _command_line(pids[name]):
                 os.kill(pids[name], signal.SIGTERM)
-                wait_for(f"the end of {name}", lambda pid=pids[name]: str(folder) not in _command_line(pid), seconds=40)
+                wait_for(f"the end of {name}", lambda pid=pids[name]: str(folder) not in _command_line(pid), seconds=120)
     shutil.rmtree(folder, ignore_errors=True)
     return True
 

@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from agent.bundle.zip import PackedFile, write_zip
@@ -28,20 +29,23 @@ class ZipStore:
         files = tuple(files)
         path = self._folder / f"{_key(files)}.zip"
         now = self._clock()
-        if not path.is_file():
+        try:
+            os.utime(path, (now, now))
+        except FileNotFoundError:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._drop_unused(now)
             handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".new")
             os.close(handle)
             write_zip(Path(temporary), files, "deflated")
+            os.utime(temporary, (now, now))
             Path(temporary).replace(path)
-        os.utime(path, (now, now))
         return path
 
     def _drop_unused(self, now: float) -> None:
         for path in self._folder.iterdir():
-            if path.stat().st_mtime < now - _KEPT_SECONDS:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # one that is made meanwhile has got its name, or somebody else was quicker
+                if path.stat().st_mtime < now - _KEPT_SECONDS:
+                    path.unlink()
 
 
 def _key(files: tuple[PackedFile, ...]) -> str:

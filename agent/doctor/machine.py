@@ -54,7 +54,10 @@ def enrolled(folder: Path) -> EnrollResponse | None:
 
 
 def _open(path: Path) -> bool:
-    mode = path.lstat().st_mode
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:  # the agent, which may be running, has removed it meanwhile
+        return False
     return not stat.S_ISLNK(mode) and bool(mode & 0o077)
 
 

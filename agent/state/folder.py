@@ -59,8 +59,12 @@ class FolderStore:
     def names(self, prefix: str) -> list[str]:
         """See `Store`."""
         with self._words():
-            files = (path for path in (self.folder / prefix).parent.rglob("*") if path.is_file() and path.suffix != _UNFINISHED)
-            found = (path.relative_to(self.folder).as_posix() for path in files)
+            found = [
+                Path(where, name).relative_to(self.folder).as_posix()
+                for where, _, files in os.walk((self.folder / prefix).parent, onerror=_unless_gone)
+                for name in files
+                if not name.endswith(_UNFINISHED)
+            ]
             return sorted(name for name in found if name.startswith(prefix))
 
     @contextmanager
@@ -79,6 +83,12 @@ class FolderStore:
             yield
         except OSError as error:
             raise StateUnreachableError(f"state in {self.folder} can't be used: {error.strerror}") from None
+
+
+def _unless_gone(error: OSError) -> None:
+    """A folder that `delete` has removed since its name was read has no names; anything else is an error."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _tag(data: bytes) -> str:

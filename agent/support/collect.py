@@ -14,6 +14,7 @@ from pathlib import Path
 from agent.doctor.check import Report
 from agent.identity import VERSION
 from agent.own_log import FILE, FILES
+from agent.support.files import all_below, matching
 from agent.support.secrets import clean, known_secrets, variables
 from api.contract.base import Json
 
@@ -83,7 +84,7 @@ def _entries(subject: Subject, doctor: Report, now: datetime) -> Iterator[tuple[
     yield from _file("policy.yaml", home / "policy.yaml")
     yield from _file("updates.json", home / "versions" / "state.json")
     yield "journal.json", _shown([*_journal(home / "journal")])
-    ledger = sorted((home / "ledger").glob("[0-9]*.jsonl"))
+    ledger = [*matching(home, "ledger/[0-9]*.jsonl")]
     if ledger:
         yield from _file("ledger.jsonl", ledger[-1], _LEDGER_BYTES)
 
@@ -123,7 +124,7 @@ def _configuration(subject: Subject) -> Json:
 
 
 def _listing(home: Path) -> Iterator[str]:
-    for path in islice(sorted(home.rglob("*")), _MOST_FILES):
+    for path in islice(sorted(all_below(home)), _MOST_FILES):
         try:
             stat = path.lstat()
         except OSError:
@@ -134,7 +135,7 @@ def _listing(home: Path) -> Iterator[str]:
 
 def _journal(folder: Path) -> Iterator[Json]:
     """Jobs and how they ended. Not with what they gave: outputs are the install's own."""
-    for file in sorted(folder.glob("*.json")):
+    for file in matching(folder, "*.json"):
         entry = _json(file)
         if isinstance(entry, dict):
             finish = entry.get("finish")
@@ -143,9 +144,9 @@ def _journal(folder: Path) -> Iterator[Json]:
 
 
 def _jobs(home: Path) -> Iterator[tuple[str, str]]:
-    for file in sorted((home / "logs").glob("*.log")):
+    for file in matching(home, "logs/*.log"):
         yield from _file(f"jobs/{file.name}", file)
-    for file in sorted(home.glob("components/*/plans/*/*.jsonl")):
+    for file in matching(home, "components/*/plans/*/*.jsonl"):
         component, job = file.parts[-4], file.parts[-2]
         complaints = "\n".join(_complaints(file))
         if complaints:

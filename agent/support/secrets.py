@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from agent.redaction import PLACEHOLDER, Redactor
+from agent.support.files import all_below, matching
 from api.contract.base import Json
 
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|PWD|CREDENTIAL|PRIVATE|_KEY$|_KEY_|APIKEY|AUTH", re.IGNORECASE)
@@ -52,7 +53,7 @@ def known_secrets(home: Path, env: Mapping[str, str], files: list[Path], registr
 
 def variables(home: Path) -> Iterator[Json]:
     """The values with which components were planned: nobody but the customer needs them, secret or not."""
-    for file in home.glob("components/*/plans/*/variables.tfvars.json"):
+    for file in matching(home, "components/*/plans/*/variables.tfvars.json"):
         yield _json(file)
 
 
@@ -74,20 +75,20 @@ def _password(url: str) -> str | None:
 
 
 def _of_files(home: Path, files: list[Path]) -> Iterator[Json]:
-    keys = [*home.glob("*.key"), *home.glob("*.key.next")]
+    keys = [*matching(home, "*.key"), *matching(home, "*.key.next")]
     folders = [file for file in [home / "secrets", *files] if file.is_dir()]
-    inside = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    inside = [file for folder in folders for file in all_below(folder) if file.is_file()]
     for file in (*keys, *inside, *(file for file in files if file.is_file())):
         yield _text(file).strip()
         yield _json(file)
 
 
 def _of_components(components: Path) -> Iterator[Json]:
-    for file in components.glob("*/plans/*/secrets.json"):
+    for file in matching(components, "*/plans/*/secrets.json"):
         yield _json(file)
-    for file in components.glob("*/outputs.json"):
+    for file in matching(components, "*/outputs.json"):
         yield from _marked(_json(file))
-    for file in components.glob("*/state/*"):
+    for file in matching(components, "*/state/*"):
         state = _json(file)
         yield from _marked(state)
         yield from _attributes(state)

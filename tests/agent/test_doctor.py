@@ -52,6 +52,15 @@ def _environment() -> Iterator[None]:
     os.environ.update(before)
 
 
+async def test_a_file_that_a_running_agent_removes_meanwhile_is_none_of_those_that_others_may_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o700)
+    gone = tmp_path / "identity.json.new"
+    monkeypatch.setattr(Path, "iterdir", lambda folder: iter([gone]))
+    assert [finding.status async for finding in machine.home(tmp_path)] == ["PASSED"]
+
+
 @pytest.fixture
 async def ims() -> AsyncIterator[AgentProtocolServer]:
     async with agent_protocol_server() as server:

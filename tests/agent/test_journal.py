@@ -1,5 +1,7 @@
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+
+import pytest
 
 from agent.journal import Journal, JournalEntry
 from api.contract.agents import Finish
@@ -26,21 +28,37 @@ def test_dropping_an_attempt_leaves_a_later_one(tmp_path: Path) -> None:
     assert [entry.attempt for entry in journal.entries()] == [2]
 
 
-def test_a_job_may_end_while_entries_are_read(tmp_path: Path) -> None:
-    staying = JournalEntry(job_id="job_1", attempt=1)
-    Journal(tmp_path).record(staying)
+def test_a_job_may_end_while_entries_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path)
+    for job in ("job_1", "job_2"):
+        journal.record(JournalEntry(job_id=job, attempt=1))
+    glob = Path.glob
 
-    def end_jobs() -> None:
-        journal = Journal(tmp_path)
-        for attempt in range(200):
-            journal.record(JournalEntry(job_id="job_2", attempt=attempt))
-            journal.drop("job_2", attempt)
+    def just_before_one_ends(folder: Path, pattern: str) -> list[Path]:
+        found = list(glob(folder, pattern))
+        journal.drop("job_2", 1)
+        return found
 
-    with ThreadPoolExecutor(1) as other:
-        done = other.submit(end_jobs)
-        while not done.done():
-            assert staying in Journal(tmp_path).entries()
-        done.result()
+    monkeypatch.setattr(Path, "glob", just_before_one_ends)
+    assert [entry.job_id for entry in journal.entries()] == ["job_1"]
+
+
+def test_the_end_of_an_attempt_leaves_the_entry_of_one_that_begins_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path)
+    journal.record(JournalEntry(job_id="job_1", attempt=1))
+    read = JournalEntry.model_validate_json
+    with ThreadPoolExecutor(1) as other, monkeypatch.context() as patched:
+
+        def read_just_before_the_next_begins(data: bytes) -> JournalEntry:
+            found = read(data)
+            wait([other.submit(journal.record, JournalEntry(job_id="job_1", attempt=2))], timeout=0.2)
+            return found
+
+        patched.setattr(JournalEntry, "model_validate_json", read_just_before_the_next_begins)
+        journal.drop("job_1", 1)
+    assert [entry.attempt for entry in journal.entries()] == [2]
 
 
 def test_an_entry_that_was_cut_off_while_it_was_written_does_not_count(tmp_path: Path) -> None:

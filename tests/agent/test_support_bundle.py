@@ -7,19 +7,24 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 from agent_protocol_server import TOKEN, AgentProtocolServer, agent_protocol_server
 
+from agent.doctor.check import Report
 from agent.identity import Home
-from agent.install.workspace import Components, PlanRecord, StoredOutput, StoredOutputs
+from agent.install.workspace import Components, PlanRecord, StoredOutput, StoredOutputs, Workspace
 from agent.journal import Journal, JournalEntry
 from agent.ledger.ledger import Ledger
 from agent.redaction import Redactor
 from agent.spool import LogSpool
+from agent.support.collect import Subject, collect
 from agent.support.secrets import clean
 from api.client import ImsClient
 from api.contract.agents import ApplyResult, Finish
@@ -206,3 +211,29 @@ def test_a_folder_without_an_agent_is_named(tmp_path: Path) -> None:
     refused = subprocess.run([*program, "--home", str(tmp_path)], capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert "has no agent" in refused.stderr
+
+
+def test_what_a_running_agent_removes_meanwhile_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    components = Components(tmp_path)
+    for name in ("goes", "stays"):
+        plan = components.of(name).plan("job_1")
+        plan.folder.mkdir(parents=True)
+        plan.secrets.write_text('["hidden"]')
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, _just_after(components.of("goes"), getattr(os, name)))
+    subject = Subject(home=tmp_path, env={}, secret_files=[tmp_path / "components"])
+    doctor = Report(checked_at=datetime.now(UTC), passed=True, findings=[])
+    texts = dict(collect(subject, doctor, datetime.now(UTC)))
+    assert "components/stays/plans/job_1" in texts["home.txt"]
+    assert "components/goes" not in texts["home.txt"]
+
+
+def _just_after(gone: Workspace, look: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Look into a folder; when it is one of the component's, the component has just been removed."""
+
+    def look_late(folder: Any) -> Any:
+        if str(folder) == str(gone.root / "plans") and gone.root.exists():
+            gone.remove()
+        return look(folder)
+
+    return look_late

@@ -192,8 +192,8 @@ class KillLoop:
             self.stage.start_registry(name)
             self.stage.enroll(name)
             self._start_agent(name)
-        wait_for("the agents", lambda: len(caller.get("/v1/agents")["items"]) == 1 + len(CUSTOMERS), seconds=90)
-        wait_for("the first release", lambda: caller.get(f"/v1/releases/{release['id']}")["status"] == "ready", seconds=90)
+        wait_for("the agents", lambda: len(caller.get("/v1/agents")["items"]) == 1 + len(CUSTOMERS))
+        wait_for("the first release", lambda: caller.get(f"/v1/releases/{release['id']}")["status"] == "ready")
 
     def _answers(self) -> bool:
         process = self.stage.processes["ims"]
@@ -347,7 +347,7 @@ class KillLoop:
         while sum(self.kills.values()) < kills:
             assert not self.faults, self.faults
             if self.random.random() < 0.75:  # else whatever is starting is killed while it starts
-                wait_for("the IMS", self._answers, seconds=60)
+                wait_for("the IMS", self._answers)
                 customer = self._await_work(caller)
             else:
                 customer = self.random.choice(list(CUSTOMERS))
@@ -419,7 +419,7 @@ class KillLoop:
             assert not thread.is_alive(), f"{thread.name} doesn't end"
         assert not self.faults, self.faults
         caller = self.caller()
-        wait_for("the builds", lambda: all(one["status"] != "building" for one in caller.all("/v1/releases")), seconds=90)
+        wait_for("the builds", lambda: all(one["status"] != "building" for one in caller.all("/v1/releases")))
         last = {name: self._deploy(caller, name) for name in CUSTOMERS}
         for name, deploy in last.items():
             ended = self._follow(caller, deploy)

@@ -227,7 +227,7 @@ def kubernetes(network: CutOff) -> Iterator[FakeKubernetes]:
 
 def with_cluster(stage: Stage, kubeconfig: Path) -> None:
     """Play a customer who has a cluster."""
-    wait_for("install acme", lambda: stage.find("/v1/installs/acme"), seconds=120)
+    wait_for("install acme", lambda: stage.find("/v1/installs/acme"))
     stage.start_registry("acme")
     stage.enroll("acme")
     stage.start_agent("acme", "--kubeconfig", str(kubeconfig))

@@ -31,7 +31,7 @@ def test_nothing_is_applied_before_the_customer_has_approved_it(stage: Stage) ->
         steps = stage.get(f"/v1/deploys/{deploy}")["steps"]
         return next((step for step in steps if step["approval"] and step["status"] == "waiting"), None)
 
-    step = wait_for("the question", waits, seconds=60)
+    step = wait_for("the question", waits)
     assert "the customer's approval" in step["waiting_for"]
     refused = stage.exclave("deploys", "approve", deploy, "--yes")
     assert refused.code == 5
@@ -39,11 +39,11 @@ def test_nothing_is_applied_before_the_customer_has_approved_it(stage: Stage) ->
 
     home = str(stage.customer("palace") / "agent")
     for component in ("base", "site"):
-        wait_for(f"the question about {component}", lambda name=component: (waits() or {}).get("component") == name, seconds=60)
+        wait_for(f"the question about {component}", lambda name=component: (waits() or {}).get("component") == name)
         said = stage.exclave("agent", "approve", deploy, "--home", home, "--yes", "--note", "fine")
         assert said.code == 0, said.output
         assert "create terraform_data.part" in said.output
-    wait_for("the end", lambda: stage.get(f"/v1/deploys/{deploy}")["ended_at"], seconds=60)
+    wait_for("the end", lambda: stage.get(f"/v1/deploys/{deploy}")["ended_at"])
     assert stage.get(f"/v1/deploys/{deploy}")["status"] == "succeeded"
     assert (
         stage.exclave("agent", "approve", "--home", home, "--yes").output.strip() == "Error: Nothing waits for your approval."

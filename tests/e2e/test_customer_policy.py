@@ -37,7 +37,7 @@ def test_a_customers_rules_pause_and_ledger(stage: Stage) -> None:
         return stage.post("/v1/deploys", {"install_id": "castle", "kind": "teardown"})["id"]
 
     def ended(deploy: str) -> dict:
-        wait_for("the end", lambda: stage.get(f"/v1/deploys/{deploy}")["ended_at"], seconds=90)
+        wait_for("the end", lambda: stage.get(f"/v1/deploys/{deploy}")["ended_at"])
         return stage.get(f"/v1/deploys/{deploy}")
 
     def deployed(teardown: bool = False) -> dict:
@@ -48,7 +48,7 @@ def test_a_customers_rules_pause_and_ledger(stage: Stage) -> None:
         steps = stage.get(f"/v1/deploys/{deploy}")["steps"]
         return next((step for step in steps if step["approval"] and step["status"] == "waiting"), None)
 
-    wait_for("the agent", lambda: (home / "identity.json").exists(), seconds=60)
+    wait_for("the agent", lambda: (home / "identity.json").exists())
     (home / "policy.yaml").write_text(POLICY)
     assert stage.exclave("agent", "policy", "check", str(home / "policy.yaml")).code == 0
 
@@ -67,11 +67,11 @@ def test_a_customers_rules_pause_and_ledger(stage: Stage) -> None:
     # The install approves by itself; the customer's rule asks all the same, and the deploy waits for them.
     (home / "policy.yaml").write_text(POLICY.replace("    message:", "    effect: ask\n    message:"))
     asked = begin(teardown=True)
-    step = wait_for("the question", lambda: waiting(asked), seconds=60)
+    step = wait_for("the question", lambda: waiting(asked))
     assert "waiting for the customer's approval" in step["waiting_for"]
     assert "rule 'nothing is lost': Call +49 30 4711 (terraform_data.part)" in step["waiting_for"]
     for component in ("site", "base"):
-        wait_for("the question", lambda name=component: (waiting(asked) or {}).get("component") == name, seconds=60)
+        wait_for("the question", lambda name=component: (waiting(asked) or {}).get("component") == name)
         said = stage.exclave("agent", "approve", asked, "--home", str(home), "--yes")
         assert said.code == 0, said.output
         assert "Your policy asks you: rule 'nothing is lost'" in said.output

@@ -75,7 +75,7 @@ class Shop:
         stage.start_registry(name)
         stage.enroll(name)
         stage.start_agent(name, "--url", wire.url)
-        wait_for("the release", lambda: stage.get(f"/v1/releases/{self.release}")["status"] == "ready", seconds=120)
+        wait_for("the release", lambda: stage.get(f"/v1/releases/{self.release}")["status"] == "ready")
 
     @property
     def registry(self) -> Path:
@@ -95,10 +95,10 @@ class Shop:
         def there() -> bool:
             return self.status(deploy, kind) == "running" and (kind != "apply" or "began" in self.applied.read_text())
 
-        wait_for(f"the {kind}", there, seconds=120, interval=0.01)
+        wait_for(f"the {kind}", there, interval=0.01)
 
     def ended(self, deploy: str) -> dict[str, Any]:
-        wait_for("the end", lambda: self.stage.get(f"/v1/deploys/{deploy}")["ended_at"], seconds=120)
+        wait_for("the end", lambda: self.stage.get(f"/v1/deploys/{deploy}")["ended_at"])
         found: dict[str, Any] = self.stage.get(f"/v1/deploys/{deploy}")
         return found
 
@@ -113,7 +113,7 @@ def test_a_step_that_is_cut_off_for_longer_than_its_lease_is_done_all_the_same(s
     deploy = shop.begin()
     shop.running(deploy, kind)
     wire.cut()
-    wait_for("that the IMS misses the agent", lambda: shop.status(deploy, kind) in ("unknown", "ready"), seconds=60)
+    wait_for("that the IMS misses the agent", lambda: shop.status(deploy, kind) in ("unknown", "ready"))
     wire.mend()
     assert shop.ended(deploy)["status"] == "succeeded"
     assert shop.applied.read_text().split() == ["began", "ended"]
@@ -128,9 +128,9 @@ def test_an_apply_that_is_cut_off_until_it_is_given_up_ends_once_and_is_known_wh
     wire.cut()
     ended = shop.ended(deploy)
     assert (ended["status"], ended["failure"]["code"]) == ("failed", "agent_lost")
-    wait_for("the end of the apply", lambda: "ended" in shop.applied.read_text(), seconds=60)
+    wait_for("the end of the apply", lambda: "ended" in shop.applied.read_text())
     wire.mend()
-    wait_for("the late report", lambda: shop.component()["status"] == "deployed", seconds=120)
+    wait_for("the late report", lambda: shop.component()["status"] == "deployed")
     assert shop.component()["outputs"] == {"text": "made"}
     assert shop.status(deploy, "apply") == "succeeded"
     assert shop.ended(shop.begin())["status"] == "succeeded"

@@ -95,7 +95,7 @@ def killed_apply(stage: Stage, components: int) -> str:
     """An apply whose provider is killed once the IMS has so many components. Returns what Terraform says."""
     terraform = stage.start_terraform("apply", "-no-color", "-auto-approve", "-input=false")
     try:
-        wait_for("components", lambda: len(made(stage)["components"]) >= components, seconds=120, interval=0.005)
+        wait_for("components", lambda: len(made(stage)["components"]) >= components, interval=0.005)
         for pid in providers(terraform):
             os.kill(pid, signal.SIGKILL)
         output, _ = terraform.communicate(timeout=120)

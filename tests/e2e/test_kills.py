@@ -45,7 +45,7 @@ def kill_during(stage: Stage, victim: str, kind: str) -> None:
     def there() -> bool:
         return running(stage, "network", kind) and (kind != "apply" or "began" in log.read_text())
 
-    wait_for(f"the {kind} of network", there, seconds=90, interval=0.01)
+    wait_for(f"the {kind} of network", there, interval=0.01)
     stage.processes[victim].kill()
 
 
@@ -104,7 +104,7 @@ def test_ctrl_c_stops_waiting_and_taints_nothing(slow: Stage) -> None:
         "apply", "-no-color", "-auto-approve", "-input=false", variables={"admin_password": "canary-correct-horse"}
     )
     customer.start()
-    wait_for("the apply of network", lambda: running(slow, "network", "apply"), seconds=90)
+    wait_for("the apply of network", lambda: running(slow, "network", "apply"))
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     customer.join()
@@ -122,7 +122,7 @@ def test_ctrl_c_stops_waiting_and_taints_nothing(slow: Stage) -> None:
 def test_a_cancelled_deploy_ends_and_the_next_one_heals(slow: Stage) -> None:
     def cancel() -> None:
         slow.join("acme")
-        wait_for("the apply of network", lambda: running(slow, "network", "apply"), seconds=90)
+        wait_for("the apply of network", lambda: running(slow, "network", "apply"))
         deploy = slow.get("/v1/deploys?order=desc&limit=1")["items"][0]["id"]
         assert slow.exclave("deploys", "cancel", deploy).code == 0
 

@@ -114,7 +114,7 @@ def test_an_agent_that_is_killed_while_it_waits_goes_on_when_it_is_started_again
 
     def customer() -> None:
         stage.join("castle")
-        wait_for("the Deployment", lambda: kubernetes.cluster.find("Deployment", "web", "shop"), seconds=120)
+        wait_for("the Deployment", lambda: kubernetes.cluster.find("Deployment", "web", "shop"))
         stage.processes["castle/agent"].kill()
         kubernetes.controllers.finish("Deployment", "web", "shop")
         stage.start_agent("castle")
@@ -139,4 +139,4 @@ def test_an_agent_that_is_killed_while_it_waits_goes_on_when_it_is_started_again
     assert "Secret/shop/login" in drifted.output
 
     app.run("destroy", "-auto-approve", "-input=false")
-    wait_for("the end of the namespace", lambda: kubernetes.cluster.find("Namespace", "shop") is None, seconds=60)
+    wait_for("the end of the namespace", lambda: kubernetes.cluster.find("Namespace", "shop") is None)

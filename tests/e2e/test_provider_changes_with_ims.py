@@ -133,7 +133,7 @@ def test_a_teardown_that_outlasts_its_timeout_is_followed_by_the_next_destroy(st
     for words in ("The teardown goes on", "has not ended within 2 seconds", f"exclave deploys show {teardown['id']} --follow"):
         assert words in said
     stage.start_agent("clinging")
-    wait_for("the teardown", lambda: stage.get(f"/v1/deploys/{teardown['id']}")["ended_at"], seconds=120)
+    wait_for("the teardown", lambda: stage.get(f"/v1/deploys/{teardown['id']}")["ended_at"])
     app.run("destroy", "-auto-approve", "-input=false")
     assert stage.find("/v1/apps/clinging") is None
     assert stage.get("/v1/deploys?order=desc&limit=1")["items"][0]["id"] == teardown["id"]

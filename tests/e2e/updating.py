@@ -17,7 +17,7 @@ from agent.update.versions import Versions
 
 AUTO = "version: 1\nupdates:\n  mode: auto\n"
 SETTLE = 1.5
-REPORT = 12
+REPORT = 120
 DOES_NOT_START = "raise RuntimeError('this version is broken')\n"
 
 
@@ -94,7 +94,7 @@ class Customer:
         job: str = self.field.stage.post(f"/v1/agents/{self.agent_id}/updates", body)["id"]
         return job
 
-    def ended(self, job: str, seconds: float = 60) -> Any:
+    def ended(self, job: str, seconds: float = 240) -> Any:
         """The job, once it has ended."""
         wait_for(f"the end of {job}", lambda: self.field.stage.get(f"/v1/jobs/{job}")["ended_at"], seconds=seconds)
         return self.field.stage.get(f"/v1/jobs/{job}")
@@ -122,7 +122,7 @@ class Customer:
 
     def works(self) -> bool:
         """Whether one agent is there, and takes a job: an offer that it refuses at once will do."""
-        wait_for("one agent", lambda: len(self.agents()) == 1, seconds=60)
+        wait_for("one agent", lambda: len(self.agents()) == 1)
         refused = self.ended(self.offer("0.0.1", "sha256:" + "0" * 64))
         return len(self.agents()) == 1 and refused["failure"]["code"] == "update_refused"
 

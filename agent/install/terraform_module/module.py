@@ -114,7 +114,7 @@ def _lay_out(workspace: Workspace, bundle: UnpackedBundle, backend: Json) -> Non
     """Put the bundle's source into `work/`, with the customer's backend, whatever backend the module names (`closure`)."""
     for other in workspace.bundles.iterdir():
         if other != bundle.source.parent:
-            shutil.rmtree(other)
+            shutil.rmtree(other, ignore_errors=True)  # a job that was stopped may still write there; the next plan sees to it
     shutil.rmtree(workspace.work, ignore_errors=True)
     shutil.copytree(bundle.source, workspace.work, symlinks=True)
     workspace.state.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.bundle.zip import Limits, PackedFile, UnsafeZipError, extract_zip, write_zip
+from agent.bundle.zip_store import ZipStore
 
 
 def packed(folder: Path, contents: dict[str, bytes], executable: str = "") -> list[PackedFile]:
@@ -109,3 +110,22 @@ def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"no")
     with pytest.raises(UnsafeZipError, match="isn't a zip"):
         extract_zip(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_a_zip_of_another_build_may_get_its_name_while_unused_ones_are_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "iterdir", lambda folder: iter([folder / "another.new"]))
+    store = ZipStore(tmp_path / "store")
+    assert store.zip_of(packed(tmp_path / "in", {"main.tf": b"1"})).is_file()
+
+
+def test_a_zip_that_was_just_asked_for_is_not_unused(tmp_path: Path) -> None:
+    now = [1_000_000.0]
+    store = ZipStore(tmp_path / "store", clock=lambda: now[0])
+    old, used = (store.zip_of(packed(tmp_path / name, {"main.tf": name.encode()})) for name in ("old", "used"))
+    now[0] += 29 * 24 * 3600
+    assert store.zip_of(packed(tmp_path / "used", {"main.tf": b"used"})) == used
+    now[0] += 2 * 24 * 3600
+    new = store.zip_of(packed(tmp_path / "new", {"main.tf": b"new"}))
+    assert {path for path in (old, used, new) if path.exists()} == {used, new}

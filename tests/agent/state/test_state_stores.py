@@ -1,5 +1,6 @@
 """The stores, all by the same rules. Amazon's is MiniStack, Google's a fake written from its documentation."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -58,6 +59,22 @@ def test_names_are_listed_whole(store: Store) -> None:
     assert store.names("ins/a/versions/") == [f"ins/a/versions/{n}" for n in (1, 2, 3)]
     assert store.names("ins/a") == ["ins/a/current", *(f"ins/a/versions/{n}" for n in (1, 2, 3)), "ins/ab/current"]
     assert store.names("nothing/") == []
+
+
+def test_names_can_be_listed_while_others_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FolderStore(tmp_path)
+    for name in ("ins/a/current", "ins/b/versions/1"):
+        store.write(name, b"x", None)
+    scandir = os.scandir
+
+    def just_after_one_has_gone(folder: str) -> "os._ScandirIterator[str]":
+        if Path(folder).name == "b":
+            store.delete("ins/b/versions/1")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", just_after_one_has_gone)
+    assert store.names("ins/") == ["ins/a/current"]
+    assert not (tmp_path / "ins" / "b").exists()
 
 
 def test_a_place_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
