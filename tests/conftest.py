@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from postgresql import PostgresServer, postgres_server, programs
 
 REAL_PROGRAMS = (
@@ -91,8 +92,14 @@ def _has_one_of(item: pytest.Item, fixtures: set[str]) -> bool:
     return not fixtures.isdisjoint(getattr(item, "fixturenames", ()))
 
 
+_PATIENCE = 60.0
+"""Seconds that a test's HTTP call may take. httpx's own 5 s are what a loaded machine exceeds, and then they decide a test."""
+
+
 def pytest_configure() -> None:
     """A shell that runs the tests in the background has them ignore SIGINT, and with them every program that they start."""
+    for part in ("connect", "read", "write", "pool"):
+        setattr(DEFAULT_TIMEOUT_CONFIG, part, _PATIENCE)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

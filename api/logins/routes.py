@@ -23,6 +23,8 @@ from api.logins.cookies import check_same_origin, cookie, drop_cookie, set_cooki
 from api.settings import Oidc
 
 _ATTEMPT_SECONDS = 600
+_PROVIDER_SECONDS = 20.0
+"""Somebody's browser waits meanwhile."""
 _OWNER = "login attempt"
 
 
@@ -58,7 +60,7 @@ async def begin(ims: State, oidc: Door, next: str = "/login/done") -> Response:
 
     attempt = Attempt.begin(_local(next))
     try:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=_PROVIDER_SECONDS) as http:
             url = await _provider(ims, oidc, http).authorization_url(attempt)
     except ProblemError as error:
         return pages.message(error.title, f"{error.detail}. {error.remedy}", error.status)
@@ -87,7 +89,7 @@ async def callback(request: Request, ims: State, oidc: Door, state: str = "", co
     if not code:
         return pages.message("Not logged in", "The login provider didn't let you in.", 403)
     try:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=_PROVIDER_SECONDS) as http:
             person = await _provider(ims, oidc, http).person(code, attempt, now)
         _, secret = await ims.db.write(f"person:{person.name}", service.open_session, person, seconds=oidc.session_seconds)
     except ProblemError as error:

@@ -98,7 +98,7 @@ class Server:
                     connected.close()
                     return
                 self._connected[connected] = thread
-            thread.start()
+                thread.start()  # while nobody closes the server: a thread that hasn't begun can't be waited for
 
     def _serve(self, connected: socket.socket) -> None:
         connection = None

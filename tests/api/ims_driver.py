@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from sqlalchemy import Connection, event, inspect, text
 
 import api.ims
+from api import housekeeping
 from api.agents import health
 from api.app import create_app
 from api.contract.agents import sign_in_message
@@ -36,6 +37,7 @@ from api.tokens import service as tokens
 Body = dict[str, Any]
 PUBLIC_URL = "http://ims.test"
 INTERVALS = Intervals(sweep=3600, webhooks=3600)  # tests sweep, and send to webhooks, by themselves
+housekeeping._PRESENCE_SECONDS = 3600.0  # and keep house: the server's clock is the test's, but this is the machine's
 _numbers = itertools.count(1)
 _compiled: dict[tuple[str, str], tuple[Any, Any]] = {}
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,11 +68,11 @@ class Receiver:
 
 
 @contextlib.asynccontextmanager
-async def receiving(**more: Any) -> AsyncIterator[Receiver]:
-    """A receiver that listens."""
-    receiver = Receiver(**more)
+async def receiving(place: socket.socket | None = None) -> AsyncIterator[Receiver]:
+    """A receiver that listens; where `place` is bound to, or anywhere."""
+    receiver = Receiver()
     receiver.gate.set()
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", receiver.port)
+    server = await asyncio.start_server(receiver.serve, **({"sock": place} if place else {"host": "127.0.0.1", "port": 0}))
     receiver.port = server.sockets[0].getsockname()[1]
     async with server:
         yield receiver

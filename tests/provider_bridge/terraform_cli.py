@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,12 @@ class Terraform:
 
     def state(self, address: str) -> dict[str, Any]:
         return self.instance(address)["attributes"]
+
+
+def until(process: "subprocess.Popen[str]", seen: Callable[[], bool]) -> None:
+    """Wait for a condition while Terraform runs."""
+    deadline = time.monotonic() + SECONDS
+    while not seen():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "the condition never holds"
+        time.sleep(0.01)

@@ -2,7 +2,7 @@
 
 import pytest
 from fake_ims import FakeIms
-from terraform_cli import Run, Terraform
+from terraform_cli import SECONDS, Run, Terraform, until
 
 from api.contract.base import Failure
 
@@ -249,10 +249,9 @@ def test_a_deploy_that_takes_too_long_is_told_and_the_next_apply_takes_it_up(ter
     write(terraform, ALL)
     with terraform.start("apply", "-auto-approve", "-no-color") as process:
         seen = len(ims.requests)
-        while not any(request.query.get("seen") for request in ims.requests[seen:]):
-            assert process.poll() is None
+        until(process, lambda: any(request.query.get("seen") for request in ims.requests[seen:]))
         ims.let_go()
-        assert process.wait(60) == 0
+        assert process.wait(SECONDS) == 0
     assert len(ims.deploys) == 1
     assert terraform.plan().code == 0
 

@@ -23,7 +23,7 @@ from provider_bridge.protocol.channels import PlainChannel, TlsChannel
 from provider_bridge.protocol.hpack import Fields, literal
 from provider_bridge.protocol.http2 import Connection, ProtocolError
 
-SECONDS = 20
+SECONDS = 120
 LARGE = os.urandom(5 << 20)
 """Much more than any window is at first."""
 
@@ -381,3 +381,34 @@ def test_threads_and_connections_go_with_the_server(offered: Offered, tmp_path: 
     while any(thread.name in ("accept", "connection") for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_client_that_comes_while_the_server_closes_is_no_trouble(
+    offered: Offered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The one thread took the client, the other waited for a thread that hadn't begun, which can't be waited for.
+    begins, start = threading.Event(), threading.Thread.start
+
+    def slowly(thread: threading.Thread) -> None:
+        if thread.name == "connection":
+            begins.set()
+            closing.join(0.5)  # as long as it waits for this one, or for ever
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", slowly)
+    server, problems = Server(f"{tmp_path}/s", offered.method, PlainChannel, 8), list[BaseException]()
+
+    def close() -> None:
+        assert begins.wait(SECONDS)
+        try:
+            server.close(SECONDS)
+        except BaseException as error:
+            problems.append(error)
+
+    closing = threading.Thread(target=close)
+    closing.start()
+    with socket.socket(socket.AF_UNIX) as connected:
+        connected.connect(f"{tmp_path}/s")
+        closing.join(SECONDS)
+    assert not closing.is_alive()
+    assert problems == []

@@ -19,7 +19,7 @@ from provider_bridge.protocol import serve
 from provider_bridge.protocol import tfplugin6_pb2 as pb
 from provider_bridge.protocol.values import encode
 
-SECONDS = 30
+SECONDS = 120
 LIBRARIES = Path(google.protobuf.__file__).parents[2]
 """protobuf's compiled half is for all of them; msgpack and yaml have one in Python for those that theirs isn't for."""
 

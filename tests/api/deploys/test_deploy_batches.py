@@ -109,7 +109,7 @@ async def test_a_planning_error_that_nobody_foresaw_ends_one_deploy_not_all(
 async def test_the_running_server_plans_by_itself(ims: Ims, shop: Shop) -> None:
     agent = await shop.install("acme")
     install = await ims.ok("GET", "/v1/installs/acme")
-    waiting = asyncio.create_task(agent.lease(wait=20))
+    waiting = asyncio.create_task(agent.lease(wait=50))
     await ims.doorbell.somebody_listens(f"jobs:install:{install['id']}")
     await ims.ok("POST", "/v1/deploys/batch", {"release_id": shop.release["id"], "all": True})
     lease = await waiting

@@ -154,6 +154,6 @@ async def test_events_are_streamed_over_a_socket_and_go_on_where_the_reader_was(
                 assert (await anext(reading)).startswith("retry")
                 took = await asyncio.to_thread(server.end, signal.SIGTERM)
                 assert [line async for line in reading if line] == []
-            assert took < 5
+            assert took < 30
     finally:
         server.end(signal.SIGKILL)

@@ -196,7 +196,7 @@ async def test_nobody_waits_for_more_of_a_log_whose_job_has_ended(ims: Ims, shop
     await agent.succeed(lease, SYNCED)
     answer = await asyncio.wait_for(waiting, 60)
     assert (answer.text, answer.headers["x-log-closed"]) == ("", "true")
-    assert (await asyncio.wait_for(ims.send("GET", path, params={"wait": 60}), 5)).text == ""
+    assert (await asyncio.wait_for(ims.send("GET", path, params={"wait": 60}), 40)).text == ""
 
 
 async def test_the_agent_is_told_to_send_at_once_while_somebody_watches(

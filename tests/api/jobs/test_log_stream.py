@@ -42,7 +42,7 @@ async def client(ims: Ims) -> AsyncIterator[ImsClient]:
 async def whole(ims: Ims, lease: Body, headers: dict[str, str] | None = None, **params: int) -> list[SentEvent]:
     """Every event of a stream that ends."""
     answer = await asyncio.wait_for(
-        ims.send("GET", f"/v1/jobs/{lease['job_id']}/logs/stream", params=params, headers=headers or {}), 10
+        ims.send("GET", f"/v1/jobs/{lease['job_id']}/logs/stream", params=params, headers=headers or {}), 60
     )
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("text/event-stream")

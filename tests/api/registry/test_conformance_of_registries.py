@@ -10,7 +10,6 @@ import hashlib
 import itertools
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
+from free_port import free_port
 
 from api.registry.access import ACTIONS, Access
 
@@ -126,8 +126,7 @@ def peer_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if program is None:
         pytest.skip("docker-registry is not on PATH")
     folder = tmp_path_factory.mktemp("peer")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     config = {
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},

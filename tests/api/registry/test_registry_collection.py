@@ -242,7 +242,7 @@ async def test_a_running_registry_collects_when_it_is_due_and_gives_up_idle_uplo
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(told.get(), 0.05)  # it isn't due yet
         now += 2 * 3600
-        collected = await asyncio.wait_for(told.get(), 20)
+        collected = await asyncio.wait_for(told.get(), 60)
         assert collected.blobs == [("acme/web", stray)]
         with pytest.raises(UploadUnknownError):
             care.uploads.find("acme/web", upload.id)
@@ -268,7 +268,7 @@ async def test_a_failed_pass_is_not_the_last(shelf: Shelf, monkeypatch, caplog: 
     told: asyncio.Queue[Collected] = asyncio.Queue()
     running = asyncio.create_task(care.run(told.put))
     try:
-        await asyncio.wait_for(told.get(), 20)
+        await asyncio.wait_for(told.get(), 60)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import httpx
 import pytest
+from free_port import free_port
 
 from api.registry.access import Access, Grant
 from api.registry.manifests import INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE, digest_of
@@ -142,8 +142,7 @@ def test_docker_registry_accepts_the_tokens_within_their_scope(tmp_path: Path) -
     program = _program("docker-registry")
     signer = TokenSigner.open(tmp_path / "key.pem", issuer="ims.test")
     (tmp_path / "certificate.pem").write_bytes(signer.certificate_pem)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     config = {
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},

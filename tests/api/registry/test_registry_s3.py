@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import boto3
 import httpx
 import pytest
+from free_port import free_port
 
 from api.registry.access import ACTIONS, Access, Grant
 from api.registry.app import create_registry
@@ -40,8 +40,7 @@ def _ministack() -> str:
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     program, folder = _ministack(), tmp_path_factory.mktemp("ministack")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3", "HOME": str(folder)}
     environment = {"PATH": os.environ["PATH"], **settings}
     process = subprocess.Popen([program], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
@@ -207,8 +206,7 @@ def test_a_bucket_that_is_not_there_is_named_at_the_start(open_storage) -> None:
 def test_a_push_while_s3_is_away_fails_and_leaves_nothing(open_storage, tmp_path: Path) -> None:
     with open_storage() as storage:
         contents = storage._contents
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            away = f"http://127.0.0.1:{free.getsockname()[1]}"
+        away = f"http://127.0.0.1:{free_port()}"
         client = boto3.client("s3", endpoint_url=away, region_name="us-east-1")
         storage._contents = S3Contents(client, contents.bucket, contents.prefix)
         with pytest.raises(ContentsUnavailableError):

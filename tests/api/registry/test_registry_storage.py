@@ -19,7 +19,8 @@ BLOB = b"blob" * 1000
 SUBJECT = "sha256:" + "5" * 64
 MANIFEST = json.dumps({"layers": [{"digest": digest_of(BLOB)}], "subject": {"digest": SUBJECT}}).encode()
 
-# Pushes a blob, mounts it, pushes a tagged manifest and deletes all of it again, and is killed at one of its system calls.
+# Pushes a blob, mounts it, pushes a tagged manifest and deletes all of it again, and is killed at one of its system calls: again
+# and again, in a new folder and a new process each time, each a call later, until one isn't killed. Says how far each came.
 PUSH_AND_DIE = textwrap.dedent("""
     import os, signal, sys
     from pathlib import Path
@@ -28,35 +29,48 @@ PUSH_AND_DIE = textwrap.dedent("""
     from api.registry.storage import RegistryStorage
     from api.registry.uploads import Uploads
 
-    folder, steps, blob, manifest = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3].encode(), sys.argv[4].encode()
+    blob, manifest = sys.argv[2].encode(), sys.argv[3].encode()
 
-    def dies(call):
-        def counted(*arguments, **options):
-            global steps
-            if steps == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            steps -= 1
-            return call(*arguments, **options)
-        return counted
+    def push(folder, steps):
+        def dies(call):
+            def counted(*arguments, **options):
+                nonlocal steps
+                if steps == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                steps -= 1
+                return call(*arguments, **options)
+            return counted
 
-    for name in ("open", "fsync", "link", "rename", "replace", "unlink", "mkdir"):
-        setattr(os, name, dies(getattr(os, name)))
+        def done(what):
+            print(folder.name, what, flush=True)
 
-    storage = RegistryStorage.open(folder)
-    digest = digest_of(blob)
-    uploads = Uploads(storage.scratch)
-    upload = uploads.start("acme/web")
-    upload.append(blob)
-    storage.add_blob("acme/web", digest, upload.complete(digest))
-    uploads.end(upload)
-    storage.mount_blob("acme/api", digest, "acme/web")
-    print("blob", flush=True)
-    storage.put_manifest("acme/web", "v1", "a/b", manifest)
-    print("manifest", flush=True)
-    storage.delete_manifest("acme/web", digest_of(manifest))
-    storage.delete_blob("acme/web", digest)
-    storage.delete_blob("acme/api", digest)
-    print("deleted", flush=True)
+        for name in ("open", "fsync", "link", "rename", "replace", "unlink", "mkdir"):
+            setattr(os, name, dies(getattr(os, name)))
+        storage = RegistryStorage.open(folder)
+        digest = digest_of(blob)
+        uploads = Uploads(storage.scratch)
+        upload = uploads.start("acme/web")
+        upload.append(blob)
+        storage.add_blob("acme/web", digest, upload.complete(digest))
+        uploads.end(upload)
+        storage.mount_blob("acme/api", digest, "acme/web")
+        done("blob")
+        storage.put_manifest("acme/web", "v1", "a/b", manifest)
+        done("manifest")
+        storage.delete_manifest("acme/web", digest_of(manifest))
+        storage.delete_blob("acme/web", digest)
+        storage.delete_blob("acme/api", digest)
+        done("deleted")
+
+    for steps in range(1000):
+        child = os.fork()
+        if not child:
+            push(Path(sys.argv[1]) / str(steps), steps)
+            os._exit(0)
+        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(steps, f"ended:{ended}", flush=True)
+        if ended != -signal.SIGKILL:
+            break
 """)
 
 
@@ -87,18 +101,19 @@ def _check_whole(folder: Path, done: list[str]) -> None:
 
 @pytest.mark.e2e
 def test_a_process_killed_at_any_system_call_leaves_nothing_half_done(tmp_path: Path) -> None:
-    killed = 0
-    for steps in range(1000):
-        folder = tmp_path / str(steps)
-        arguments = [sys.executable, "-c", PUSH_AND_DIE, str(folder), str(steps), BLOB.decode(), MANIFEST.decode()]
-        ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
-        _check_whole(folder, ended.stdout.split())
-        if ended.returncode == 0:
-            break
-        assert ended.returncode == -9, ended.stderr
-        killed += 1
-    assert ended.returncode == 0
-    assert killed > 30
+    command = [sys.executable, "-c", PUSH_AND_DIE, str(tmp_path), BLOB.decode(), MANIFEST.decode()]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    done: dict[str, list[str]] = {}
+    for line in said.stdout.splitlines():
+        steps, what = line.split()
+        done.setdefault(steps, []).append(what)
+    *killed, last = done.values()
+    for steps, reached in done.items():
+        _check_whole(tmp_path / steps, reached)
+    assert len(killed) > 30
+    assert {reached[-1] for reached in killed} == {"ended:-9"}
+    assert last == ["blob", "manifest", "deleted", "ended:0"], said.stderr
 
 
 def test_an_unfinished_upload_is_removed_at_the_next_start(tmp_path: Path) -> None:
