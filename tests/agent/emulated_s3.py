@@ -23,8 +23,10 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if program is None:
         pytest.skip("there is no MiniStack: run tests/modules/setup, or name one in EXCLAVE_TEST_MINISTACK")
     folder = tmp_path_factory.mktemp("ministack")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    own_port = socket.socket()
+    own_port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # MiniStack's has it, too: nobody else is given the port
+    own_port.bind(("127.0.0.1", 0))
+    port = own_port.getsockname()[1]
     settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3", "HOME": str(folder)}
     process = subprocess.Popen(
         [program],
@@ -34,7 +36,7 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         cwd=folder,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while True:
             try:
                 httpx.get(f"http://127.0.0.1:{port}/")
@@ -47,6 +49,7 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+        own_port.close()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """`exclave installs connect` with a real IMS: what it makes, that the agent then comes, and what it says when it can't."""
 
+import contextlib
 import json
 import os
 import re
@@ -35,7 +36,8 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     yield state
     for pid in state.glob("*.pid"):
-        os.kill(int(pid.read_text()), signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 def made(run: Run, *arguments: str) -> dict[str, object]:
@@ -47,7 +49,7 @@ def made(run: Run, *arguments: str) -> dict[str, object]:
 
 
 def start(folder: Path, script: str = "start.sh") -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(["sh", str(folder / script)], capture_output=True, text=True, timeout=100)
+    return subprocess.run(["sh", str(folder / script)], capture_output=True, text=True, timeout=240)
 
 
 def rules_of_agents(engine: Path) -> list[str]:

@@ -71,7 +71,7 @@ class CutOff:
         self._stack.callback(listener.shutdown, socket.SHUT_RDWR)
 
         def relay(connection: socket.socket) -> None:
-            with connection, socket.create_connection(("127.0.0.1", port)) as other:
+            with contextlib.suppress(OSError), connection, socket.create_connection(("127.0.0.1", port)) as other:
                 join(connection, other)
 
         def accept() -> None:

@@ -66,7 +66,7 @@ unknown_before_requeue = 5
 
 CUSTOMERS = {"north": "auto", "south": "auto", "east": "vendor"}
 """Installs by name, and who approves their plans."""
-FINISH_SECONDS = 120
+FINISH_SECONDS = 300
 _TERMINAL = ("succeeded", "failed", "cancelled", "skipped")
 
 
@@ -92,7 +92,7 @@ class Caller:
 
     def __init__(self, url: str, token: str, faults: list[str]) -> None:
         headers = {"authorization": f"Bearer {token}"}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=20, trust_env=False)
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=120, trust_env=False)
         self._faults = faults
 
     def send(self, method: str, path: str, body: Any = None, key: str | None = None) -> tuple[int, Any] | None:
@@ -384,8 +384,7 @@ class KillLoop:
             assert not by_itself, f"{one} ended by itself: {process.log.read_text()[-3000:]}"
             process.kill()
         if victim == "machine":
-            for pid in self.engines(self.stage.customer(name)):
-                os.kill(pid, signal.SIGKILL)
+            self._kill_engines(self.stage.customer(name))
         time.sleep(down)
         for one in dead:
             if one == "ims":
@@ -394,6 +393,11 @@ class KillLoop:
                 self._start_builder()
             else:
                 self._start_agent(name)
+
+    def _kill_engines(self, under: Path) -> None:
+        for pid in self.engines(under):
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(pid, signal.SIGKILL)
 
     def engines(self, under: Path) -> list[int]:
         """The engines that work in a folder, of all processes of this machine."""
@@ -519,6 +523,5 @@ class KillLoop:
         for caller in self._callers:
             caller.close()
         self.stage.stop()
-        for pid in self.engines(self.folder):
-            os.kill(pid, signal.SIGKILL)
+        self._kill_engines(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)

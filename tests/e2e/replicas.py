@@ -26,7 +26,7 @@ public_url = "http://127.0.0.1:{port}"
 webhooks_allow_private = ["127.0.0.0/8"]
 
 [intervals]
-lease = 2
+lease = {lease:g}
 heartbeat = 0.5
 sweep = 0.1
 offline = 3
@@ -85,12 +85,15 @@ class Replicas:
     servers: dict[str, ServerProcess] = field(default_factory=dict)
     clients: list[httpx.AsyncClient] = field(default_factory=list)
     token: str = ""
+    lease: float = 2
 
     async def start(self, name: str) -> None:
         """Start a replica, again or for the first time, with what all replicas must share."""
         data = self.folder / name / "data"
         data.mkdir(parents=True, exist_ok=True)
-        text = SETTINGS.format(database=self.database, secrets_key=self.folder / "secrets.key", port=self.port)
+        text = SETTINGS.format(
+            database=self.database, secrets_key=self.folder / "secrets.key", port=self.port, lease=self.lease
+        )
         (data / "exclave.toml").write_text(text)
         others = [path for path in self.folder.glob(f"*/data/{_SHARED}") if path.parent != data]
         if others:
@@ -107,7 +110,7 @@ class Replicas:
         """Calls to one replica, or through the proxy."""
         server = self.servers[name] if name else None
         port = server.port if isinstance(server, _Replica) else self.port
-        http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30)
+        http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=120)
         self.clients.append(http)
         return Ims(None, http, lambda: datetime.now(UTC), None, self.token, self.folder)  # type: ignore[arg-type]
 
@@ -138,11 +141,11 @@ class _Replica(ServerProcess):
 
 
 @contextlib.asynccontextmanager
-async def two_replicas(folder: Path) -> AsyncIterator[Replicas]:
-    """Both started, on a server of their own that keeps its commits."""
+async def two_replicas(folder: Path, *, lease: float = 2) -> AsyncIterator[Replicas]:
+    """Both started, on a server of their own that keeps its commits. `lease`: seconds that one lasts."""
     with postgres_server(durable=True) as postgres:
         proxy = Proxy()
-        replicas = Replicas(folder, postgres, postgres.new_database(), await proxy.open(), proxy)
+        replicas = Replicas(folder, postgres, postgres.new_database(), await proxy.open(), proxy, lease=lease)
         try:
             await replicas.start("a")
             await replicas.start("b")
@@ -157,7 +160,7 @@ async def two_replicas(folder: Path) -> AsyncIterator[Replicas]:
 
 async def persistent(ims: Ims, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
     """Send until there is an answer that isn't "try again"."""
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 240
     while time.monotonic() < give_up:
         with contextlib.suppress(httpx.TransportError):
             answer = await ims.send(method, path, body, **more)

@@ -48,7 +48,7 @@ def test_a_customers_rules_pause_and_ledger(stage: Stage) -> None:
         steps = stage.get(f"/v1/deploys/{deploy}")["steps"]
         return next((step for step in steps if step["approval"] and step["status"] == "waiting"), None)
 
-    wait_for("the agent", lambda: (home / "identity.json").exists())
+    wait_for("the agent", lambda: any("agent.started" in file.read_text() for file in (home / "ledger").glob("*.jsonl")))
     (home / "policy.yaml").write_text(POLICY)
     assert stage.exclave("agent", "policy", "check", str(home / "policy.yaml")).code == 0
 

@@ -106,7 +106,7 @@ def test_ctrl_c_stops_waiting_and_taints_nothing(slow: Stage) -> None:
     customer.start()
     wait_for("the apply of network", lambda: running(slow, "network", "apply"))
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=240)
     customer.join()
     assert "exclave deploys show" in output, output
     assert "exclave deploys cancel" in output, output

@@ -118,7 +118,7 @@ def test_a_deploy_that_outlasts_its_timeout_is_taken_up_by_the_next_apply(stage:
     (deploy,) = app.deploys()
     for words in ("has not ended within 2 seconds", "goes on without Terraform", f"exclave deploys cancel {deploy['id']}"):
         assert words in said
-    app.edit('create = "2s"', 'create = "60s"')
+    app.edit('create = "2s"', 'create = "15m"')
     app.apply(join=True)
     assert app.planned() == {}
     assert [one["id"] for one in app.deploys()] == [deploy["id"]]
@@ -168,7 +168,7 @@ def test_a_second_run_while_a_deploy_is_under_way_says_whose_turn_it_is(stage: S
     assert remedy in said
 
     assert stage.exclave(*remedy.split()[1:]).code == 0
-    output, _ = running.communicate(timeout=120)
+    output, _ = running.communicate(timeout=240)
     assert running.returncode == 1
     assert "The deploy was cancelled" in output
     second.apply(join=True)

@@ -51,12 +51,14 @@ class GoogleKeys:
 @contextmanager
 def running(python: str, program: Path, port_variable: str, environment: Mapping[str, str]) -> Iterator[str]:
     """A server in a process of its own, from when it answers on to the block's end. Yields its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GOOGLE_"))}
-    address = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryFile("w+") as output:
+    with socket.socket() as own_port, tempfile.TemporaryFile("w+") as output:
+        own_port.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # the server's has it, too: nobody else is given the port
+        own_port.bind(("127.0.0.1", 0))
+        port = own_port.getsockname()[1]
+        address = f"http://127.0.0.1:{port}"
         process = subprocess.Popen(
             [python, str(program)], env={**kept, **environment, port_variable: str(port)}, stdout=output, stderr=output
         )
@@ -69,7 +71,7 @@ def running(python: str, program: Path, port_variable: str, environment: Mapping
 
 
 def _wait(process: "subprocess.Popen[bytes]", address: str, output: TextIO) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while True:
         if process.poll() is not None:
             output.seek(0)
