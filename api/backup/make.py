@@ -125,13 +125,21 @@ class _Copy:
         own = {self._settings.database_file.name + end for end in ("", "-wal", "-shm", "-journal")}
         top = [path for path in self._from.iterdir() if path.is_file() and path.name not in own | _NEVER]
         agent = [self._from / "build-agent" / name for name in _BUILD_AGENT_KEYS]
-        return sorted(path for path in [*top, *agent] if path.is_file() and path.suffix != ".new")
+        unfinished = {path for path in top if path.suffix == ".new" or path.name.startswith(".")}
+        return sorted(path for path in [*top, *agent] if path.is_file() and path not in unfinished)
+
+    def _read_key_files(self) -> dict[Path, bytes]:
+        found = {}
+        for path in self._key_files():
+            with contextlib.suppress(FileNotFoundError):  # the server has removed it since, such as a token that is used up
+                found[path] = path.read_bytes()
+        return found
 
     def _database_with_keys(self, *, copy_database: bool) -> Head | None:
         for _ in range(_TRIES):
-            before = {path: path.read_bytes() for path in self._key_files()}
+            before = self._read_key_files()
             head = self._database() if copy_database else None
-            if before == {path: path.read_bytes() for path in self._key_files()}:
+            if before == self._read_key_files():
                 break
         else:
             raise BackupError("the keys changed again and again while the database was copied: try again")
@@ -189,7 +197,11 @@ class _Copy:
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         """Every file below the data folder that isn't at its top, in order: a blob comes before the links to it."""
-        for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
+        try:
+            entries = sorted(folder.iterdir())
+        except FileNotFoundError:
+            return  # deleted since it was listed
+        for entry in entries:
             name = entry.relative_to(self._from).as_posix()
             if entry.is_symlink():
                 continue

@@ -84,6 +84,7 @@ class Server:
             # Nothing else ends the wait for connections on every system.
             knock.connect(self._path)
         self._listening.close()
+        self._workers.end()
         os.unlink(self._path)  # noqa: PTH108 - pathlib costs start time here
 
     def _accept(self) -> None:
@@ -139,7 +140,7 @@ class _Workers:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._count = 0
         self._free = 0
@@ -157,9 +158,16 @@ class _Workers:
         if is_new:
             threading.Thread(target=self._work, name="call", daemon=True).start()
 
+    def end(self) -> None:
+        """Let all threads go, each when it has nothing more to do. Nothing may be asked of them afterwards."""
+        with self._lock:
+            count, self._most = self._count, 0
+        for _ in range(count):
+            self._tasks.put(None)
+
     def _work(self) -> None:
-        while True:
-            self._tasks.get()()
+        while task := self._tasks.get():
+            task()
             with self._lock:
                 self._free += 1
 

@@ -423,7 +423,7 @@ class KillLoop:
             assert not thread.is_alive(), f"{thread.name} doesn't end"
         assert not self.faults, self.faults
         caller = self.caller()
-        wait_for("the builds", lambda: all(one["status"] != "building" for one in caller.all("/v1/releases")))
+        wait_for("the builds", lambda: all(one["status"] != "building" for one in caller.all("/v1/releases")), seconds=600)
         last = {name: self._deploy(caller, name) for name in CUSTOMERS}
         for name, deploy in last.items():
             ended = self._follow(caller, deploy)

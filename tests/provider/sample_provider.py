@@ -33,6 +33,7 @@ class Store:
     private: dict[str, Any] = field(default_factory=dict)
     """Private state as the last read found it, by id."""
     stopped: threading.Event = field(default_factory=threading.Event)
+    renewed: threading.Event = field(default_factory=threading.Event)
     _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def new_id(self) -> str:
@@ -136,6 +137,8 @@ class Part(Resource):
 
     def create(self, call: Call, planned: Object) -> Object | None:
         self.store.calls.append("waiting")
+        if planned["name"] == "after a renewal":
+            self.store.renewed.wait(100)
         longest = timeout(planned, "create", 60)
         wanted = seconds(planned["takes"] or "0s")
         made = {**planned, "id": self.store.new_id(), "status": "ready"}
@@ -194,6 +197,7 @@ class Token(EphemeralResource):
 
     def renew(self, call: Call, private: Object) -> Renewed:
         self.store.calls.append(f"renew {private['lease']}")
+        self.store.renewed.set()
         return Renewed({"lease": "renewed"})
 
     def close(self, call: Call, private: Object) -> None:

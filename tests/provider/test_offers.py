@@ -51,7 +51,7 @@ def test_an_ephemeral_value_is_opened_renewed_and_closed(workspace: Workspace, e
         Step(
             'ephemeral "sample_token" "t" {\n  scope = "all"\n}\n'
             + thing("secret = ephemeral.sample_token.t.value\nsecret_version = 1")
-            + 'resource "sample_part" "p" {\n  name = "p"\n  takes = "1s"\n  depends_on = [sample_thing.a]\n}\n',
+            + 'resource "sample_part" "p" {\n  name = "after a renewal"\n  depends_on = [sample_thing.a]\n}\n',
         ),
         Step('ephemeral "sample_token" "t" {\n  scope = "ALL"\n}\n', error=Said("Invalid value", line='scope = "ALL"')),
     )

@@ -375,10 +375,11 @@ def test_one_bad_client_harms_no_other(server: Server, channel: Any, tmp_path: P
 def test_threads_and_connections_go_with_the_server(offered: Offered, tmp_path: Path) -> None:
     server = Server(f"{tmp_path}/g", offered.method, PlainChannel, 8)
     with grpc.insecure_channel(f"unix:{tmp_path}/g") as channel:
-        assert channel.unary_unary("/t/Echo")(b"x", timeout=SECONDS) == b"x"
+        for call in ("/t/Echo", "/t/SlowEcho"):
+            assert channel.unary_unary(call)(b"x", timeout=SECONDS) == b"x"
         server.close(SECONDS)
     deadline = time.monotonic() + SECONDS
-    while any(thread.name in ("accept", "connection") for thread in threading.enumerate()):
+    while any(thread.name in ("accept", "connection", "call") for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

@@ -155,6 +155,21 @@ def test_a_backup_has_keys_logs_and_the_registry_and_nothing_that_is_made_anew(d
         assert (target / "registry" / "blobs" / HEX).stat().st_nlink == 3, "once on the disk, as before"
 
 
+def test_what_the_server_removes_meanwhile_is_left_out(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The backup had listed the build agent's token, whose agent was done with it then: the whole backup failed.
+    goes = {data / "build-agent.token": "is_file", data / "events" / "gone": "is_dir"}
+    (data / "events").mkdir()
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: [*listed(folder), *(path for path in goes if path.parent == folder)])
+    for kind in ("is_file", "is_dir"):
+        real = getattr(Path, kind)
+        monkeypatch.setattr(Path, kind, lambda path, kind=kind, real=real: goes[path] == kind if path in goes else real(path))
+    result = run("backup", tmp_path / "saved", "--data", data)
+    assert result.exit_code == 0, result.output
+    monkeypatch.undo()
+    assert run("backup", tmp_path / "saved", "--verify").exit_code == 0
+
+
 def test_a_backup_without_keys_says_what_is_missing_and_an_ims_does_not_start_without(data: Path, tmp_path: Path) -> None:
     made = run("backup", tmp_path / "saved", "--data", data, "--without-keys")
     assert "No keys are in it" in made.output

@@ -19,8 +19,8 @@ BLOB = b"blob" * 1000
 SUBJECT = "sha256:" + "5" * 64
 MANIFEST = json.dumps({"layers": [{"digest": digest_of(BLOB)}], "subject": {"digest": SUBJECT}}).encode()
 
-# Pushes a blob, mounts it, pushes a tagged manifest and deletes all of it again, and is killed at one of its system calls:
-# each time in a new folder and a new process, a call later, until one is not killed. Tells how far it got.
+# Pushes a blob, mounts it, pushes a tagged manifest and deletes all of it again, and is killed at one of its system calls.
+# Again and again, in a new folder and a new process each time, each a call later, until one is not killed.
 PUSH_AND_DIE = textwrap.dedent("""
     import os, signal, sys
     from pathlib import Path
