@@ -126,7 +126,7 @@ class AgentProtocolServer:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something that an agent does makes `condition` true."""
-        async with asyncio.timeout(60), self._moved:
+        async with asyncio.timeout(240), self._moved:
             await self._moved.wait_for(condition)
 
     def revoke(self) -> None:

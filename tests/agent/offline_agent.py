@@ -43,7 +43,7 @@ async def pass_time(seconds: float, step: float = 5.0) -> None:
 
 async def time_goes_by_until(condition: Callable[[], bool]) -> None:
     """For what takes its time, such as a retry that backs off for up to a minute."""
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 240
     while not condition():
         assert time.monotonic() < give_up
         await pass_time(1, step=1)
@@ -105,9 +105,10 @@ class Agent:
         return Session(self.url, identity, self.http, wall=self.wall, clock=clock)
 
     @asynccontextmanager
-    async def running(self, executor: Executor) -> AsyncIterator[Worker]:
+    async def running(self, executor: Executor, *, patience: float = 60) -> AsyncIterator[Worker]:
+        """An agent at work; at the end, jobs have `patience` seconds to end and to be reported."""
         office = Office(await self.session(), self.journal, self.folder / "logs")
-        worker = Worker(office, executor, Limits(poll=5, stop=0.05, cancel=5, force=5))
+        worker = Worker(office, executor, Limits(poll=5, stop=0.05, cancel=patience, force=patience))
         task = asyncio.create_task(worker.run())
         try:
             yield worker
@@ -118,7 +119,7 @@ class Agent:
 
 async def until(condition: Callable[[], bool]) -> None:
     """For what only the disk or the agent knows; the loop's time doesn't count, as it is moved."""
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 240
     while not condition():
         assert time.monotonic() < give_up
         await asyncio.sleep(0.001)

@@ -135,7 +135,7 @@ async def debian_registry(folder: Path, http: httpx.AsyncClient) -> AsyncIterato
 
 
 async def _address(log: Path) -> str:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while True:
             found = re.search(r"listening on ([0-9.]+:[0-9]+)", log.read_text())
             if found:

@@ -129,10 +129,10 @@ async def test_a_server_that_never_answers_costs_no_more_than_the_limit() -> Non
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         begun = time.monotonic()
-        found = await findings(Patient(f"http://127.0.0.1:{silent.getsockname()[1]}"), limit=0.5)
+        found = await findings(Patient(f"http://127.0.0.1:{silent.getsockname()[1]}"), limit=3)
     assert time.monotonic() - begun < 60
     assert found["ims"].status == "FAILED"
-    assert "within 0.5 s" in found["ims"].detail
+    assert "within 3 s" in found["ims"].detail
     assert found["ims.tcp"].status == "PASSED"
 
 
@@ -148,7 +148,7 @@ doctor._checks = lambda patient: [Check("slow", hangs)]
 print(doctor.as_text(doctor.examine(doctor.Patient(), 0.2)))
 """
     done = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=subprocess.PIPE)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         said, _ = await done.communicate()
     assert done.returncode == 0
     assert b"FAILED   slow" in said

@@ -127,7 +127,7 @@ async def test_what_a_program_leaves_behind_ends_with_it(tmp_path: Path) -> None
     """It went on to run."""
     script = "sleep 300 >/dev/null 2>&1 & echo $!"
     said = (await run_program(["sh", "-c", script], folder=tmp_path, env=ENV, timeout=60)).output
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while True:
             if not _runs(int(said)):
                 return

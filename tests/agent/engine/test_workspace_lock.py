@@ -25,7 +25,7 @@ async def test_whoever_waits_gets_the_lock_when_it_is_free(tmp_path: Path) -> No
     held = asyncio.Event()
 
     async def hold(name: str, until: asyncio.Event) -> None:
-        async with workspace_lock(tmp_path / "lock", limit=30):
+        async with workspace_lock(tmp_path / "lock", limit=240):
             order.append(name)
             held.set()
             await until.wait()
@@ -46,7 +46,7 @@ async def test_whoever_waits_can_be_called_away(tmp_path: Path) -> None:
 
     async with workspace_lock(tmp_path / "lock", limit=0):
         with pytest.raises(InterruptedError):
-            async with workspace_lock(tmp_path / "lock", limit=30, waiting=called_away):
+            async with workspace_lock(tmp_path / "lock", limit=240, waiting=called_away):
                 pass
 
 
@@ -56,7 +56,7 @@ async def test_a_lock_on_a_removed_workspace_guards_nothing(tmp_path: Path) -> N
 
     async def wait_for_it() -> None:
         taken.set()
-        async with workspace_lock(workspace / "lock", limit=30):
+        async with workspace_lock(workspace / "lock", limit=240):
             assert (workspace / "lock").exists()
 
     async with workspace_lock(workspace / "lock", limit=0):

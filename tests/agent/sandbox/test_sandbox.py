@@ -50,7 +50,7 @@ def test_what_runs_in_it_ends_when_the_agent_is_killed(kind: str, folder: Path) 
         assert process.stdout
         started = _descendants(int(process.stdout.readline()))
         process.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while any(map(_runs, started)):
         assert time.monotonic() < deadline, "it still runs"
         time.sleep(0.01)
@@ -58,14 +58,13 @@ def test_what_runs_in_it_ends_when_the_agent_is_killed(kind: str, folder: Path) 
 
 def _descendants(process: int) -> list[int]:
     """The process and all below it, once the program itself is among them."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         found, unread = [], [process]
-        while unread:
-            found.append(unread.pop())
-            children = Path(f"/proc/{found[-1]}/task/{found[-1]}/children")
-            unread += map(int, children.read_text().split()) if children.exists() else []
-        with contextlib.suppress(FileNotFoundError):  # one has just ended
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one has just ended
+            while unread:
+                found.append(unread.pop())
+                unread += map(int, Path(f"/proc/{found[-1]}/task/{found[-1]}/children").read_text().split())
             if any(Path(f"/proc/{each}/comm").read_text() == "sleep\n" for each in found):
                 return found
         time.sleep(0.01)

@@ -188,10 +188,10 @@ async def test_a_lock_says_who_holds_it_and_keeps_others_out_until_it_ends(tmp_p
     begun = asyncio.Event()
 
     async def work(agent: str, job: str) -> None:
-        async with state_lock(store, "lock", quick(agent, job, lease=2), said.append):
+        async with state_lock(store, "lock", quick(agent, job, lease=6), said.append):
             order.append(f"{job} begins")
             begun.set()
-            while (mine := holder_of(store, "lock")) and (mine.renewed - mine.since).total_seconds() < 2.5:  # noqa: ASYNC110 - on the disk
+            while (mine := holder_of(store, "lock")) and (mine.renewed - mine.since).total_seconds() < 6.5:  # noqa: ASYNC110 - on the disk
                 await asyncio.sleep(0.05)  # until renewals have made it outlast its lease
             order.append(f"{job} ends")
 
@@ -220,7 +220,7 @@ async def test_an_agents_own_lock_of_a_killed_process_is_taken_over_at_once(tmp_
     store, said = FolderStore(tmp_path), list[str]()
     dead = quick("agt_1", "job_1", lease=3600)
     store.write("lock", json.dumps({"holder": json.loads(dead.model_dump_json())}).encode(), None)
-    async with asyncio.timeout(60), state_lock(store, "lock", quick("agt_1", "job_2"), said.append):
+    async with asyncio.timeout(240), state_lock(store, "lock", quick("agt_1", "job_2"), said.append):
         pass
     assert "taken over from job job_1" in said[-1]
 

@@ -307,7 +307,7 @@ async def test_a_stop_lets_an_apply_end_and_force_kills_it(account: Customer, so
     cancellation = Cancellation()
     job = account.job("apply", "page", plan="job_plan").model_copy(update={"config": page.config})
     running = asyncio.create_task(account.run(job, "job_apply", cancellation))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while True:
             if (pages / "begun").exists():
                 break

@@ -37,7 +37,7 @@ def mark(cluster: Cluster, revision: int, status: str) -> None:
 
 
 async def until(condition: Callable[[], Any]) -> Any:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while not (found := condition()):  # noqa: ASYNC110 - what is waited for happens in other processes
             await asyncio.sleep(0.02)
         return found
