@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from hypothesis import HealthCheck, settings
 from postgresql import PostgresServer, postgres_server, programs
+
+settings.register_profile("usual", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("usual")  # the same examples each time, however long a loaded machine takes for one
 
 REAL_PROGRAMS = (
     "e2e",

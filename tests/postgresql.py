@@ -12,7 +12,14 @@ from pathlib import Path
 
 import psycopg
 
-_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=64MB", "max_connections=200")
+_FAST = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "autovacuum=off",
+    "shared_buffers=64MB",
+    "max_connections=200",
+)
 _SAFE = ("shared_buffers=512MB", "max_connections=200")
 _numbers = count(1)
 
@@ -39,7 +46,9 @@ class PostgresServer:
         """The address of a new database, empty or a copy of another one that nobody is connected to."""
         name = f"t{next(_numbers)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+            # Files that nobody flushes are copied in half the time of writing all of them to the log, as is usual since 15.
+            strategy = "STRATEGY FILE_COPY" if connection.info.server_version >= 150_000 else ""
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {strategy}")
         return self.url(name)
 
     def drop(self, url: str) -> None:

@@ -34,8 +34,8 @@ async def listening(ims: Ims) -> AsyncIterator[str]:
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = server.force_exit = True
-            await task
+            server.should_exit = True
+            await asyncio.wait_for(task, 60)
 
 
 async def released(ims: Ims, url: str, key: VendorKey) -> Body:

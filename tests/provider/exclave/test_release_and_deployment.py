@@ -55,7 +55,7 @@ COMPONENT, RELEASE, DEPLOYMENT = "exclave_terraform_module_component.part", "exc
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    stage = Stage(tmp_path_factory.mktemp("vendor") / "stage", lease_seconds=4)
+    stage = Stage(tmp_path_factory.mktemp("vendor") / "stage")
     try:
         stage.start_ims()
         yield stage
