@@ -117,6 +117,9 @@ class Updates(Model):
     versions: Globs = Field(default=("*",), description="Which versions, such as `0.2.*`, or a single one.")
 
 
+Releases = Literal["any", "signed", "forward"]
+
+
 class PolicyDocument(Model):
     """The whole file."""
 
@@ -125,6 +128,11 @@ class PolicyDocument(Model):
     kinds: tuple[ComponentKind, ...] | None = None
     components: Globs = ("*",)
     revoked: tuple[Digest, ...] = Field(default=(), description="Artifacts that are neither brought here nor run any more.")
+    releases: Releases = Field(
+        default="any",
+        description="Which releases may run. `signed`: what the vendor has signed as a release, artifact and config alike. "
+        "`forward`: that, and none older than what was applied.",
+    )
     rules: tuple[Rule, ...] = ()
     rego: Rego | None = None
     windows: tuple[Window, ...] = ()
