@@ -145,7 +145,7 @@ def _rule(rule: "Rule") -> str:
 
 
 def _window(window: "Window") -> str:
-    return f"{' and '.join(window.operations)} only {', '.join(window.days)} {window.begins}-{window.ends} {window.time_zone}"
+    return f"{', '.join(window.operations)} only {', '.join(window.days)} {window.begins}-{window.ends} {window.time_zone}"
 
 
 def _counted(count: int, what: str) -> str:

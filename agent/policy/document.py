@@ -12,6 +12,7 @@ from api.contract.components import ComponentKind
 
 FileOperation = Literal["plan", "apply", "destroy"]
 Changing = Literal["apply", "destroy"]
+Windowed = Literal["apply", "destroy", "update"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Effect = Literal["refuse", "ask"]
 
@@ -48,7 +49,7 @@ class Window(Model):
     begins: TimeOfDay = Field(alias="from")
     ends: TimeOfDay = Field(alias="to")
     time_zone: TimeZone
-    operations: tuple[Changing, ...] = Field(default=("apply", "destroy"), min_length=1)
+    operations: tuple[Windowed, ...] = Field(default=("apply", "destroy", "update"), min_length=1)
 
 
 class Condition(Model):
