@@ -7,12 +7,13 @@ import shutil
 
 from agent import durable
 from agent.cancellation import Cancellation, JobCancelledError
-from agent.failure import JobFailedError
+from agent.failure import CodedError, JobFailedError
 from agent.heartbeat import heartbeat_loop
 from agent.job import Executor, JobContext
 from agent.journal import JournalEntry
 from agent.redaction import Redactor
 from agent.report import Office, forget, report
+from api.client import ApiError, UnreachableError
 from api.contract.agents import Finish, Lease
 from api.contract.base import Failure
 
@@ -21,6 +22,14 @@ log = logging.getLogger(__name__)
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NONE_BYTES = 64 * 1024
 _CHANGES_THE_ACCOUNT = ("apply", "destroy")
+
+
+class ImsAwayError(CodedError):
+    """The job needs to know something more of the IMS, which gives no answer."""
+
+    code = "ims_unreachable"
+    retryable = True
+    remedy = "It is tried again by itself; look whether the agent reaches the IMS: `exclave agent doctor`."
 
 
 class Attempt:
@@ -80,7 +89,9 @@ class Attempt:
     async def _work(self) -> Finish | None:
         """How the work ended; None if the agent stops and a later process can begin it again."""
         attempt = self._lease.attempt
-        context = JobContext(self._lease.job_id, self._uploader.line, self._redactor, self._cancellation, attempt)
+        context = JobContext(
+            self._lease.job_id, self._uploader.line, self._redactor, self._cancellation, attempt, self._release
+        )
         room = self._room()
         if self._lease.payload.kind in _CHANGES_THE_ACCOUNT and room < durable.RESERVED_BYTES:
             return self._failed(_full(f"{room >> 20} MiB are free on the agent's disk, too few for an apply and its state."))
@@ -117,6 +128,13 @@ class Attempt:
                 )
             )
         return Finish(attempt=attempt, outcome="succeeded", result=self._redactor.result(result))
+
+    async def _release(self) -> str | None:
+        """See `JobContext.release`. Raises ImsAwayError."""
+        try:
+            return await self._office.session.release_of(self._lease.job_id)
+        except (ApiError, UnreachableError) as error:
+            raise ImsAwayError(f"the IMS doesn't say how the release is signed: {error}") from None
 
     def _room(self) -> int:
         return shutil.disk_usage(self._office.spools).free

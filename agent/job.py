@@ -1,6 +1,6 @@
 """What a job is given to work with, and what the worker expects of whoever does it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,15 +9,23 @@ from agent.redaction import Redactor
 from api.contract.agents import JobPayload, JobResult
 
 
+async def _unsigned() -> str | None:
+    return None
+
+
 @dataclass(frozen=True)
 class JobContext:
-    """One attempt of a job. `log` takes whole lines, without the line's end; `redactor` guards everything that leaves."""
+    """One attempt of a job. `log` takes whole lines, without the line's end; `redactor` guards everything that leaves.
+
+    `release` asks the IMS for the document (a DSSE envelope) with which the job's release is signed; None if it isn't.
+    """
 
     job_id: str
     log: Callable[[str], None]
     redactor: Redactor
     cancellation: Cancellation
     attempt: int = 1
+    release: Callable[[], Awaitable[str | None]] = _unsigned
 
 
 class Executor(Protocol):

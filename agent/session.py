@@ -22,6 +22,7 @@ from api.contract.agent_approvals import AgentDecision, PendingApprovals
 from api.contract.agents import Finish, Heartbeat, HeartbeatAnswer, Lease, LeaseRequest, SignInResponse
 from api.contract.health import Health
 from api.contract.problems import AgentRevokedError
+from api.contract.signed_releases import ReleaseSignature
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +110,20 @@ class Session:
             await self.finish(answer.job_id, answer.report())
             return Idle(None)
         return answer
+
+    async def release_of(self, job_id: str) -> str | None:
+        """The document with which the release of a job is signed as a whole; None if it isn't, or the IMS knows of none."""
+        try:
+            found = await self._signed_in(
+                lambda: self._ims.call(
+                    "GET", f"/v1/agent/jobs/{job_id}/release", answer=ReleaseSignature, timeout=_CALL_SECONDS
+                )
+            )
+        except ApiError as error:
+            if error.of_ims and error.status == 404:
+                return None
+            raise
+        return found.envelope
 
     async def heartbeat(self, job_id: str, attempt: int, timeout: float) -> HeartbeatAnswer:
         """Renew a lease."""

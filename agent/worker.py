@@ -191,7 +191,10 @@ class Worker:
         self._watch(redactor)
         attempt = Attempt(self._office, self._executor, lease, redactor)
         task = asyncio.create_task(attempt.run(), name=f"job {lease.job_id}")
-        task.add_done_callback(lambda _: self._free.release())
+        if attempt.of_the_agent:
+            self._free.release()  # it may wait for the customer's window for days, and keeps no other job from running
+        else:
+            task.add_done_callback(lambda _: self._free.release())
         self._follow(HeldJob(job_id=lease.job_id, attempt=lease.attempt), attempt, task)
 
     def _follow(self, held: HeldJob, attempt: Attempt | None, task: asyncio.Task[None]) -> None:
@@ -206,8 +209,11 @@ class Worker:
     async def _end_running(self, patience: float) -> None:
         """Let jobs end by themselves for `patience` seconds, then cancel them, then stop them by force.
 
-        What is left then, the journal knows.
+        What is left then, the journal knows. An update of the agent gets no such time: the next process goes on with it.
         """
+        for _, attempt in self._running.values():
+            if attempt is not None and attempt.of_the_agent:
+                attempt.stop(force=False)
         await self._wait_for_jobs(patience)
         self._stop_attempts(force=False)
         await self._wait_for_jobs(self._limits.cancel)

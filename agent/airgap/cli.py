@@ -81,7 +81,7 @@ def create_command(
             key = await asyncio.to_thread(open_key, signing_key, Path.cwd())
             return await create(output, described, source, key, since=since, tools=tools, log=click.echo)
 
-    head = _run(work)
+    head = run_command(work)
     click.echo(f"{output}: {output.stat().st_size} bytes, {head}")
 
 
@@ -172,10 +172,12 @@ def _with_layout(file: Path, work: Callable[[LayoutReader], Awaitable[None]]) ->
         finally:
             layout.close()
 
-    _run(within)
+    run_command(within)
 
 
-def _run(work: Callable[[], Awaitable[T]]) -> T:
+def run_command(work: Callable[[], Awaitable[T]]) -> T:
+    """Run what a command does; what can go wrong ends it with a plain message."""
+
     async def within() -> T:
         return await work()
 

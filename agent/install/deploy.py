@@ -18,10 +18,11 @@ from agent.install.deployer import Deployer, Task
 from agent.install.deployers import deployer_of
 from agent.install.failures import PlanChangedError, PlanMissingError
 from agent.install.inputs import resolve_inputs
+from agent.install.released import begun, check_released, check_still
 from agent.install.sealed import learn_secrets
 from agent.install.site import Site
 from agent.install.trusted import check_signed
-from agent.install.workspace import PlanRecord, SavedPlan, StoredOutputs, Workspace
+from agent.install.workspace import PlannedRelease, PlanRecord, SavedPlan, StoredOutputs, Workspace
 from agent.job import JobContext
 from agent.ledger.entry import Event
 from agent.policy.planned import PlannedObjects, PlanUnreadableError
@@ -61,6 +62,7 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
             saved.save(PlanRecord(bundle=job.digest, destroy=True, plan_digest=None, summary=PlanSummary()))
             return PlanResult(summary=PlanSummary(), plan_digest=_NO_PLAN_DIGEST)
         await unless_cancelled(check_signed(job, context, site), context.cancellation)
+        release = await unless_cancelled(check_released(job, context, site), context.cancellation)
         resolved = await unless_cancelled(resolve_inputs(job, context, site), context.cancellation)
         planning = Task(job, context, site, workspace, saved, lock, resolved)
         planned = await deployer.plan(planning)
@@ -89,6 +91,7 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
             change=kept.change,
             destroy=kept.destroy,
             asking=[each.rule for each in asking],
+            **_named(release),
         )
         saved.save(
             PlanRecord(
@@ -99,6 +102,7 @@ async def plan(job: DeployJob, context: JobContext, site: Site) -> PlanResult:
                 config=job.config,
                 repository=job.repository,
                 asking=tuple(each.rule for each in asking),
+                release=release,
             )
         )
         return result
@@ -117,9 +121,19 @@ async def apply(job: DeployJob, context: JobContext, site: Site) -> ApplyResult:
         deployer.recover(task)
         record = _approved(job, task.saved)
         task = replace(task, job=_as_planned(job, record))
+        if record.plan_digest is not None:
+            await asyncio.to_thread(check_still, task.job, record.release, site)
         asking = await asyncio.to_thread(_judged, task, _objects(task.saved)) if record.plan_digest else []
         approved_by = site.approvals.check(job, record, record.plan_digest or _NO_PLAN_DIGEST, asking)
-        await _write_down(task, "plan.begun", plan_job=job.plan_job_id, plan_digest=record.plan_digest, approved_by=approved_by)
+        await _write_down(
+            task,
+            "plan.begun",
+            plan_job=job.plan_job_id,
+            plan_digest=record.plan_digest,
+            approved_by=approved_by,
+            **_named(record.release),
+        )
+        await asyncio.to_thread(begun, task.job, record.release, site)
         if record.plan_digest is not None:
             context.redactor.learn(json.loads(task.saved.secrets.read_bytes()))
         if job.kind == "apply":
@@ -180,6 +194,11 @@ async def _write_down(task: Task, event: Event, **data: Json) -> None:
     job = task.job
     said = {"job": task.context.job_id, "component": job.component, "digest": job.digest, **data}
     await asyncio.to_thread(task.site.ledger.append, event, **said)
+
+
+def _named(release: PlannedRelease | None) -> dict[str, Json]:
+    """How the ledger names a signed release."""
+    return {"release": release.number, "document": release.document} if release else {}
 
 
 def _applied(workspace: Workspace, context: JobContext, outputs: StoredOutputs) -> ApplyResult:

@@ -12,6 +12,7 @@ from agent.oci.client import RegistryClient
 from agent.oci.signature import Signed, good_signatures, verify
 from agent.trust.claims import CONFIG, claims_of
 from agent.trust.notices import fingerprint
+from agent.trust.store import Learnt
 from api.contract.agents import DeployJob
 
 
@@ -38,7 +39,11 @@ async def note_verified(component: str, digest: str, signed: Signed, context: Jo
 async def take_notice(registry: RegistryClient, repository: str, digest: str, context: JobContext, site: Site) -> None:
     """Learn what the vendor says with the signatures of an artifact: the key that comes after, and what is revoked."""
     signatures = await good_signatures(registry, repository, digest, site.vendor_keys)
-    new = await asyncio.to_thread(site.trust.learn, signatures)
+    await note_learnt(await asyncio.to_thread(site.trust.learn, signatures), context, site)
+
+
+async def note_learnt(new: Learnt, context: JobContext, site: Site) -> None:
+    """Say and write down what the vendor has told of their trust, if it was new."""
     if new.keys or new.revoked:
         keys = [fingerprint(key) for key in new.keys]
         context.log(f"the vendor's own signatures say: trust the keys {keys}; no more of {list(new.revoked)}")

@@ -16,6 +16,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import Field
+
 from agent.durable import flush_folder, write_durably
 from agent.failure import CodedError
 from api.contract.base import Digest, Json, Model
@@ -50,11 +52,19 @@ class StoredOutputs(Model):
         return {name: output.value for name, output in self.outputs.items()}
 
 
+class PlannedRelease(Model):
+    """The signed release that a plan was made of: its number, and the digest of the signed document."""
+
+    number: int
+    document: Digest
+
+
 class PlanRecord(Model):
     """What a plan was made of, and what it would do. `plan_digest` is None if there was nothing to destroy, and so no plan.
 
     `config` and `repository` are those of the job that made it: whoever applies it uses these, whatever that job says. `asking`
-    are the rules of the customer's policy that wanted their yes to it.
+    are the rules of the customer's policy that wanted their yes to it; `release` is left out where they ask for none, for
+    earlier agents.
     """
 
     bundle: Digest
@@ -64,6 +74,7 @@ class PlanRecord(Model):
     config: ComponentConfig | None = None
     repository: str | None = None
     asking: tuple[str, ...] = ()
+    release: PlannedRelease | None = Field(default=None, exclude_if=lambda release: release is None)
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agent.failure import CodedError
 from agent.oci.client import RegistryClient
 from agent.oci.digest import hex_of
-from agent.oci.dsse import (
-    ENVELOPE_TYPE,
-    STATEMENT_TYPE,
-    STATEMENT_V1,
-    UnsignedStatementError,
-    opened_statement,
-    sealed_statement,
-)
+from agent.oci.dsse import STATEMENT_TYPE, STATEMENT_V1, opened_statement, sealed_statement
 from agent.oci.manifest import MANIFEST_BYTES, Descriptor, canonical_json
 from agent.oci.referrer import attach
 from agent.oci.signature import public_key_of
 from agent.oci.vendor_key import VendorKey
 from api.contract.base import Json
+from api.contract.dsse import ENVELOPE_TYPE, UnsignedError
 
 SBOM_TYPE = "application/vnd.cyclonedx+json"
 PROVENANCE_V1 = "https://slsa.dev/provenance/v1"
@@ -222,8 +216,8 @@ async def read_provenance(client: RegistryClient, repository: str, digest: str, 
         try:
             document = opened_statement(await client.read_blob(repository, layer.digest, layer.size), keys)
             statement = _Statement.model_validate(document)
-        except (UnsignedStatementError, ValidationError) as error:
-            why = str(error) if isinstance(error, UnsignedStatementError) else "it isn't an in-toto statement"
+        except (UnsignedError, ValidationError) as error:
+            why = str(error) if isinstance(error, UnsignedError) else "it isn't an in-toto statement"
             continue
         if statement.predicate_type != PROVENANCE_V1:
             continue

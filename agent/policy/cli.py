@@ -120,6 +120,9 @@ def _told(policy: "PolicyDocument", paused: "Paused | None") -> list[str]:
     if policy.components != ("*",):
         told.append(f"components: {', '.join(policy.components)}")
     told += [f"revoked: {digest}" for digest in policy.revoked]
+    if policy.releases != "any":
+        back = "" if policy.releases == "signed" else ", and none older than what was applied"
+        told.append(f"releases: {policy.releases}: only what the vendor has signed as a whole{back}")
     told += [_rule(rule) for rule in policy.rules]
     if policy.rego:
         told.append(f"Rego: {policy.rego.query} of {', '.join(policy.rego.files)}")
@@ -142,7 +145,7 @@ def _rule(rule: "Rule") -> str:
 
 
 def _window(window: "Window") -> str:
-    return f"{' and '.join(window.operations)} only {', '.join(window.days)} {window.begins}-{window.ends} {window.time_zone}"
+    return f"{', '.join(window.operations)} only {', '.join(window.days)} {window.begins}-{window.ends} {window.time_zone}"
 
 
 def _counted(count: int, what: str) -> str:

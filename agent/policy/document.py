@@ -12,6 +12,7 @@ from api.contract.components import ComponentKind
 
 FileOperation = Literal["plan", "apply", "destroy"]
 Changing = Literal["apply", "destroy"]
+Windowed = Literal["apply", "destroy", "update"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Effect = Literal["refuse", "ask"]
 
@@ -48,7 +49,7 @@ class Window(Model):
     begins: TimeOfDay = Field(alias="from")
     ends: TimeOfDay = Field(alias="to")
     time_zone: TimeZone
-    operations: tuple[Changing, ...] = Field(default=("apply", "destroy"), min_length=1)
+    operations: tuple[Windowed, ...] = Field(default=("apply", "destroy", "update"), min_length=1)
 
 
 class Condition(Model):
@@ -117,6 +118,9 @@ class Updates(Model):
     versions: Globs = Field(default=("*",), description="Which versions, such as `0.2.*`, or a single one.")
 
 
+Releases = Literal["any", "signed", "forward"]
+
+
 class PolicyDocument(Model):
     """The whole file."""
 
@@ -125,6 +129,11 @@ class PolicyDocument(Model):
     kinds: tuple[ComponentKind, ...] | None = None
     components: Globs = ("*",)
     revoked: tuple[Digest, ...] = Field(default=(), description="Artifacts that are neither brought here nor run any more.")
+    releases: Releases = Field(
+        default="any",
+        description="Which releases may run. `signed`: what the vendor has signed as a release, artifact and config alike. "
+        "`forward`: that, and none older than what was applied.",
+    )
     rules: tuple[Rule, ...] = ()
     rego: Rego | None = None
     windows: tuple[Window, ...] = ()

@@ -83,10 +83,16 @@ class Policy:
             allowed = ", ".join(updates.versions)
             raise PolicyRefusedError(f"the customer's policy allows no agent of version {version}; it allows: {allowed}")
 
+    def update_waits_until(self, now: datetime) -> datetime | None:
+        """When the window opens in which the agent may be replaced; None if it may be now."""
+        return self._opens("update", now)
+
+    def _opens(self, operation: str, now: datetime) -> datetime | None:
+        windows = [window for window in self.document.windows if operation in window.operations]
+        return opens_next(windows, now) if windows and not is_open(windows, now) else None
+
     def _check_window(self, job: JobKind, component: str, now: datetime) -> None:
-        windows = [window for window in self.document.windows if job in window.operations]
-        if windows and not is_open(windows, now):
-            opens = opens_next(windows, now)
+        if opens := self._opens(job, now):
             raise WindowClosedError(
                 f"the customer's policy allows {job} of {component} only in its maintenance windows; "
                 f"the next opens at {opens.isoformat(timespec='minutes')}",

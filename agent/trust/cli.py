@@ -34,15 +34,17 @@ def show_command(home: Path, as_json: bool) -> None:
     from agent.trust.notices import fingerprint
 
     with _store(home) as store:
-        keys, revoked = store.keys(), store.revoked()
+        keys, revoked, highest = store.keys(), store.revoked(), store.highest_release()
     if as_json:
         shown = [{"fingerprint": fingerprint(key), "pem": key} for key in keys]
-        click.echo(json.dumps({"keys": shown, "revoked": revoked}))
+        click.echo(json.dumps({"keys": shown, "revoked": revoked, "highest_release": highest}))
         return
     for key in keys:
         click.echo(f"trusts  {fingerprint(key)}{'' if key in store.pinned else '  (learnt since enrolment)'}")
     for digest in revoked:
         click.echo(f"revoked {digest}")
+    if highest:
+        click.echo(f"applied signed releases up to {highest}")
 
 
 @trust_command.command("add")

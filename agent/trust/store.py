@@ -1,6 +1,7 @@
 """What an install agent trusts now: the keys that it pinned at enrolment, and what it has learnt since from those.
 
-<home>/trust.json   keys that came after, and what was revoked; it only ever grows
+<home>/trust.json     keys that came after, and what was revoked; it only ever grows
+<home>/release.json   the highest number of a signed release that was applied here
 """
 
 import fcntl
@@ -9,12 +10,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from agent.durable import write_durably
 from agent.failure import CodedError
 from agent.oci.signature import Signed, public_key_of
 from agent.trust.notices import fingerprint, next_key, revoked
 from api.contract.base import Digest, Model
+
+M = TypeVar("M", bound=Model)
 
 
 class ArtifactRevokedError(CodedError):
@@ -36,6 +40,12 @@ class Learnt(Model):
 
     keys: tuple[str, ...] = ()
     revoked: tuple[Digest, ...] = ()
+
+
+class Applied(Model):
+    """What was applied here under the customer's rule for releases. A file of its own: earlier agents read the other one."""
+
+    highest: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,12 +88,25 @@ class TrustStore:
         """What is revoked: artifacts and keys."""
         return self._learnt().revoked
 
+    def highest_release(self) -> int:
+        """The highest number of a signed release that was applied here; 0 before the first."""
+        return self._read("release.json", Applied()).highest
+
+    def release_begun(self, number: int) -> None:
+        """Remember a number, if it is the highest."""
+        with self._locked():
+            if number > self.highest_release():
+                write_durably(self.home / "release.json", Applied(highest=number).model_dump_json().encode())
+
     def _learnt(self) -> Learnt:
-        file = self.home / "trust.json"
+        return self._read("trust.json", Learnt())
+
+    def _read(self, name: str, missing: M) -> M:
+        file = self.home / name
         try:
-            return Learnt.model_validate_json(file.read_bytes())
+            return type(missing).model_validate_json(file.read_bytes())
         except FileNotFoundError:
-            return Learnt()
+            return missing
         except (OSError, ValueError) as error:
             raise TrustFileError(f"{file} can't be read: {error}") from None
 

@@ -39,6 +39,8 @@ from api.contract.base import Json
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5
+_WINDOW_SECONDS = 30.0
+"""How often it is looked whether the customer's window has opened: the policy may have been changed, too."""
 
 
 class UpdateRefusedError(CodedError):
@@ -70,10 +72,14 @@ class UpdateRolledBackError(CodedError):
 
 @dataclass(frozen=True)
 class Updates:
-    """What an agent knows of its own updates; `supervised` is None where it has no supervisor."""
+    """What an agent knows of its own updates; `supervised` is None where it has no supervisor.
+
+    `window_seconds` is how often an update that waits for the customer's window looks whether it has opened.
+    """
 
     versions: Versions
     supervised: Supervised | None = None
+    window_seconds: float = _WINDOW_SECONDS
 
 
 async def update(job: UpdateJob, context: JobContext, site: Site, updates: Updates) -> UpdateResult:
@@ -145,6 +151,8 @@ async def _stage(job: UpdateJob, context: JobContext, site: Site, updates: Updat
     if job.version == current:
         raise UpdateRefusedError(f"Exclave {job.version} is what runs, with other wheels")
     await _fetch(job, registry, versions, supervised)
+    if policy.document.updates.mode == "auto":
+        policy = await _in_window(job, context, site, updates)
     asks = policy.document.updates.mode == "ask"
     before = await asyncio.to_thread(versions.read)
     waits = {before.offered.version} if before.offered and not asks else set()
@@ -160,6 +168,22 @@ async def _stage(job: UpdateJob, context: JobContext, site: Site, updates: Updat
     await asyncio.to_thread(site.ledger.append, "update.begun", **said)
     context.log(f"Exclave {job.version} is tried once what runs here has ended")
     await asyncio.to_thread(versions.change, lambda now: state.staged(now, trial))
+
+
+async def _in_window(job: UpdateJob, context: JobContext, site: Site, updates: Updates) -> Policy:
+    """Wait until the customer's windows let the agent be replaced; gives their policy of that moment. Raises JobFailedError."""
+    told = ""
+    while True:
+        policy = await asyncio.to_thread(site.rules.load)
+        await asyncio.to_thread(_check, job, policy, site, updates)
+        opens = policy.update_waits_until(site.clock())
+        if opens is None or policy.document.updates.mode != "auto":
+            return policy
+        said = f"Exclave {job.version} lies ready; the customer's maintenance window opens at {opens:%Y-%m-%d %H:%M %Z}"
+        if said != told:
+            context.log(said)
+            told = said
+        await asyncio.sleep(updates.window_seconds)
 
 
 def _check(job: UpdateJob, policy: Policy, site: Site, updates: Updates) -> None:

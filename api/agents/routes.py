@@ -31,9 +31,10 @@ from api.contract.base import AgentKind, Page
 from api.contract.health import HealthSample
 from api.contract.logs import JOB_LOG_BYTES
 from api.contract.problems import ContentTooLargeError, LogFullError
+from api.contract.signed_releases import StoredSignature
 from api.db.idempotency import once
 from api.http import LARGEST, After, Limit, SecretOnce
-from api.jobs import hot, logs, outcomes, queue
+from api.jobs import hot, logs, outcomes, queue, signed_release
 
 people = APIRouter(prefix="/v1/agents", tags=["agents"])
 protocol = APIRouter(prefix="/v1/agent", tags=["agent protocol"])
@@ -172,6 +173,12 @@ async def heartbeat(job: str, body: Heartbeat, ims: State, agent: AgentSession) 
     return await ims.db.write_together(
         hot.load_heartbeats, f"agent:{agent.id}", outcomes.heartbeat, agent, job, body.attempt, intervals, urgent=True
     )
+
+
+@protocol.get("/jobs/{job}/release")
+async def get_job_release(job: str, ims: State, agent: AgentOf) -> StoredSignature:
+    """The document with which the vendor has signed the release that a job brings, for customers who ask for one."""
+    return await ims.db.read(signed_release.of_job, agent, job)
 
 
 @protocol.put("/jobs/{job}/logs/{seq}", status_code=204)

@@ -13,7 +13,7 @@ _COMMANDS = {
     "restore": ("api.cli.backup:restore_command", "Make a data folder of a backup."),
     "apps": ("api.cli.apps:apps_command", "Read apps."),
     "installs": ("api.cli.installs:installs_command", "Read installs, connect their accounts, find drift."),
-    "releases": ("api.cli.releases:releases_command", "Read releases and their builds."),
+    "releases": ("api.cli.releases:releases_command", "Read releases and their builds, and sign them."),
     "deploys": ("api.cli.deploys:deploys_command", "Follow, approve, retry, cancel and tear down deploys."),
     "tokens": ("api.cli.tokens:tokens_command", "Make, list and revoke service tokens."),
     "sessions": ("api.cli.sessions:sessions_command", "List and end the logins of people."),

@@ -1,5 +1,7 @@
 """`exclave releases`."""
 
+import importlib
+
 import click
 
 from api.cli.session import collect, ims_options, limit_option, names, run, segment, show_json, show_table
@@ -8,9 +10,22 @@ from api.contract.base import Page
 from api.contract.resources import Release
 
 
-@click.group("releases")
+class _WithSign(click.Group):
+    """A group with `sign`, which is the agent's part: loaded when it is used (docs/decisions/0002)."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), "sign"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "sign":
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = importlib.import_module("agent.trust.sign_cli").sign_command
+        return command
+
+
+@click.group("releases", cls=_WithSign)
 def releases_command() -> None:
-    """Read releases. They are made with Terraform."""
+    """Read releases, and sign them. They are made with Terraform."""
 
 
 @releases_command.command("list")
@@ -30,10 +45,18 @@ def list_releases(app: str | None, limit: int, url: str, as_json: bool) -> None:
         show_json(found)
         return
     rows = [
-        [of_apps[one.app_id], str(one.number), one.status, one.id, f"{one.created_at:%Y-%m-%d %H:%M:%SZ}"]
+        [
+            of_apps[one.app_id],
+            str(one.number),
+            one.status,
+            one.id,
+            f"{one.created_at:%Y-%m-%d %H:%M:%SZ}",
+            one.signed_by[:19] if one.signed_by else "-",
+        ]
         for one in found.items
     ]
-    show_table(["APP", "NUMBER", "STATUS", "ID", "MADE"], rows, empty="No releases yet. Make one with exclave_release.")
+    columns = ["APP", "NUMBER", "STATUS", "ID", "MADE", "SIGNED BY"]
+    show_table(columns, rows, empty="No releases yet. Make one with exclave_release.")
 
 
 @releases_command.command("show")
@@ -46,6 +69,8 @@ def show_release(release: str, url: str, as_json: bool) -> None:
         show_json(found)
         return
     click.echo(f"Release {found.number} ({found.id}): {found.status}")
+    if found.signed_by:
+        click.echo(f"  signed as a whole by {found.signed_by}")
     for build in found.builds:
         reused = ", used again" if build.reused else ""
         click.echo(

@@ -233,6 +233,10 @@ class Release(Model):
     builds: list[ReleaseBuild]
     failure: Failure | None
     waiting_for: str = Field(default="", description="In plain words, why it isn't ready yet; empty when it is, or failed.")
+    signed_by: Digest | None = Field(
+        default=None,
+        description="Fingerprint of the vendor's key that has signed the release as a whole; null if none has.",
+    )
     created_at: Timestamp
     ended_at: Timestamp | None
 

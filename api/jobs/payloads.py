@@ -110,7 +110,7 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
     install = tx.get(InstallRow, deploy.install_id)
     if install is None or step.kind in ("sync", "approve"):
         raise LookupError(f"step {step.id} is no job of an install's engine")
-    release = tx.get(ReleaseRow, _release_of(tx, deploy, step))
+    release = tx.get(ReleaseRow, release_of(tx, deploy, step))
     if release is None:
         raise LookupError(f"deploy {deploy.id} has no release")
     plain, sensitive = inputs.given(vault, deploy)
@@ -154,7 +154,7 @@ def _labels_for(install: InstallRow, config: ComponentConfig) -> dict[str, str]:
     return {name: value for name, value in install.labels.items() if f"labels.{name}" in wanted}
 
 
-def _release_of(tx: Read, deploy: DeployRow, step: StepRow) -> str | None:
+def release_of(tx: Read, deploy: DeployRow, step: StepRow) -> str | None:
     """The deploy's release; for what is destroyed or looked at, the one that it was deployed with."""
     if deploy.kind != "drift" and step.kind not in ("plan_destroy", "destroy"):
         return deploy.release_id

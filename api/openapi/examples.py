@@ -81,6 +81,7 @@ from api.contract.resources import (
     Step,
 )
 from api.contract.secrets import Rotation, Secret, SecretCreate, SecretUpdate, SecretUse
+from api.contract.signed_releases import ReleaseContent, ReleaseContents, ReleaseSignature, StoredSignature
 from api.contract.statistics import ComponentStats, Durations, InstallStats, JobRun
 from api.contract.webhooks import (
     Delivery,
@@ -110,6 +111,7 @@ _PLAN_STEP, _APPROVE_STEP, _JOB, _AGENT, _SECRET, _WEBHOOK = (
 _DIGEST = "sha256:" + "5f" * 32
 _KEY = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrb="
 _PEM = "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n"
+_ENVELOPE = '{"payload":"eyJhcHAi…","payloadType":"application/vnd.exclave.signed-release.v1+json","signatures":[…]}'
 
 _INPUT = InputSpec(name="cidr", description="The network's addresses.", group="Network", default="10.0.0.0/16")
 _CONFIG = TerraformModuleConfig(
@@ -204,6 +206,7 @@ REQUESTS: list[Model] = [
     ),
     InstallUpdate(inputs={"cidr": "10.8.0.0/16"}, approval="vendor", labels={"region": "eu", "tier": "gold"}),
     ReleaseCreate(app_id="shop", components={"network": 3}),
+    ReleaseSignature(envelope=_ENVELOPE, public_key=_PEM),
     RollbackCreate(release_id=_RELEASE),
     DeployCreate(install_id="acme", release_id=_RELEASE, inputs_version=2),
     DeployBatchCreate(release_id=_RELEASE, selector="region=eu,tier!=free"),
@@ -331,9 +334,23 @@ ANSWERS: list[Model] = [
             )
         ],
         failure=None,
+        signed_by=_DIGEST,
         created_at=_AT,
         ended_at=_LATER,
     ),
+    ReleaseContents(
+        app="shop",
+        number=7,
+        components={
+            "network": ReleaseContent(
+                repository="shop/network",
+                digest=_DIGEST,
+                config=_CONFIG,
+                source_revision="3f1c2a9",
+            )
+        },
+    ),
+    StoredSignature(envelope=_ENVELOPE, public_key=_PEM, document=_DIGEST, signed_by=_DIGEST, stored_at=_AT),
     Deploy(
         id=_DEPLOY,
         install_id=_INSTALL,

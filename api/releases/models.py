@@ -40,6 +40,19 @@ class ReleaseBuildRow(Row, table=True):
     reused: bool
 
 
+class ReleaseSignatureRow(Row, table=True):
+    """The document with which the vendor has signed a release as a whole, as it came."""
+
+    __tablename__ = "release_signature"
+
+    release_id: str = Field(foreign_key="release.id", primary_key=True)
+    envelope: str
+    public_key: str
+    document: str
+    signed_by: str
+    stored_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class ReleaseLabelRow(Row, table=True):
     """One label of a release, to select by; `ReleaseRow.labels` has all of them, to be shown."""
 

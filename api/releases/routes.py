@@ -7,10 +7,11 @@ from fastapi import APIRouter, Query
 from api.access import EditorOfApp, Key, State, Viewer
 from api.contract.base import Page
 from api.contract.resources import Release, ReleaseCreate, ReleaseStatus
+from api.contract.signed_releases import ReleaseContents, ReleaseSignature, StoredSignature
 from api.db.idempotency import once
 from api.http import LARGEST, After, Force, Limit, Order, Wait, long_poll
 from api.labels import ReleaseSelector
-from api.releases import service
+from api.releases import service, signatures
 
 router = APIRouter(prefix="/v1/releases", tags=["releases"])
 
@@ -63,3 +64,24 @@ async def delete_release(release: str, caller: EditorOfApp, force: Force = False
     if force:
         caller.must("administer", "app")
     await caller.write(service.delete, release, force=force)
+
+
+@router.get("/{release}/contents")
+async def get_release_contents(release: str, caller: Viewer) -> ReleaseContents:
+    """What a release that is ready was built from and what came out: what is signed."""
+    return await caller.read(signatures.contents, release)
+
+
+@router.get("/{release}/signature")
+async def get_release_signature(release: str, caller: Viewer) -> StoredSignature:
+    """The document with which the vendor has signed a release as a whole."""
+    return await caller.read(signatures.get, release)
+
+
+@router.put("/{release}/signature")
+async def put_release_signature(release: str, body: ReleaseSignature, caller: EditorOfApp) -> Release:
+    """Store the document with which the vendor has signed a release as a whole; `exclave releases sign` makes it.
+
+    Install agents whose customers ask for signed releases run nothing of a release without one.
+    """
+    return await caller.write(signatures.put, release, body)

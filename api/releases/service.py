@@ -22,7 +22,7 @@ from api.db.statements import Query, among
 from api.db.transaction import Read, Write
 from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs import waiting
-from api.releases.models import LABELS, ReleaseBuildRow, ReleaseRow
+from api.releases.models import LABELS, ReleaseBuildRow, ReleaseRow, ReleaseSignatureRow
 from api.secrets import values as named_secrets
 
 
@@ -76,6 +76,7 @@ def publics(tx: Read, rows: list[ReleaseRow]) -> list[Release]:
     build_ids = list({build.id for _, build in made})
     made_of, jobs = builds.components_of(tx, build_ids), builds.jobs_of(tx, build_ids)
     why = waiting.reasons(tx, jobs.values())
+    signed_by = {row.release_id: row.signed_by for row in tx.get_many(ReleaseSignatureRow, [row.id for row in rows])}
     shown: defaultdict[str, list[ReleaseBuild]] = defaultdict(list)
     for link, build in made:
         waiting_for = why[jobs[build.id].id] if build.id in jobs else ""
@@ -86,6 +87,7 @@ def publics(tx: Read, rows: list[ReleaseRow]) -> list[Release]:
             waiting_for=""
             if row.ended_at
             else "; ".join(f"{x.component}: {x.waiting_for}" for x in shown[row.id] if x.waiting_for),
+            signed_by=signed_by.get(row.id),
             **row.model_dump(exclude={"deleted_at"}),
         )
         for row in rows

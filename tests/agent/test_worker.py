@@ -484,3 +484,19 @@ async def test_an_agent_that_drains_ends_what_it_does_takes_nothing_new_and_keep
         await ims.until(lambda: update.finish is not None and late.finish is not None)
     assert update.finish
     assert (update.finish.outcome, update.finish.attempt) == ("succeeded", 1)
+
+
+async def test_an_update_that_waits_keeps_no_job_from_running_and_no_agent_from_stopping(
+    agent: Agent, ims: AgentProtocolServer
+) -> None:
+    async def work(payload: JobPayload, context: JobContext) -> JobResult:
+        return await (until_cancelled if payload.kind == "update_agent" else succeed)(payload, context)
+
+    running = await agent.start(work, limits=Limits(slots=1, poll=5, stop=3600))
+    update = await ims.offer(UPDATE)
+    await ims.until(lambda: update.heartbeats > 0)
+    sync = await ims.offer(SYNC)
+    await ims.until(lambda: sync.finish is not None)
+    await running.stop()
+    assert update.finish is None
+    assert [entry.job_id for entry in agent.journal.entries()] == [update.id]

@@ -37,7 +37,7 @@ def test_show_says_what_the_agent_may_do(tmp_path: Path) -> None:
         "mode: read_only",
         "kinds: helm_chart",
         "rule 'no-egress' refuses: Never.",
-        "apply and destroy only sun 02:00-04:00 UTC",
+        "apply, destroy, update only sun 02:00-04:00 UTC",
         "environment of plan: AWS_PROFILE\n",
     ):
         assert line in shown

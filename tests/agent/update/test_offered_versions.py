@@ -6,7 +6,8 @@ The IMS is the attacker in most of these. What happens to a version that passes 
 import asyncio
 import socket
 import sysconfig
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class Target:
     updates: Updates
     key: VendorKey
     folder: Path
+    log: list[str] = field(default_factory=list)
 
     @property
     def versions(self) -> Versions:
@@ -76,7 +78,7 @@ class Target:
             url=self.vendor.url, repository=AGENT_REPOSITORY, username=ticket.username, password=ticket.password
         )
         job = UpdateJob(version=version, digest=digest, registry=access)
-        context = JobContext("job_update", lambda line: None, Redactor(), cancellation or Cancellation())
+        context = JobContext("job_update", self.log.append, Redactor(), cancellation or Cancellation())
         return await InstallExecutor(self.site, self.updates).run(job, context)
 
     async def refused(self, version: str, digest: str) -> Failure:
@@ -195,6 +197,76 @@ async def test_the_customers_policy_decides(target: Target, policy: str, code: s
     target.policy(policy)
     assert (await target.refused("0.3.0", digest)).code == code
     assert (target.versions.there() == ["0.3.0"]) is (code == "update_asks"), "only an offer is brought here"
+
+
+NIGHTS = AUTO + "windows: [{days: [sun], from: 02:00, to: 04:00, time_zone: UTC}]\n"
+SATURDAY = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def at(target: Target, *moments: datetime) -> list[str]:
+    """Let the agent's clock say these, one each time that it looks, and the last one from then on; gives what it logs."""
+    left = list(moments)
+    target.site = replace(target.site, clock=lambda: left.pop(0) if len(left) > 1 else left[0])
+    target.updates = replace(target.updates, window_seconds=0)
+    target.log = []
+    return target.log
+
+
+async def test_an_update_waits_for_the_customers_window_and_says_so(target: Target) -> None:
+    digest = await target.publish("0.2.0")
+    target.policy(NIGHTS)
+    said = at(target, *[SATURDAY] * 6, SATURDAY + timedelta(hours=14))
+    await target.staged("0.2.0", digest)
+    assert [line for line in said if "window" in line] == [
+        "Exclave 0.2.0 lies ready; the customer's maintenance window opens at 2026-11-22 02:00 UTC"
+    ]
+
+
+async def test_a_window_for_other_operations_holds_no_update_back(target: Target) -> None:
+    digest = await target.publish("0.2.0")
+    target.policy(NIGHTS.replace("time_zone", "operations: [destroy], time_zone"))
+    said = at(target, SATURDAY)
+    await target.staged("0.2.0", digest)
+    assert not [line for line in said if "window" in line]
+
+
+@pytest.mark.parametrize(
+    ("then", "code"),
+    [
+        (NIGHTS.replace("auto", "off"), "refused_by_policy"),
+        (NIGHTS.replace("auto", "ask"), "update_asks"),
+        (AUTO, None),
+    ],
+)
+async def test_what_the_customer_changes_while_an_update_waits_holds(target: Target, then: str, code: str | None) -> None:
+    digest = await target.publish("0.2.0")
+    target.policy(NIGHTS)
+    at(target, SATURDAY)
+
+    class Customer(list[str]):
+        def append(self, line: str) -> None:
+            if "window" in line:
+                target.policy(then)
+
+    target.log = Customer()
+    if code is None:
+        await target.staged("0.2.0", digest)
+    else:
+        assert (await target.refused("0.2.0", digest)).code == code
+
+
+async def test_an_update_that_waits_for_a_window_can_be_cancelled(target: Target) -> None:
+    digest = await target.publish("0.2.0")
+    target.policy(NIGHTS)
+    cancellation = Cancellation()
+    said = at(target, SATURDAY)
+    offering = asyncio.create_task(target.offer("0.2.0", digest, cancellation))
+    while not any("window" in line for line in said):
+        await asyncio.wait([offering], timeout=0.02)
+        assert not offering.done()
+    cancellation.request("graceful")
+    with pytest.raises(JobCancelledError):
+        await offering
 
 
 async def test_a_paused_agent_brings_nothing(target: Target) -> None:
