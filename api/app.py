@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib.util
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -68,8 +67,8 @@ from api.statistics.routes import router as statistics_routes
 from api.terraform_registry.routes import router as terraform_registry_routes
 from api.terraform_registry.service import TerraformRegistry
 from api.tickets.credentials import TicketCredentials
-from api.tickets.ecr import EcrLogins
 from api.tickets.logins import LOGIN_PATH, LoginRoute
+from api.tickets.vendor_registry import check_extras, front_of, logins_of
 from api.tokens.routes import router as token_routes
 from api.webhooks.guard import Guard
 from api.webhooks.post import Poster
@@ -143,8 +142,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
 
     Whoever stops the server closes `doorbell` first, or its long polls hold the stop up.
     """
-    if settings.vendor_registry_role_arn and importlib.util.find_spec("boto3") is None:
-        raise UnusableDataError("a vendor_registry_url of Amazon ECR needs boto3: pip install 'exclave[aws]'")
+    check_extras(settings)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     if (settings.data / UNFINISHED_RESTORE).exists():
         raise UnusableDataError(f"a restore to {settings.data} was cut off: empty the folder, and restore again")
@@ -166,6 +164,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
     care = RegistryCare(storage, settings.registry, needs=lambda: db.read(collection.needs))
     sender = Sender(db, vault, Poster(Guard(settings.webhooks_allow_private)), pace=settings.intervals.webhooks)
 
+    front = front_of(settings)
     terraform_registry = TerraformRegistry(settings.packages_folder, settings.data / "packages.key")
 
     at_end = contextlib.ExitStack()
@@ -189,6 +188,8 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await terraform_registry.filler.close()
+            if front:
+                await front.close()
             await db.close()
             storage.close()
             await asyncio.to_thread(at_end.close)
@@ -227,6 +228,7 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
         under_way=care.uploads,
         read_only=settings.registry.read_only,
         more=_logins(settings, credentials, lambda request: _admit(limiter, request)),
+        front=front,
     )
     app.router.routes.extend(registry_routes(registry))
     name_operations(app.routes)
@@ -236,10 +238,9 @@ def create_app(settings: Settings, *, doorbell: Doorbell | None = None, clock: C
 def _logins(
     settings: Settings, credentials: Credentials, admit: Callable[[Request], None]
 ) -> dict[str, Callable[[Request], Awaitable[Response]]]:
-    if not settings.vendor_registry_role_arn:
-        return {}
-    logins = EcrLogins(settings.vendor_registry_url or "", settings.vendor_registry_role_arn)
-    return {LOGIN_PATH: LoginRoute(credentials, logins, admit).get}
+    logins = logins_of(settings)
+    route = LoginRoute(credentials, logins, admit, settings.vendor_registry_front) if logins else None
+    return {LOGIN_PATH: route.get} if route else {}
 
 
 def _admit(limiter: Limiter, request: Request) -> None:

@@ -12,7 +12,7 @@ from api.rate_limits import Limiter
 from api.secrets.keys import KeyProvider
 from api.secrets.vault import Vault
 from api.settings import Settings
-from api.tickets.logins import LOGIN_PATH
+from api.tickets.vendor_registry import places
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,8 @@ class Ims:
     @property
     def sources(self) -> Sources:
         """What job payloads are made of."""
-        registry = self.settings.vendor_registry_url or self.settings.public_url
-        login = self.settings.public_url + LOGIN_PATH if self.settings.vendor_registry_role_arn else ""
-        return Sources(self.vault, registry, login, self.settings.intervals.ticket)
+        found = places(self.settings)
+        return Sources(self.vault, found.pushes, found.pulls, found.updates, self.settings.intervals.ticket)
 
     @property
     def logs(self) -> Path:

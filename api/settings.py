@@ -15,6 +15,9 @@ from api.registry.settings import RegistrySettings
 ECR_URL = re.compile(r"https://(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(amazonaws\.com(?:\.cn)?|on\.aws)/?")
 """A registry in Amazon ECR: its account and its region."""
 
+GAR_URL = re.compile(r"(https://[a-z0-9-]+-docker\.pkg\.dev)/((?:[a-z0-9-]+(?:\.[a-z0-9-]+)+/)?[a-z][a-z0-9-]+)/?")
+"""Google Artifact Registry: its host, and a project there, with its organisation's domain before it if it has one."""
+
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 _Seconds = Annotated[float, Field(gt=0)]
 _Days = Annotated[float, Field(ge=0)]
@@ -203,6 +206,28 @@ class Settings:
             "extra `aws`.",
         ),
     ] = ""
+    vendor_registry_reader: Annotated[
+        str,
+        Field(
+            pattern=r"^([a-z0-9-]*\{app\}[a-z0-9-]*@[a-z0-9.-]+\.gserviceaccount\.com)?$",
+            description="If `vendor_registry_url` is Google Artifact Registry: the service account that reads an app's "
+            "repository, such as `exclave-{app}@PROJECT.iam.gserviceaccount.com`; needs the extra `gcp`.",
+        ),
+    ] = ""
+    vendor_registry_writer: Annotated[
+        str,
+        Field(
+            pattern=r"^(([a-z0-9-]|\{app\})+@[a-z0-9.-]+\.gserviceaccount\.com)?$",
+            description="The service account that writes there; `{app}` is the app's name, and may be left out.",
+        ),
+    ] = ""
+    vendor_registry_front: Annotated[
+        bool,
+        Field(
+            description="If `vendor_registry_url` is Amazon ECR or Google Artifact Registry: whether install agents pull "
+            "through the IMS, which lets them read what their ticket is for and nothing else, and get no login of the registry."
+        ),
+    ] = False
     webhooks_allow_private: Annotated[
         tuple[IPv4Network | IPv6Network, ...],
         Field(description="Private networks (CIDR) that webhooks may call; none by default."),
@@ -261,6 +286,22 @@ class Settings:
                 "vendor_registry_role_arn goes with a vendor_registry_url of Amazon ECR, such as "
                 "https://111122223333.dkr.ecr.eu-west-1.amazonaws.com: set both, or neither"
             )
+        google = bool(GAR_URL.fullmatch(self.vendor_registry_url or ""))
+        if bool(self.vendor_registry_reader) != google or bool(self.vendor_registry_writer) != google:
+            raise ValueError(
+                "vendor_registry_reader and vendor_registry_writer go with a vendor_registry_url of Google Artifact Registry "
+                "and a project there, such as https://europe-west1-docker.pkg.dev/my-project: set all, or none"
+            )
+        if self.vendor_registry_front and not self.vendor_registry_logs_in:
+            raise ValueError(
+                "vendor_registry_front goes with a vendor_registry_url of Amazon ECR or Google Artifact Registry; another one "
+                "takes the IMS's tokens itself"
+            )
+
+    @property
+    def vendor_registry_logs_in(self) -> bool:
+        """Whether the vendor's registry is one that takes only logins of its own cloud."""
+        return bool(self.vendor_registry_role_arn or self.vendor_registry_reader)
 
     @property
     def packages_folder(self) -> Path:

@@ -116,7 +116,7 @@ async def _build(config: ComponentConfig, context: BuildContext) -> BuiltArtifac
 
 async def _sign(built: BuiltArtifact, key: VendorKey, context: BuildContext, claims: Mapping[str, str]) -> None:
     """Sign what was built, and for what: the install agent runs it with no other config (`config-signed`)."""
-    named = f"{context.target.url.netloc.decode()}/{context.repository}"
+    named = context.target.name_of(context.repository)
     await sign(context.target, context.repository, built.digest, key, named, claims)
     await verify(context.target, context.repository, built.digest, (key.public_pem,), claims)
     context.log("signed it with the vendor's key")

@@ -44,7 +44,8 @@ class RegistryClient:
     """One registry, with one credential.
 
     Every method raises RegistryUnavailableError when there is no answer after all tries, TicketRefusedError when the token
-    endpoint doesn't take the credential, AccessRefusedError, and BadAnswerError. The caller owns `http`.
+    endpoint doesn't take the credential, AccessRefusedError, and BadAnswerError. The caller owns `http`. Repositories are named
+    without the `prefix` that all of them have in this registry.
     """
 
     def __init__(
@@ -55,12 +56,18 @@ class RegistryClient:
         *,
         retry: RetryPolicy = DEFAULT_RETRY,
         clock: Callable[[], float] = time.monotonic,
+        prefix: str = "",
     ) -> None:
         self.url = httpx.URL(url.rstrip("/") + "/")
         self.retry = retry
         self._transport = Transport(http, retry)
-        self._authorizer = Authorizer(self.url, credential, self._transport, clock)
+        self._prefix = prefix
+        self._authorizer = Authorizer(self.url, credential, self._transport, clock, prefix)
         self._written: set[str] = set()
+
+    def name_of(self, repository: str) -> str:
+        """A repository as people and their tools name it: with the registry's host before it."""
+        return f"{self.url.netloc.decode()}/{self._path(repository)}"
 
     def will_push(self, repository: str) -> None:
         """Say that `repository` will be written, so that its first token allows that and one token is enough."""
@@ -201,7 +208,7 @@ class RegistryClient:
 
     async def mount_blob(self, repository: str, digest: str, from_repository: str) -> bool:
         """Take a blob over from another repository of the same registry; False if the registry would rather have it sent."""
-        url = self._url(repository, f"blobs/uploads/?mount={digest}&from={from_repository}")
+        url = self._url(repository, f"blobs/uploads/?mount={digest}&from={self._path(from_repository)}")
         scopes = (Scope(repository, "pull,push"), Scope(from_repository, "pull"))
         try:
             answer = await self._send("POST", url, scopes, {"Content-Length": "0"})
@@ -314,7 +321,10 @@ class RegistryClient:
         return (Scope(repository, "pull,push" if repository in self._written else "pull"),)
 
     def _url(self, repository: str, path: str) -> httpx.URL:
-        return self.url.join(f"v2/{repository}/{path}")
+        return self.url.join(f"v2/{self._path(repository)}/{path}")
+
+    def _path(self, repository: str) -> str:
+        return f"{self._prefix}/{repository}" if self._prefix else repository
 
     def _location(self, answer: Answer) -> httpx.URL:
         location = answer.headers.get("location")

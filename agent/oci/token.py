@@ -44,7 +44,7 @@ class Credential:
 
 @dataclass(frozen=True)
 class LoginTicket:
-    """A ticket that buys a login of the registry at `url`: of one that asks for Basic credentials of its own (Amazon ECR)."""
+    """A ticket that buys a login of the registry at `url`: of one that takes no tokens but its own cloud's (Amazon, Google)."""
 
     url: str
     ticket: Credential
@@ -69,6 +69,12 @@ class Scope:
 
     def __str__(self) -> str:
         return f"repository:{self.repository}:{self.actions}"
+
+
+@dataclass(frozen=True)
+class _Login:
+    credential: Credential
+    fresh_until: float
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,10 @@ class _LoginAnswer(BaseModel):
 
 
 class Authorizer:
-    """Gives the Authorization header for requests to one registry, asking the token endpoint when it must."""
+    """Gives the Authorization header for requests to one registry, asking the token endpoint when it must.
+
+    Scopes name repositories as tickets do; `prefix` is what the registry itself has before them.
+    """
 
     def __init__(
         self,
@@ -117,14 +126,17 @@ class Authorizer:
         credential: Credential | LoginTicket | None,
         transport: Transport,
         clock: Callable[[], float],
+        prefix: str = "",
     ) -> None:
         self._registry = registry
+        self._prefix = f"{prefix}/" if prefix else ""
         self._login = credential if isinstance(credential, LoginTicket) else None
         self._credential = credential.ticket if isinstance(credential, LoginTicket) else credential
         self._transport = transport
         self._clock = clock
         self._challenge: Challenge | None = None
         self._tokens: dict[tuple[Scope, ...], _Token] = {}
+        self._logins: dict[tuple[Scope, ...], _Login] = {}
         self._lock = asyncio.Lock()
 
     async def header(self, scopes: tuple[Scope, ...]) -> str | None:
@@ -146,28 +158,34 @@ class Authorizer:
             held = self._tokens.get(scopes)
             if held is not None and held.authorization == sent:
                 del self._tokens[scopes]
+                if challenge.scheme == "basic":
+                    self._logins.pop(scopes, None)
             authorization = await self._authorization(challenge, scopes)
         return authorization if authorization != sent else None
 
     async def _authorization(self, challenge: Challenge, scopes: tuple[Scope, ...]) -> str | None:
         if challenge.scheme == "basic" and self._login is None:
             return self._credential.basic if self._credential else None
-        # A token to push is a token to pull.
-        for good in (scopes, tuple(Scope(scope.repository, "pull,push") for scope in scopes)):
+        for good in _as_good_as(scopes):
             held = self._tokens.get(good)
             if held is not None and held.fresh_until > self._clock():
                 return held.authorization
-        if challenge.scheme == "basic" and self._login is not None:
-            token = await self._buy(self._login.url, scopes)
+        if self._login is None:
+            token = await self._fetch(challenge, scopes, self._credential)
         else:
-            token = await self._fetch(challenge, scopes)
+            login = await self._logged_in(self._login.url, scopes)
+            if challenge.scheme == "basic":
+                token = _Token(login.credential.basic, login.fresh_until)
+            else:
+                token = await self._fetch(challenge, scopes, login.credential)
         self._tokens[scopes] = token
         return token.authorization
 
-    async def _fetch(self, challenge: Challenge, scopes: tuple[Scope, ...]) -> _Token:
+    async def _fetch(self, challenge: Challenge, scopes: tuple[Scope, ...], credential: Credential | None) -> _Token:
         asked_at = self._clock()
         url = httpx.URL(challenge.realm).copy_merge_params({"service": challenge.service})
-        answer = await self._ask(url, scopes, "the token endpoint")
+        wanted = [f"repository:{self._prefix}{scope.repository}:{scope.actions}" for scope in scopes]
+        answer = await self._ask(url, wanted, credential, "the token endpoint")
         try:
             token = _TokenAnswer.model_validate_json(answer.body)
         except ValidationError:
@@ -178,18 +196,24 @@ class Authorizer:
         early = min(_EARLY_SECONDS, token.expires_in / 4)
         return _Token(f"Bearer {text}", asked_at + token.expires_in - early)
 
-    async def _buy(self, url: str, scopes: tuple[Scope, ...]) -> _Token:
+    async def _logged_in(self, url: str, scopes: tuple[Scope, ...]) -> _Login:
+        """The login for these scopes: a pull ticket buys only one, which outlives the registry's own tokens."""
+        for good in _as_good_as(scopes):
+            held = self._logins.get(good)
+            if held is not None and held.fresh_until > self._clock():
+                return held
         asked_at = self._clock()
-        answer = await self._ask(httpx.URL(url), scopes, "the endpoint for logins")
+        answer = await self._ask(httpx.URL(url), list(map(str, scopes)), self._credential, "the endpoint for logins")
         try:
             login = _LoginAnswer.model_validate_json(answer.body)
         except ValidationError:
             raise BadAnswerError(f"the IMS gives no login for {self._registry}") from None
-        return _Token(Credential(login.username, login.password).basic, asked_at + login.expires_in - _EARLY_SECONDS)
+        bought = _Login(Credential(login.username, login.password), asked_at + login.expires_in - _EARLY_SECONDS)
+        self._logins[scopes] = bought
+        return bought
 
-    async def _ask(self, url: httpx.URL, scopes: tuple[Scope, ...], whom: str) -> Answer:
-        wanted = [str(scope) for scope in scopes]
-        headers = {"Authorization": self._credential.basic} if self._credential else {}
+    async def _ask(self, url: httpx.URL, wanted: list[str], credential: Credential | None, whom: str) -> Answer:
+        headers = {"Authorization": credential.basic} if credential else {}
         answer = await self._transport.request("GET", url.copy_merge_params({"scope": wanted}), headers)
         if answer.status in (401, 403):
             raise TicketRefusedError(
@@ -204,3 +228,8 @@ class Authorizer:
         realm = self._registry.join(text)
         await check_reach(self._registry, realm, "the token endpoint")
         return str(realm)
+
+
+def _as_good_as(scopes: tuple[Scope, ...]) -> tuple[tuple[Scope, ...], ...]:
+    """These scopes, and those that hold them: who may push may pull."""
+    return scopes, tuple(Scope(scope.repository, "pull,push") for scope in scopes)

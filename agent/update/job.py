@@ -22,9 +22,9 @@ from agent.job import JobContext
 from agent.ledger.ledger import Ledger
 from agent.oci.client import RegistryClient
 from agent.oci.digest import hex_of
+from agent.oci.job_registry import registry_of
 from agent.oci.manifest import TITLE
 from agent.oci.signature import verify
-from agent.oci.token import Credential
 from agent.policy.policy import Policy
 from agent.trust.notices import fingerprint
 from agent.update import state
@@ -137,7 +137,7 @@ async def _stage(job: UpdateJob, context: JobContext, site: Site, updates: Updat
         return
     versions, supervised = updates.versions, updates.supervised
     current = await asyncio.to_thread(versions.current)
-    registry = RegistryClient(job.registry.url, Credential(job.registry.username, job.registry.password), site.http)
+    registry = registry_of(job.registry, site.http)
     site = await asyncio.to_thread(site.under, policy, job.kind)
     signed = await verify(registry, REPOSITORY, job.digest, site.vendor_keys, claims_of(job.version))
     said = {"job": context.job_id, "version": job.version, "digest": job.digest, "key": fingerprint(signed.key)}

@@ -138,6 +138,9 @@ class RegistryAccess(Model):
     username: str
     password: str
     login_url: str = Field(default="", description="Where the ticket is exchanged for a login; empty where it is one itself.")
+    prefix: str = Field(
+        default="", description="What the registry has before `repository` in every path, such as the name of a Google project."
+    )
 
 
 class RegistryLogin(Model):

@@ -30,8 +30,9 @@ class Sources:
     """What payloads are made of besides the database."""
 
     vault: Vault
-    registry_url: str
-    login_url: str
+    pushes: tickets.Place
+    pulls: tickets.Place
+    updates: tickets.Place
     ticket_seconds: float
 
 
@@ -49,11 +50,10 @@ def payload(tx: Write, job: JobRow, sources: Sources) -> JobPayload:
         access = tickets.issue(
             tx,
             job,
-            url=sources.registry_url,
+            sources.pulls,
             repository=step.repository,
             digests=[step.digest],
             seconds=sources.ticket_seconds,
-            login_url=sources.login_url,
         )
         return SyncJob(deploy_id=deploy.id, component=step.component, digest=step.digest, registry=access)
     return _terraform(tx, job, step, deploy, sources.vault)
@@ -64,7 +64,7 @@ def _update(tx: Write, job: JobRow, sources: Sources) -> UpdateJob:
     access = tickets.issue(
         tx,
         job,
-        url=sources.registry_url,
+        sources.updates,
         repository=AGENT_REPOSITORY,
         digests=[offered.digest],
         seconds=sources.ticket_seconds,
@@ -80,11 +80,10 @@ def _build(tx: Write, job: JobRow, sources: Sources) -> BuildJob:
     access = tickets.issue(
         tx,
         job,
-        url=sources.registry_url,
+        sources.pushes,
         repository=builds.repository(app, component),
         digests=None,
         seconds=sources.ticket_seconds,
-        login_url=sources.login_url,
     )
     return BuildJob(
         build_id=build.id,

@@ -4,6 +4,7 @@ import errno
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,6 +24,9 @@ from api.registry.tokens import TokenSigner
 from api.registry.upload_routes import UploadRoutes
 from api.registry.uploads import Uploads
 
+if TYPE_CHECKING:  # a registry that runs alone has no front, and doesn't load httpx
+    from api.registry.front import Front, FrontRoutes
+
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -41,6 +45,7 @@ def create_registry(
     read_only: bool = False,
     lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None,
     more: Mapping[str, Handler] | None = None,
+    front: "Front | None" = None,
 ) -> Starlette:
     """The registry under `/v2` and its token endpoint at `/token`. The caller closes the storage when the app has stopped.
 
@@ -48,12 +53,24 @@ def create_registry(
     at, and refuses by raising a RegistryError. Uploads (`under_way`, made in the storage's scratch folder) are known to this
     app alone: one process, and one app in it, serves a storage. A `read_only` registry refuses every write. `lifespan`
     is for a registry that runs alone: Starlette runs it around the app. `more` are handlers of GET for paths below `/token/`.
+    What is read of repositories before which there is a `front` is that one's; the caller closes it.
     """
     guard = Guard(signer, service, read_only)
     blobs = BlobRoutes(storage, guard)
     uploads = UploadRoutes(storage, guard, under_way or Uploads(storage.scratch))
     manifests = ManifestRoutes(storage, guard)
     token = TokenRoute(signer, credentials, service, admit)
+    fronted = front.routes(guard) if front else None
+
+    def read(own: Handler, theirs: "Callable[[FrontRoutes], Handler]") -> Handler:
+        async def choose(request: Request) -> Response:
+            handler = theirs(fronted) if fronted and fronted.front.serves(request) else own
+            return await handler(request)
+
+        return choose if fronted else own
+
+    blob = {"GET": read(blobs.get, lambda routes: routes.blob), "HEAD": read(blobs.head, lambda routes: routes.blob)}
+    manifest = read(manifests.get, lambda routes: routes.manifest)
 
     async def ping(request: Request) -> Response:
         guard.identify(request)
@@ -70,13 +87,13 @@ def create_registry(
             f"{repository}/blobs/uploads/{{upload_id}}",
             _ByMethod(GET=uploads.status, PATCH=uploads.patch, PUT=uploads.put, DELETE=uploads.cancel),
         ),
-        Route(f"{repository}/blobs/{{digest}}", _ByMethod(GET=blobs.get, HEAD=blobs.head, DELETE=blobs.delete)),
+        Route(f"{repository}/blobs/{{digest}}", _ByMethod(**blob, DELETE=blobs.delete)),
         Route(
             f"{repository}/manifests/{{reference}}",
-            _ByMethod(GET=manifests.get, HEAD=manifests.get, PUT=manifests.put, DELETE=manifests.delete),
+            _ByMethod(GET=manifest, HEAD=manifest, PUT=manifests.put, DELETE=manifests.delete),
         ),
-        Route(f"{repository}/tags/list", _ByMethod(GET=manifests.tags)),
-        Route(f"{repository}/referrers/{{digest}}", _ByMethod(GET=manifests.referrers)),
+        Route(f"{repository}/tags/list", _ByMethod(GET=read(manifests.tags, lambda routes: routes.tags))),
+        Route(f"{repository}/referrers/{{digest}}", _ByMethod(GET=read(manifests.referrers, lambda routes: routes.referrers))),
     ]
     return Starlette(
         routes=routes,

@@ -27,11 +27,12 @@ class Logins(Protocol):
 
 @dataclass(frozen=True)
 class LoginRoute:
-    """The handler. A pull ticket is consumed by the one login that it buys, as by a token."""
+    """The handler. A pull ticket is consumed by the one login that it buys, as by a token; with a front, it buys none."""
 
     credentials: Credentials
     logins: Logins
     admit: Callable[[Request], None] = lambda _: None
+    fronted: bool = False
 
     async def get(self, request: Request) -> Response:
         """A login for the one repository that is asked for. If the registry gives none, the ticket isn't consumed."""
@@ -41,7 +42,10 @@ class LoginRoute:
         scopes = read_scopes(request.query_params.getlist("scope"))
         if len(scopes) != 1:
             raise QueryInvalidError("a login is for one repository: ask with ?scope=repository:NAME:pull")
-        access = _asked(await self._grant(username, password, ()), scopes)
+        held = await self._grant(username, password, ())
+        if self.fronted and not any("push" in access.actions for access in held.access):
+            raise unauthorized("install agents pull through the IMS: their tickets buy tokens of its own registry")
+        access = _asked(held, scopes)
         login = await asyncio.to_thread(self.logins.login, username, access)
         if _asked(await self._grant(username, password, scopes), scopes) != access:
             raise unauthorized("the ticket is for something else by now")

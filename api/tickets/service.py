@@ -15,8 +15,17 @@ from api.tickets.models import TicketRow
 from api.tokens.secrets import hash_secret, matches, new_secret
 
 
+@dataclass(frozen=True)
+class Place:
+    """A registry as agents reach it: see `RegistryAccess`."""
+
+    url: str
+    prefix: str = ""
+    login_url: str = ""
+
+
 def issue(
-    tx: Write, job: JobRow, *, url: str, repository: str, digests: list[str] | None, seconds: float, login_url: str = ""
+    tx: Write, job: JobRow, place: Place, *, repository: str, digests: list[str] | None, seconds: float
 ) -> RegistryAccess:
     """A ticket for the current attempt of a job: to pull `digests`, or to push if that is None."""
     secret = new_secret("exct")
@@ -33,7 +42,14 @@ def issue(
     tx.session.add(row)
     after = {"job": job.id, "attempt": job.attempt, "action": row.action, "repository": repository, "digests": digests}
     tx.emit("ticket.issued", row.id, after=after, install_id=job.install_id)
-    return RegistryAccess(url=url, repository=repository, username=row.id, password=secret, login_url=login_url)
+    return RegistryAccess(
+        url=place.url,
+        prefix=place.prefix,
+        repository=repository,
+        username=row.id,
+        password=secret,
+        login_url=place.login_url,
+    )
 
 
 @dataclass(frozen=True)

@@ -176,8 +176,9 @@ async def test_the_history_has_no_ticket(ims: Ims, shop: Shop, pull: tuple[Agent
 async def test_jobs_are_sent_to_the_vendors_own_registry_if_there_is_one(ims: Ims, shop: Shop) -> None:
     """That docker-registry takes the tokens is in `tests/api/registry/test_registry_interop.py`."""
     settings = replace(ims.state.settings, vendor_registry_url="https://registry.example.com")
-    assert ims.state.sources.registry_url == settings.public_url
-    assert replace(ims.state, settings=settings).sources.registry_url == "https://registry.example.com"
+    assert ims.state.sources.pulls.url == settings.public_url
+    theirs = replace(ims.state, settings=settings).sources
+    assert {theirs.pushes.url, theirs.pulls.url, theirs.updates.url} == {"https://registry.example.com"}
     assert (settings.data / "registry-token.crt").read_text().startswith("-----BEGIN CERTIFICATE-----")
 
 

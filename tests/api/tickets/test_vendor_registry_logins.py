@@ -20,6 +20,7 @@ from api.app import create_app
 from api.registry.access import Access
 from api.settings import Settings, UnusableDataError
 from api.tickets.ecr import EcrLogins
+from api.tickets.service import Place
 
 pytestmark = pytest.mark.anyio
 
@@ -96,6 +97,11 @@ async def test_a_pull_ticket_buys_one_login_that_reads_one_repository(vendor: Ve
     assert (again.status_code, "works once" in again.text) == (401, True)
     (event,) = await vendor.ims.events("ticket.refused")
     assert "used already" in event["after"]["reason"]
+
+
+async def test_versions_of_the_agent_stay_in_the_ims(vendor: Vendor) -> None:
+    """`exclave agent publish` brings them there, and its tokens need no cloud."""
+    assert vendor.ims.state.sources.updates == Place("http://ims.test")
 
 
 async def test_of_two_that_redeem_a_ticket_at_once_one_gets_a_login(vendor: Vendor) -> None:
@@ -189,8 +195,19 @@ def test_every_partition_of_aws_has_its_own_names(url: str, partition: str) -> N
         {"vendor_registry_role_arn": ROLE},
         {"vendor_registry_url": "https://registry.example.com", "vendor_registry_role_arn": ROLE},
         {"vendor_registry_url": URL, "vendor_registry_role_arn": "exclave-registry"},
+        {
+            "vendor_registry_url": URL,
+            "vendor_registry_role_arn": ROLE,
+            "vendor_registry_reader": "x-{app}@y.gserviceaccount.com",
+        },
     ],
 )
 def test_a_registry_and_its_role_go_together(settings: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match="vendor_registry_role_arn"):
+    with pytest.raises(ValidationError, match=r"vendor_registry_(role_arn|reader)"):
         Settings(tmp_path, "http://127.0.0.1:8420", **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("url", [None, "https://registry.example.com"])
+def test_there_is_no_front_before_a_registry_that_takes_the_imss_tokens(url: str | None, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="vendor_registry_front"):
+        Settings(tmp_path, "http://127.0.0.1:8420", vendor_registry_url=url, vendor_registry_front=True)
