@@ -298,3 +298,12 @@ def test_what_the_user_has_set_stays(certificates: Path, tmp_path: Path) -> None
     assert env["GIT_SSL_CAINFO"] == env["SSL_CERT_FILE"] == str(tmp_path / "home" / "authorities.pem")
     assert env["https_proxy"] == "http://p"
     assert env["no_proxy"] == "x"
+
+
+def test_a_command_beside_a_running_agent_leaves_its_authorities_as_they_are(certificates: Path, tmp_path: Path) -> None:
+    """Both wrote the file at once, and one of them found its half gone."""
+    file = tmp_path / "home" / "authorities.pem"
+    settle_environment({}, certificates / "ca.pem", tmp_path / "home")
+    first = file.stat().st_ino
+    settle_environment({}, certificates / "ca.pem", tmp_path / "home")
+    assert file.stat().st_ino == first

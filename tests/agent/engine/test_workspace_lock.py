@@ -1,8 +1,10 @@
 """`sole-writer`: one engine at a time runs in a workspace."""
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,3 +66,21 @@ async def test_a_lock_on_a_removed_workspace_guards_nothing(tmp_path: Path) -> N
         await taken.wait()
         shutil.rmtree(workspace)
     await waiting
+
+
+async def test_a_workspace_that_goes_just_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "workspace" / "lock"
+    usual, gone = os.open, list[Path]()
+
+    def just_after_it_has_gone(path: str | Path, *rest: Any, **more: Any) -> int:
+        if path == lock and not gone:
+            gone.append(lock)
+            lock.parent.rmdir()
+        return usual(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", just_after_it_has_gone)
+    async with workspace_lock(lock, limit=0):
+        assert lock.exists()
+    assert gone

@@ -53,7 +53,9 @@ def run(cluster: FakeKubernetes, tmp_path: Path):
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": str(config)}
 
     def call(*argv: str, given: str = "") -> str:
-        done = subprocess.run(argv, env=env, input=given, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False)
+        done = subprocess.run(
+            argv, env=env, input=given, capture_output=True, text=True, timeout=240, cwd=tmp_path, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 
@@ -64,7 +66,7 @@ def test_kubectl_applies_waits_and_deletes(cluster: FakeKubernetes, run) -> None
     program = kubectl()
     cluster.controllers.set("Deployment", "web", after=0.5)
     assert "created" in run(program, "apply", "-f", "-", given=WEB)
-    assert "successfully rolled out" in run(program, "rollout", "status", "deploy/web", "--timeout=20s")
+    assert "successfully rolled out" in run(program, "rollout", "status", "deploy/web", "--timeout=200s")
     assert "unchanged" in run(program, "apply", "-f", "-", given=WEB)
     assert run(program, "diff", "-f", "-", given=WEB) == ""
     run(program, "delete", "deploy/web", "--wait")
@@ -75,7 +77,7 @@ def test_kubectl_applies_waits_and_deletes(cluster: FakeKubernetes, run) -> None
 def test_kubectl_makes_a_definition_and_its_resource(cluster: FakeKubernetes, run) -> None:
     program = kubectl()
     run(program, "apply", "-f", "-", given=DEFINITION)
-    run(program, "wait", "--for=condition=Established", "crd/shelves.shop.example.com", "--timeout=10s")
+    run(program, "wait", "--for=condition=Established", "crd/shelves.shop.example.com", "--timeout=200s")
     run(program, "apply", "--server-side", "-f", "-", given=SHELF)
     assert "one" in run(program, "get", "shelves")
     run(program, "delete", "crd", "shelves.shop.example.com")
@@ -87,8 +89,8 @@ def test_kubectl_makes_a_definition_and_its_resource(cluster: FakeKubernetes, ru
 def test_helm_installs_upgrades_and_uninstalls(cluster: FakeKubernetes, run, way: str) -> None:
     program = helm()
     run(program, "create", "chart")
-    run(program, "install", "one", "chart", "-n", "shop", "--create-namespace", "--wait", "--timeout", "20s", way)
-    run(program, "upgrade", "one", "chart", "-n", "shop", "--set", "replicaCount=3", "--wait", "--timeout", "20s", way)
+    run(program, "install", "one", "chart", "-n", "shop", "--create-namespace", "--wait", "--timeout", "200s", way)
+    run(program, "upgrade", "one", "chart", "-n", "shop", "--set", "replicaCount=3", "--wait", "--timeout", "200s", way)
     assert len(cluster.cluster.names("Pod", "shop")) == 3
     assert [name for name in cluster.cluster.names("Secret", "shop")] == [
         "sh.helm.release.v1.one.v1",

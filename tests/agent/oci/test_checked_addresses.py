@@ -62,9 +62,7 @@ class Servers:
 
 async def _serve(stack: AsyncExitStack, certificates: Path | None) -> Servers:
     called: list[tuple[str, str]] = []
-    sockets = {JUDGED: socket.create_server((JUDGED, 0))}
-    port = sockets[JUDGED].getsockname()[1]
-    sockets[INSIDE] = socket.create_server((INSIDE, port))
+    sockets = _at_one_port()
     for address, listener in sockets.items():
         stack.callback(listener.close)
 
@@ -78,7 +76,16 @@ async def _serve(stack: AsyncExitStack, certificates: Path | None) -> Servers:
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         stack.push_async_callback(_stop, server, task)
-    return Servers(port, called)
+    return Servers(sockets[JUDGED].getsockname()[1], called)
+
+
+def _at_one_port() -> dict[str, socket.socket]:
+    while True:
+        judged = socket.create_server((JUDGED, 0))
+        try:
+            return {JUDGED: judged, INSIDE: socket.create_server((INSIDE, judged.getsockname()[1]))}
+        except OSError:  # somebody else has that port there
+            judged.close()
 
 
 async def _stop(server: uvicorn.Server, task: "asyncio.Task[None]") -> None:

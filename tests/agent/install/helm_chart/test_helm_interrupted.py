@@ -240,7 +240,7 @@ async def test_a_failing_first_install_leaves_nothing_if_it_is_atomic(cluster: C
 
 
 async def test_an_apply_waits_until_what_it_runs_is_ready(cluster: Cluster) -> None:
-    await cluster.release({"templates/web.yaml": DEPLOYMENT}, closure="off", timeout=2)
+    await cluster.release({"templates/web.yaml": DEPLOYMENT}, closure="off", timeout=6)
     cluster.kubernetes.controllers.set("Deployment", "web", after=None, reason="ImagePullBackOff")
     with pytest.raises(JobFailedError) as failed:
         await cluster.deploy()

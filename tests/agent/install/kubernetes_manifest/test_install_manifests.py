@@ -92,7 +92,7 @@ class Shop:
     def __init__(self, customer: Customer, component: str = "web", **config: Any) -> None:
         self.customer = customer
         self.component = component
-        self.config: dict[str, Any] = {"closure": "off", "timeout": 20, **config}
+        self.config: dict[str, Any] = {"closure": "off", "timeout": 240, **config}
 
     async def ship(self, manifest: str, **config: Any) -> None:
         """Build and sync a new version."""

@@ -54,7 +54,7 @@ async def test_fifty_modules_are_applied_side_by_side(
         return Module(kind, workspace.work, environment, BundleConfig.model_construct())
 
     monkeypatch.setattr("agent.install.terraform_module.deployer.prepared", prepared)
-    async with asyncio.timeout(200):
+    async with asyncio.timeout(600):
         results = await asyncio.gather(
             *(account.run(account.job("apply", name, plan="job_plan"), f"job_{name}") for name in names)
         )
