@@ -1,5 +1,7 @@
 """Marks the tests that run real programs, which `scripts/test unit` leaves out; and chooses the database to test with."""
 
+import gc
+import logging
 import os
 import signal
 import sys
@@ -122,6 +124,29 @@ def usual_umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+@pytest.fixture(autouse=True)
+def usual_log() -> Iterator[None]:
+    """Commands that are run in this process send its log elsewhere, and choose what is in it, for all that comes later."""
+    root = logging.getLogger()
+    handlers = root.handlers[:]
+    loggers = [root, *(one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger))]
+    levels = {logger: logger.level for logger in loggers}
+    yield
+    root.handlers[:] = [handler for handler in root.handlers if handler in handlers]
+    for logger, level in levels.items():
+        if logger.level != level:
+            logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def usual_interpreter() -> Iterator[None]:
+    """A server that is run in this process sets these for one that does nothing else: garbage stays for long."""
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
+    yield
+    gc.set_threshold(*thresholds)
+    sys.setswitchinterval(interval)
 
 
 @pytest.fixture(autouse=True)

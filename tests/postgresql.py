@@ -59,7 +59,7 @@ class PostgresServer:
 
     def control(self, *arguments: str) -> None:
         """Run pg_ctl, such as `stop -m immediate` and `start`."""
-        _run(self._owner, [str(_bin("pg_ctl")), "-D", str(self.folder / "data"), "-s", "-w", *arguments])
+        _run(self._owner, [str(_bin("pg_ctl")), "-D", str(self.folder / "data"), "-s", "-w", "-t", "240", *arguments])
 
 
 def _bin(name: str) -> Path:

@@ -5,6 +5,7 @@ addresses that were checked; a name that answers differently the next time gains
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -24,6 +25,8 @@ class RefusedAddressError(Exception):
 
 async def resolve(host: str, port: int) -> list[str]:
     """Every address of a host. Raises OSError."""
+    with contextlib.suppress(ValueError):
+        return [str(ipaddress.ip_address(host))]  # there is nothing to look up, and so nothing that could take too long
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(one[4][0]) for one in found))
 

@@ -1,5 +1,7 @@
 """`checked-address`: webhooks don't reach private networks, whatever the name, and whatever it says the second time."""
 
+import asyncio
+
 import httpcore
 import pytest
 
@@ -77,6 +79,18 @@ async def test_only_the_networks_allowed_are_let_through() -> None:
         assert await guard(address, allowed=some).check("hooks.example", 80, plain=True) == [address]
     with pytest.raises(RefusedAddressError):
         await guard("10.2.0.1", allowed=some).check("hooks.example", 443, plain=False)
+
+
+async def test_an_address_is_judged_without_looking_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A lookup that took too long let a private address through, as it does a name.
+    async def never(*_: object, **__: object) -> None:
+        raise AssertionError("there is nothing to look up")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+    for address in ("10.0.0.1", "::1", "::ffff:10.0.0.1"):
+        with pytest.raises(RefusedAddressError):
+            await Guard().check(address, 443, plain=False)
+    assert await Guard().check("1.1.1.1", 443, plain=False) == ["1.1.1.1"]
 
 
 async def test_the_name_is_looked_up_once_and_the_connection_goes_to_what_was_checked() -> None:
