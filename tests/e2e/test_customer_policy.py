@@ -85,3 +85,38 @@ def test_a_customers_rules_pause_and_ledger(stage: Stage) -> None:
     assert events[:2] == ["checkpoint", "agent.started"]
     wanted = {"agent.paused", "agent.resumed", "job.taken", "artifact.verified", "plan.saved", "plan.begun", "job.ended"}
     assert wanted <= set(events)
+
+
+def test_a_customer_who_runs_signed_releases_alone(stage: Stage) -> None:
+    app = SmallApp.write(stage, "keep", MAIN + DEPLOYED.replace(DEPLOYMENT, ""))
+    app.apply(join=True)
+    home = stage.customer("keep") / "agent"
+    release = app.releases()[-1]["id"]
+    wait_for("the agent", lambda: (home / "identity.json").exists(), seconds=60)
+    (home / "policy.yaml").write_text("version: 1\nreleases: forward\n")
+
+    def deployed(**how: str) -> dict:
+        deploy = stage.post("/v1/deploys", {"install_id": "keep", **how})["id"]
+        wait_for("the end", lambda: stage.get(f"/v1/deploys/{deploy}")["ended_at"], seconds=90)
+        return stage.get(f"/v1/deploys/{deploy}")
+
+    unsigned = deployed(release_id=release)
+    assert unsigned["status"] == "failed"
+    assert unsigned["failure"]["code"] == "release_unsigned"
+
+    (key,) = stage.vendor.rglob("vendor.key")
+    signed = stage.exclave("releases", "sign", release, "--signing-key", str(key), "--yes")
+    assert signed.code == 0, signed.output
+    assert "base: new" in signed.output
+    assert deployed(release_id=release)["status"] == "succeeded"
+
+    app.edit('text = "{{ install.name }}"', 'text = "the {{ install.name }}"')
+    app.apply()
+    newer = app.releases()[-1]["id"]
+    signed = stage.exclave("releases", "sign", newer, "--signing-key", str(key), "--yes")
+    assert (signed.code, "base: another config" in signed.output) == (0, True), signed.output
+    assert deployed(release_id=newer)["status"] == "succeeded"
+    back = deployed(release_id=release)
+    assert back["status"] == "failed"
+    assert back["failure"]["code"] == "release_refused"
+    assert deployed(kind="teardown")["status"] == "succeeded"
