@@ -75,6 +75,7 @@ async def run_build(
         log=log,
         engine=engine,
         secrets=secrets or {},
+        images=job.images,
     )
     context.target.will_push(access.repository)
     try:

@@ -4,16 +4,13 @@ A build pushes what it makes into the vendor's registry and says its digest; sig
 build can be repeated: the same config and source give the same digest, and what the registry has isn't sent again.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
 from agent.build.git import GitLogin
-from agent.build.image_reference import ImageReference
-from agent.build.registry_logins import login_for
 from agent.build.source import FetchedSource, fetch_source
 from agent.bundle.zip_store import ZipStore
 from agent.engine.find import Engine
@@ -21,7 +18,7 @@ from agent.failure import CodedError
 from agent.oci.client import RegistryClient
 from agent.oci.provenance import Material
 from api.contract.base import Name
-from api.contract.components import Source
+from api.contract.components import ContainerImageConfig, Source
 from api.contract.resources import ModuleOutput, ModuleVariable
 
 
@@ -36,8 +33,9 @@ class SecretMissingError(CodedError):
 class BuildContext:
     """What a build works with. `work` is empty and the job's own; `target` is the vendor's registry; `tag` the build's id.
 
-    `secrets` are the named secrets that the config asks for, resolved. `env` is the agent's environment; what is run for the
-    vendor's source gets no more of it than it needs.
+    `secrets` are the named secrets that the config and those of `images` ask for, resolved. `images` are the app's components
+    that say how private images are reached. `env` is the agent's environment; what is run for the vendor's source gets no more
+    of it than it needs.
     """
 
     work: Path
@@ -50,14 +48,16 @@ class BuildContext:
     log: Callable[[str], None]
     engine: Callable[[], Awaitable[Engine]]
     secrets: Mapping[Name, str] = field(default_factory=dict, repr=False)
+    images: Sequence[ContainerImageConfig] = ()
 
     async def fetch(self, source: Source) -> FetchedSource:
         """The source in a folder of its own. Raises what `fetch_source` raises, and SecretMissingError."""
-        fetched = await fetch_source(source, self.work, self.env, self._login(source))
+        fetched = await fetch_source(source, self.work, self.env, self.git_login(source))
         self.log(f"fetched the source at {fetched.revision}")
         return fetched
 
-    def _login(self, source: Source) -> GitLogin | None:
+    def git_login(self, source: Source) -> GitLogin | None:
+        """With what its repository is read; None for a folder. Raises SecretMissingError."""
         if source.git is None:
             return None
         git, field = source.git, "config.source.git"
@@ -66,11 +66,6 @@ class BuildContext:
             self.secret(git.password_secret, f"{field}.password_secret") if git.password_secret else "",
             self.secret(git.ssh_key_secret, f"{field}.ssh_key_secret") if git.ssh_key_secret else "",
         )
-
-    async def registry_of(self, image: ImageReference) -> RegistryClient:
-        """The registry of an image that the component names, with this machine's login for it. Raises LoginsWrongError."""
-        credential = await asyncio.to_thread(login_for, image, self.env)
-        return RegistryClient(image.url, credential, self.http)
 
     def secret(self, name: Name, field: str) -> str:
         """The value of the secret that `field` of the config names. Raises SecretMissingError."""

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from agent.build.program import Completed, OutputTooLongError, run_program
 from agent.failure import CodedError
@@ -63,7 +64,7 @@ class Commit:
 async def check_out(source: GitSource, folder: Path, env: Mapping[str, str], login: GitLogin | None = None) -> Commit:
     """Make `folder` the work tree of the commit that `source.ref` names, without submodules. Raises GitFailedError."""
     folder.mkdir(parents=True)
-    async with _signed_in(source, folder, login or GitLogin()) as more:
+    async with _signed_in(source.url, folder.parent, login or GitLogin()) as more:
         git = _Git(folder, {**env, **more})
         return await _commit(git, source)
 
@@ -79,22 +80,38 @@ async def _commit(git: "_Git", source: GitSource) -> Commit:
 
 
 @asynccontextmanager
-async def _signed_in(source: GitSource, folder: Path, login: GitLogin) -> AsyncIterator[dict[str, str]]:
-    """The variables that tell git the login: it stands in no command line, and a key's file is gone afterwards."""
+async def signed_in_to_host(source: GitSource, folder: Path, login: GitLogin) -> AsyncIterator[dict[str, str]]:
+    """Variables with which whatever git reads of the source's host, its modules say, is read with the source's login.
+
+    A password goes to that host alone, never along with a redirect. A key, in a file in `folder`, is tried at every host that
+    ssh is used for, which learns its public half at most; those of a running ssh-agent are tried, too.
+    """
+    parts = urlsplit(source.url)
+    async with _signed_in(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/", folder, login, alone=False) as variables:
+        yield variables
+
+
+@asynccontextmanager
+async def _signed_in(place: str, folder: Path, login: GitLogin, *, alone: bool = True) -> AsyncIterator[dict[str, str]]:
+    """The variables that tell git the login for `place`: it stands in no command line, and a key's file is gone afterwards."""
     if login.password:
         basic = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
         # For this address alone: git would send it to wherever a redirect leads.
-        settings = [(f"http.{source.url}.extraHeader", f"Authorization: Basic {basic}"), ("http.followRedirects", "false")]
+        settings = [
+            (f"http.{place}.extraHeader", f"Authorization: Basic {basic}"),
+            ("http.followRedirects" if alone else f"http.{place}.followRedirects", "false"),
+        ]
         variables = {"GIT_CONFIG_COUNT": str(len(settings))}
         for number, (key, value) in enumerate(settings):
             variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
         yield variables
     elif login.ssh_key:
-        handle, name = await asyncio.to_thread(tempfile.mkstemp, dir=folder.parent, prefix=".ssh-")
+        handle, name = await asyncio.to_thread(tempfile.mkstemp, dir=folder, prefix=".ssh-")
         try:
             with os.fdopen(handle, "w") as file:
                 file.write(login.ssh_key.rstrip("\n") + "\n")
-            yield {"GIT_SSH_COMMAND": f"ssh -oBatchMode=yes -oIdentitiesOnly=yes -oIdentityAgent=none -i {shlex.quote(name)}"}
+            only = "-oIdentitiesOnly=yes -oIdentityAgent=none " if alone else ""
+            yield {"GIT_SSH_COMMAND": f"ssh -oBatchMode=yes {only}-i {shlex.quote(name)}"}
         finally:
             await asyncio.to_thread(os.unlink, name)
     else:

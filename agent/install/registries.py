@@ -6,15 +6,17 @@ that the agent's own identity in its cloud is to be used (Amazon ECR, Google Art
 
 import asyncio
 import base64
+import contextlib
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from agent.failure import CodedError
 from agent.oci.client import DEFAULT_RETRY, RegistryClient
@@ -26,6 +28,10 @@ _ECR_URL = re.compile(rf"https://{_ECR_HOST.pattern}/?")
 _EARLY = timedelta(minutes=10)
 _GOOGLE_HOUR = timedelta(minutes=55)
 _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+_Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(role|user)/[\w+=,.@/-]+$")]
+_READS = ("BatchGetImage", "GetDownloadUrlForLayer")
+_WRITES = ("BatchDeleteImage", "CompleteLayerUpload", "InitiateLayerUpload", "PutImage", "UploadLayerPart")
 
 FOLLOW_UP_TAGS = "sha256-*"
 """The tags of signatures and referrers. They are written again when one is added, also where tags are immutable."""
@@ -58,6 +64,16 @@ class RegistryWriter(_Registry):
     password: str = Field(repr=False)
 
 
+def _denied(name: str, actions: tuple[str, ...], but_to: list[str]) -> dict[str, Any]:
+    return {
+        "Sid": name,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": [f"ecr:{action}" for action in actions],
+        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": but_to}},
+    }
+
+
 class EcrWriter(_Registry):
     """Amazon ECR, with the agent's own identity in AWS, or the role `role_arn`."""
 
@@ -65,6 +81,28 @@ class EcrWriter(_Registry):
     url: Annotated[str, Field(pattern=f"^{_ECR_URL.pattern}$")]
     role_arn: str | None = None
     immutable_tags: bool = True
+    sole_writer: _Arn | None = Field(
+        default=None, description="The agent's role. Each repository then denies writes to everybody else in the account."
+    )
+    readers: list[_Arn] = Field(
+        default_factory=list,
+        description="With `sole_writer`: the only other roles that may read, such as that of the nodes.",
+    )
+
+    @model_validator(mode="after")
+    def _readers_beside_a_writer(self) -> Self:
+        if self.readers and self.sole_writer is None:
+            raise ValueError("readers go with sole_writer")
+        return self
+
+    def policy(self) -> dict[str, Any] | None:
+        """The policy of a repository (`sole-writer`): what it denies, no policy of an identity allows."""
+        if self.sole_writer is None:
+            return None
+        statements = [_denied("SoleWriter", _WRITES, [self.sole_writer])]
+        if self.readers:
+            statements.append(_denied("Readers", _READS, [self.sole_writer, *self.readers]))
+        return {"Version": "2012-10-17", "Statement": statements}
 
     @property
     def region(self) -> str:
@@ -141,7 +179,10 @@ class Ecr:
         return Credential(username, password), given["expiresAt"]
 
     def make_repository(self, name: str) -> None:
-        """CreateRepository; that it exists is as good. With immutable tags, but for those of signatures and referrers."""
+        """CreateRepository; that it exists is as good. With immutable tags, but for those of signatures and referrers.
+
+        With a sole writer, its policy is set in any case: an agent may have been killed between the two.
+        """
         wanted: dict[str, Any] = {"repositoryName": name, "tags": [{"Key": "managed-by", "Value": "exclave"}]}
         if self.writer.immutable_tags:
             wanted |= {
@@ -150,10 +191,10 @@ class Ecr:
             }
 
         def make(ecr: Any) -> Any:
-            try:
-                return ecr.create_repository(**wanted)
-            except ecr.exceptions.RepositoryAlreadyExistsException:
-                return None
+            with contextlib.suppress(ecr.exceptions.RepositoryAlreadyExistsException):
+                ecr.create_repository(**wanted)
+            if (policy := self.writer.policy()) is not None:
+                ecr.set_repository_policy(repositoryName=name, policyText=json.dumps(policy))
 
         self._call(make)
 

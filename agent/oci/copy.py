@@ -16,7 +16,7 @@ from agent.oci.errors import AccessRefusedError, NotFoundError, TooManyPartsErro
 from agent.oci.manifest import MANIFEST_TYPES, Descriptor, Manifest
 from agent.oci.push import push_bytes
 from agent.oci.referrer import list_referrers
-from agent.oci.signature import united
+from agent.oci.signature_manifest import united
 from agent.oci.store import Readable, Writable
 from agent.oci.transfer import Lane, Lanes, Place
 

@@ -22,21 +22,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.failure import CodedError
 from agent.oci.digest import SIGNATURE_SUFFIX, digest_of, tag_of
-from agent.oci.errors import BadAnswerError, TagMovedError
-from agent.oci.manifest import IMAGE_MANIFEST, Descriptor, Manifest, canonical_json, descriptor_json
+from agent.oci.errors import TagMovedError
+from agent.oci.manifest import Descriptor, Manifest
 from agent.oci.push import push_bytes
+from agent.oci.signature_manifest import SIGNATURE_ANNOTATION, manifest_of
 from agent.oci.store import ManifestStore, Signable, Writable
 from agent.oci.vendor_key import VendorKey
 
 PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
-SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
 
-_IMAGE_CONFIG = "application/vnd.oci.image.config.v1+json"
 _SIGNATURE_OF = "cosign container image signature"
 _PAYLOAD_BYTES = 64 * 1024
 _SIGNING_TRIES = 20
 """An agent has at most 64 slots, and of all that sign one manifest at once, one gets through each time."""
-_NO_TIME = "0001-01-01T00:00:00Z"
 
 _at_work: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 """What is being signed in this process now. A lock goes with the last one who holds or waits for it."""
@@ -147,42 +145,11 @@ async def put_signature(
         size=len(payload),
         annotations={SIGNATURE_ANNOTATION: signature},
     )
-    manifest, config = _manifest([*(beside.body().layers if beside else []), layer])
+    manifest, config = manifest_of([*(beside.body().layers if beside else []), layer])
     await push_bytes(client, repository, payload)
     await push_bytes(client, repository, config)
     tag, over = tag_of(digest, SIGNATURE_SUFFIX), beside.digest if beside else ""
     await client.put_manifest(repository, tag, manifest.data, manifest.media_type, over=over)
-
-
-def united(present: Manifest, coming: Manifest) -> tuple[Manifest, bytes | None]:
-    """The signatures of both: either manifest as it is, where it has all of them; else a new one, and its config to push."""
-    try:
-        there, new = present.body().layers, coming.body().layers
-    except BadAnswerError:
-        return coming, None
-    known = {_identity(layer) for layer in there}
-    missing = [layer for layer in new if _identity(layer) not in known]
-    if not missing:
-        return present, None
-    if known <= {_identity(layer) for layer in new}:
-        return coming, None
-    return _manifest([*there, *missing])
-
-
-def _identity(layer: Descriptor) -> tuple[str, str]:
-    return layer.digest, layer.annotations.get(SIGNATURE_ANNOTATION, "")
-
-
-def _manifest(layers: list[Descriptor]) -> tuple[Manifest, bytes]:
-    config = _config(layers)
-    document = {
-        "schemaVersion": 2,
-        "mediaType": IMAGE_MANIFEST,
-        "config": {"mediaType": _IMAGE_CONFIG, "digest": digest_of(config), "size": len(config)},
-        "layers": [descriptor_json(each) for each in layers],
-    }
-    data = canonical_json(document)
-    return Manifest(data, IMAGE_MANIFEST, digest_of(data)), config
 
 
 async def verify(
@@ -244,20 +211,6 @@ def _payload(digest: str, docker_reference: str, claims: Mapping[str, str]) -> b
         "type": _SIGNATURE_OF,
     }
     return json.dumps({"critical": critical, "optional": dict(claims) or None}, separators=(",", ":")).encode()
-
-
-def _config(layers: list[Descriptor]) -> bytes:
-    """The image config that cosign writes for signatures: no time, no platform."""
-    return canonical_json(
-        {
-            "architecture": "",
-            "config": {},
-            "created": _NO_TIME,
-            "history": [{"created": _NO_TIME} for _ in layers],
-            "os": "",
-            "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in layers]},
-        }
-    )
 
 
 def public_key_of(pem: str) -> ec.EllipticCurvePublicKey:

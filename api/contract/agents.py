@@ -10,7 +10,7 @@ from pydantic import Field
 
 from api.contract.base import AgentKind, Digest, Failure, Json, Model, Name, Timestamp
 from api.contract.component_health import ComponentHealth
-from api.contract.components import ComponentConfig
+from api.contract.components import ComponentConfig, ContainerImageConfig
 from api.contract.health import AgentStatus, Health, HealthSample
 from api.contract.replans import Replan
 from api.contract.resources import Approval, Artifact, ModuleOutput, ModuleVariable, PlanSummary
@@ -164,6 +164,11 @@ class BuildJob(Model):
         default=None,
         description="A sealed box with `secrets`, the named secrets that the config asks for; its context is the job, the "
         "attempt and the build's id. None if it asks for none.",
+    )
+    images: list[ContainerImageConfig] = Field(
+        default_factory=list,
+        description="The app's components whose images are in registries that ask for a login: what this component names in "
+        "the same registry is pulled in the same way. Their secrets are in `sealed`, too.",
     )
 
 

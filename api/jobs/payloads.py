@@ -1,5 +1,6 @@
 """What a job tells its agent, put together when it is leased: nothing of it, above all no secret, rests in the queue."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlmodel import select
@@ -7,10 +8,11 @@ from sqlmodel import select
 from api.agents.models import AgentRow, AgentUpdateRow
 from api.builds import service as builds
 from api.builds.models import BuildRow
+from api.components import service as components
 from api.components.graph import install_fields
 from api.contract import sealed_box
 from api.contract.agents import AGENT_REPOSITORY, BuildJob, DeployJob, JobPayload, SyncJob, UpdateJob
-from api.contract.components import ComponentConfig, secret_texts
+from api.contract.components import ComponentConfig, ContainerImageConfig, secret_texts
 from api.db.transaction import Read, Write
 from api.deploys import inputs
 from api.deploys.models import DeployRow, StepRow
@@ -85,19 +87,34 @@ def _build(tx: Write, job: JobRow, sources: Sources) -> BuildJob:
         digests=None,
         seconds=sources.ticket_seconds,
     )
+    images = _images_beside(tx, build, config.config)
     return BuildJob(
         build_id=build.id,
         app=app,
         component=component,
         config=config.config,
         registry=access,
-        sealed=_sealed_for_build(tx, job, build, config.config, sources.vault),
+        sealed=_sealed_for_build(tx, job, build, [config.config, *images], sources.vault),
+        images=images,
     )
 
 
-def _sealed_for_build(tx: Read, job: JobRow, build: BuildRow, config: ComponentConfig, vault: Vault) -> str | None:
+def _images_beside(tx: Read, build: BuildRow, config: ComponentConfig) -> list[ContainerImageConfig]:
+    """The app's private images, for a component that may name others beside them."""
+    if config.kind in ("container_image", "terraform_module"):
+        return []
+    newest = [row.config for row in components.of_app(tx, build.app_id).values()]
+    return [one for one in newest if isinstance(one, ContainerImageConfig) and one.public is None and not _anyones(one)]
+
+
+def _anyones(image: ContainerImageConfig) -> bool:
+    return image.registry is not None and image.registry.password_secret is None
+
+
+def _sealed_for_build(tx: Read, job: JobRow, build: BuildRow, configs: Sequence[ComponentConfig], vault: Vault) -> str | None:
     """The secrets that a build asks for, for its agent's eyes alone: they never leave unsealed."""
-    values = named_secrets.values_for_build(tx, vault, build.app_id, set(secret_texts(config).values()))
+    names = {name for config in configs for name in secret_texts(config).values()}
+    values = named_secrets.values_for_build(tx, vault, build.app_id, names)
     agent = tx.get(AgentRow, job.agent_id)
     if not values or agent is None or not agent.sealing_key:
         return None

@@ -8,6 +8,7 @@ from agent.build.builder import BuildContext
 from agent.build.closure.found_images import FoundImage, by_name
 from agent.build.image_reference import ImageNameError, ImageReference
 from agent.build.mirror import Mirrored, mirror
+from agent.build.named_images import registry_of
 from agent.failure import CodedError
 from agent.oci.client import RegistryClient
 from agent.oci.errors import RegistryError, RegistryUnavailableError
@@ -69,7 +70,7 @@ async def _look_up(found: FoundImage, context: BuildContext) -> "_LookedUp | str
         image = ImageReference.parse(found.name)
     except ImageNameError:
         return f"{found} is not the name of an image"
-    client = await context.registry_of(image)
+    client = await registry_of(image, context)
     try:
         return _LookedUp(client, image, await client.get_manifest(image.repository, image.reference))
     except RegistryUnavailableError as error:

@@ -16,6 +16,7 @@ from agent.build.docker_build.layout import push_layout, write_layout
 from agent.build.image_reference import ImageNameError, ImageReference
 from agent.build.materials import image_materials
 from agent.build.mirror import PlatformMissingError, single
+from agent.build.named_images import registry_of
 from agent.build.source import FetchedSource
 from agent.bundle.platform import current_platform
 from agent.failure import CodedError, JobFailedError
@@ -92,7 +93,7 @@ async def _resolve(dockerfile: Dockerfile, config: DockerBuildConfig, context: B
         at = f"{config.dockerfile}:{base.line}: {base.image}"
         try:
             image = ImageReference.parse(base.image)
-            client = await context.registry_of(image)
+            client = await registry_of(image, context)
             manifest = await client.get_manifest(image.repository, image.reference)
         except ImageNameError:
             leaks.append(f"{at} is neither a stage nor the name of an image")

@@ -12,6 +12,7 @@ from agent.build.builder import BuildContext
 from agent.build.helm_chart.chart import CHART_BYTES, Chart, ChartWrongError, chart_of_package
 from agent.build.image_reference import ImageNameError, ImageReference
 from agent.build.mirror import Mirrored, mirror
+from agent.build.named_images import registry_of
 from agent.build.yaml_reader import YamlWrongError, load
 from agent.failure import CodedError
 from agent.oci.digest import digest_of, hex_of
@@ -71,7 +72,7 @@ async def _of_registry(repository: HelmRepository, context: BuildContext) -> Fou
         image = ImageReference.parse(name)
     except ImageNameError:
         raise ChartNotFoundError(f"oci://{name} can't be the name of a chart", field=field) from None
-    client = await context.registry_of(image)
+    client = await registry_of(image, context)
     try:
         found = await client.get_manifest(image.repository, image.reference)
     except RegistryUnavailableError as error:

@@ -1,9 +1,12 @@
 """Build a component of the kind `terraform_module`: a signed bundle in the vendor's registry."""
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from agent.build.builder import BuildContext, BuiltArtifact
+from agent.build.git import signed_in_to_host
 from agent.build.source import FetchedSource, field_of
 from agent.build.terraform_module.initialise import initialise
 from agent.build.terraform_module.materials import bundle_materials, module_materials
@@ -61,7 +64,8 @@ async def _pack(
     own = current_platform()
     locked = await asyncio.to_thread(read_lock, source.folder)
     interface = await asyncio.to_thread(_interface, source.folder)
-    fetched = await initialise(source.folder, engine, own, context.env, context.log)
+    async with _logins_for_modules(config, context) as logins:
+        fetched = await initialise(source.folder, engine, own, {**context.env, **logins}, context.log)
     modules = await module_materials(fetched.modules, context.env)
     search = Search(source.folder, engine, context.env, context.http, locked, context.work / "providers", context.log)
     providers = {own: fetched.providers}
@@ -85,6 +89,17 @@ async def _pack(
         )
         packed.append((await asyncio.to_thread(pack, contents, context.work, context.store), providers[platform]))
     return [bundle for bundle, _ in packed], bundle_materials(packed, engine, modules)
+
+
+@asynccontextmanager
+async def _logins_for_modules(config: TerraformModuleConfig, context: BuildContext) -> AsyncIterator[Mapping[str, str]]:
+    """Modules of the source's own host are read with the source's login: private ones are mostly kept side by side."""
+    login = context.git_login(config.source)
+    if config.source.git is None or login is None:
+        yield {}
+        return
+    async with signed_in_to_host(config.source.git, context.work, login) as variables:
+        yield variables
 
 
 def _interface(folder: Path) -> ModuleInterface:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.build.materials import without_login
 from agent.build.program import run_program
+from agent.build.terraform_module.module_size import check_size
 from agent.bundle.hcl import LOCK_FILE
 from agent.bundle.platform import Platform
 from agent.bundle.providers import ProviderPackage, installed_packages, needs_of
@@ -50,6 +51,7 @@ async def initialise(
     if not ended.succeeded:
         raise JobFailedError(failure_of("init", ended))
     modules = await asyncio.to_thread(vendored_modules, source)
+    await asyncio.to_thread(check_size, source, modules, env)
     packages = tuple(await asyncio.to_thread(installed_packages, source / _DATA, platform))
     for package in packages:
         log(f"fetched {package.address} {package.version}")

@@ -1,6 +1,7 @@
 """Run one build job, as the build agent does, into the vendor's registry of the tests."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,12 +12,16 @@ from agent.build.build import run_build
 from agent.engine.find import Engine, EngineNotFoundError
 from agent.oci.vendor_key import VendorKey
 from api.contract.agents import BuildJob, BuildResult, RegistryAccess
-from api.contract.components import ComponentConfig
+from api.contract.components import ComponentConfig, ContainerImageConfig
 
 
 class Build(Protocol):
     async def __call__(
-        self, config: ComponentConfig, env: dict[str, str] | None = None, secrets: dict[str, str] | None = None
+        self,
+        config: ComponentConfig,
+        env: dict[str, str] | None = None,
+        secrets: dict[str, str] | None = None,
+        images: Sequence[ContainerImageConfig] = (),
     ) -> BuildResult: ...
 
 
@@ -43,10 +48,14 @@ class BuildAgent:
             return engine
 
         async def build(
-            config: ComponentConfig, env: dict[str, str] | None = None, secrets: dict[str, str] | None = None
+            config: ComponentConfig,
+            env: dict[str, str] | None = None,
+            secrets: dict[str, str] | None = None,
+            images: Sequence[ContainerImageConfig] = (),
         ) -> BuildResult:
+            beside = list(images)
             return await run_build(
-                BuildJob(build_id="bld_1", app=app, component=component, config=config, registry=access),
+                BuildJob(build_id="bld_1", app=app, component=component, config=config, registry=access, images=beside),
                 work=self.folder / "work",
                 engine=found,
                 key=self.key,

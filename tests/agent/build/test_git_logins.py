@@ -15,8 +15,10 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from agent.build.git import GitFailedError, GitLogin, check_out
+from agent.engine.find import EngineNotFoundError, find_engine
 from agent.failure import JobFailedError
-from api.contract.components import CustomConfig, GitSource, Source, secret_texts
+from api.contract.agents import BuildResult
+from api.contract.components import CustomConfig, GitSource, Source, TerraformModuleConfig, secret_texts
 
 pytestmark = pytest.mark.anyio
 
@@ -121,3 +123,48 @@ async def test_a_key_by_ssh(repository: Path, tmp_path: Path) -> None:
 def test_a_login_that_does_not_fit_the_address(fields: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="secret"):
         GitSource(**fields)  # type: ignore[arg-type]
+
+
+def module_in(folder: Path, text: str) -> Path:
+    folder.mkdir()
+    (folder / "main.tf").write_text(text)
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "first"], ["update-server-info"]):
+        subprocess.run(["git", *arguments], cwd=folder, env={**ENV, **IDENTITY}, check=True)
+    return folder
+
+
+async def test_private_modules_of_the_sources_host_are_fetched_with_the_sources_login_and_others_without(
+    build_agent: BuildAgent, tmp_path: Path
+) -> None:
+    """The real git and the real engine; another host asks for the same password, and isn't told it."""
+    try:
+        engine = find_engine(None, os.environ)
+    except EngineNotFoundError:
+        pytest.skip("no Terraform engine here")
+    seen: list[str | None] = []
+    elsewhere: list[str | None] = []
+
+    async def own(request: Request) -> Response:
+        return await behind_a_password(tmp_path / request.path_params["name"], seen)(request)
+
+    net = module_in(tmp_path / "net", 'output "id" { value = "net" }\n')
+    foreign = Route("/acme/net.git/{path:path}", behind_a_password(net, elsewhere))
+    routes = [Route("/acme/{name}.git/{path:path}", own)]
+    async with serve(Starlette(routes=routes)) as url, serve(Starlette(routes=[foreign])) as other:
+        build = build_agent.builds("acme/app", engine)
+
+        async def of(name: str, host: str) -> BuildResult:
+            folder = module_in(tmp_path / name, f'module "net" {{\n  source = "git::{host}/acme/net.git?ref=main"\n}}\n')
+            git = GitSource(url=f"{url}/acme/{name}.git", ref=head(folder), username="me", password_secret="git-token")
+            config = TerraformModuleConfig(source=Source(git=git))
+            return await build(config, env={**ENV, "GIT_TRACE_CURL": ""}, secrets={"git-token": CANARY})
+
+        result = await of("app", url)
+        with pytest.raises(JobFailedError) as refused:
+            await of("stray", other)
+    assert result.source_revision == head(tmp_path / "app")
+    assert refused.value.failure.code == "init_failed"
+    assert elsewhere
+    assert set(elsewhere) == {None}
+    assert CANARY not in refused.value.failure.model_dump_json()
+    assert not [line for line in build_agent.log if CANARY in line]

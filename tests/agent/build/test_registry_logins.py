@@ -13,10 +13,12 @@ from private_registry import private_registry
 from registry_server import RegistryServer
 
 from agent.build.image_reference import ImageReference
+from agent.build.named_images import nearest_to
 from agent.build.registry_logins import LoginsWrongError, login_for
 from agent.failure import JobFailedError
 from api.contract.base import Failure
-from api.contract.components import KubernetesManifestConfig
+from api.contract.components import ContainerImageConfig, KubernetesManifestConfig
+from api.contract.image_sources import EcrImage, RegistryImage
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +61,63 @@ async def test_a_private_image_travels_with_the_login_of_the_agents_machine(
     index = await build_agent.vendor.client().get_manifest("acme/pod", result.artifact.digest)
     web = await private.client().get_manifest("team/web", "1")
     assert web.digest in [each.digest for each in index.body().manifests]
+
+
+def component(image_url: str, user: str = "writer") -> ContainerImageConfig:
+    image = RegistryImage(image_url=image_url, tag="1", username=user, password_secret="pull")
+    return ContainerImageConfig(registry=image)
+
+
+async def test_a_private_image_travels_with_the_login_of_another_component(
+    build_agent: BuildAgent, private: RegistryServer
+) -> None:
+    host = private.url.removeprefix("http://")
+    build = build_agent.builds("acme/pod")
+    beside = [component(f"{host}/team/api")]
+    for secrets, code in (({"pull": CANARY}, "not_closed"), ({}, "secret_missing")):
+        with pytest.raises(JobFailedError) as failed:
+            await build(pod(host), secrets=secrets, images=beside)
+        assert failed.value.failure.code == code
+        assert CANARY not in failed.value.failure.model_dump_json()
+    assert (failed.value.failure.field, f"{host}/team/web:1" in failed.value.failure.message) == (None, True)
+    result = await build(pod(host), secrets={"pull": "secret"}, images=beside)
+    index = await build_agent.vendor.client().get_manifest("acme/pod", result.artifact.digest)
+    web = await private.client().get_manifest("team/web", "1")
+    assert web.digest in [each.digest for each in index.body().manifests]
+    assert not [line for line in build_agent.log if CANARY in line or "secret" in line]
+
+
+async def test_the_login_of_the_agents_machine_comes_before_that_of_another_component(
+    build_agent: BuildAgent, private: RegistryServer, tmp_path: Path
+) -> None:
+    host = private.url.removeprefix("http://")
+    env = logins(tmp_path, {"auths": {host: auth("writer", "secret")}})
+    await build_agent.builds("acme/pod")(pod(host), env=env, secrets={"pull": CANARY}, images=[component(f"{host}/team/x")])
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("ghcr.io/acme/web", "ghcr.io/acme/api"),
+        ("ghcr.io/acme/tools/web", "ghcr.io/acme/tools/cli"),
+        ("ghcr.io/somebody/web", None),
+        ("ghcr.io.evil.example/acme/web", None),
+        ("quay.io/acme/web", None),
+        ("nginx", None),
+    ],
+)
+def test_which_components_login_is_for_which_image(name: str, nearest: str | None) -> None:
+    beside = [component("quay.io/other/web"), component("ghcr.io/acme/api"), component("ghcr.io/acme/tools/cli")]
+    found = nearest_to(ImageReference.parse(name), beside)
+    assert (found and found.registry and found.registry.image_url) == nearest
+
+
+def test_all_repositories_of_a_registry_with_one_owner_are_reached_alike() -> None:
+    host = "222222222222.dkr.ecr.eu-west-1.amazonaws.com"
+    ecr = EcrImage(image_url=f"{host}/api", tag="1", region="eu-west-1", iam_role_arn="arn:aws:iam::222222222222:role/x")
+    beside = [ContainerImageConfig(aws_ecr=ecr)]
+    assert nearest_to(ImageReference.parse(f"{host}/web:1"), beside) == beside[0]
+    assert nearest_to(ImageReference.parse(f"3{host[1:]}/web:1"), beside) is None
 
 
 async def test_a_wrong_login_is_not_shown(build_agent: BuildAgent, private: RegistryServer, tmp_path: Path) -> None:

@@ -68,6 +68,55 @@ async def test_an_ecr_repository_that_exists_is_as_good(aws: Stubber, http: http
     await registry(aws, http, ECR.model_copy(update={"immutable_tags": False})).make_ready("acme/app")
 
 
+AGENT, NODES = "arn:aws:iam::123456789012:role/exclave-agent", "arn:aws:iam::123456789012:role/nodes"
+SOLE = {"kind": "aws_ecr", "url": HOST, "prefix": "exclave", "sole_writer": AGENT}
+
+
+@pytest.mark.parametrize("exists", [False, True])
+async def test_a_sole_writer_is_set_before_the_first_push_whoever_made_the_repository(
+    aws: Stubber, http: httpx.AsyncClient, exists: bool
+) -> None:
+    writer = EcrWriter.model_validate(SOLE)
+    if exists:
+        aws.add_client_error("create_repository", "RepositoryAlreadyExistsException", expected_params=made())
+    else:
+        aws.add_response("create_repository", {}, made())
+    text = json.dumps(writer.policy())
+    aws.add_response("set_repository_policy", {}, {"repositoryName": "exclave/acme/app", "policyText": text})
+    here = registry(aws, http, writer)
+    await here.make_ready("acme/app")
+    await here.make_ready("acme/app")
+
+
+async def test_a_policy_that_aws_refuses_stops_the_sync(aws: Stubber, http: httpx.AsyncClient) -> None:
+    aws.add_response("create_repository", {}, made())
+    aws.add_client_error("set_repository_policy", "AccessDeniedException", "not authorized to perform: ecr:SetRepositoryPolicy")
+    with pytest.raises(CloudRegistryError, match="ecr:SetRepositoryPolicy"):
+        await registry(aws, http, EcrWriter.model_validate(SOLE)).make_ready("acme/app")
+
+
+def test_a_sole_writers_policy_denies_writes_to_others_and_reads_to_all_but_the_readers() -> None:
+    """`sole-writer`"""
+    policy = EcrWriter.model_validate({**SOLE, "readers": [NODES]}).policy()
+    assert policy is not None
+    writes, reads = policy["Statement"]
+    assert {"ecr:PutImage", "ecr:InitiateLayerUpload", "ecr:BatchDeleteImage"} <= set(writes["Action"])
+    assert writes["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": [AGENT]}}
+    assert reads["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": [AGENT, NODES]}}
+    assert {each["Effect"] for each in policy["Statement"]} == {"Deny"}
+    assert not set(reads["Action"]) & set(writes["Action"])
+    only = EcrWriter.model_validate(SOLE).policy()
+    assert only is not None
+    assert [each["Sid"] for each in only["Statement"]] == ["SoleWriter"]
+    assert ECR.policy() is None
+
+
+@pytest.mark.parametrize("change", [{"sole_writer": "exclave-agent"}, {"sole_writer": None, "readers": [NODES]}])
+def test_a_sole_writer_is_a_role_by_its_arn(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="sole_writer"):
+        EcrWriter.model_validate({**SOLE, **change})
+
+
 async def test_a_refusal_of_aws_is_told_in_its_words(aws: Stubber, http: httpx.AsyncClient) -> None:
     aws.add_client_error("create_repository", "AccessDeniedException", "not authorized to perform: ecr:CreateRepository")
     with pytest.raises(CloudRegistryError, match="ecr:CreateRepository") as refused:

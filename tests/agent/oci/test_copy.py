@@ -3,8 +3,11 @@
 import asyncio
 import contextlib
 import hashlib
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -287,3 +290,9 @@ async def test_an_upload_to_docker_registry_that_breaks_off_arrives(vendor: Regi
         there = RegistryClient(url, WRITER, debian.http, retry=RetryPolicy(first_wait=0.2))
         await copy(vendor.client(), there, artifact["digest"])
     assert await contents(debian.client(), "mirror/app", artifact["digest"])
+
+
+def test_a_copy_loads_nothing_that_judges_signatures() -> None:
+    """It brings them along, and whoever runs one checks them; cryptography is a fifth of its memory."""
+    program = "import sys, agent.oci.copy; sys.exit('cryptography' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[3]).returncode == 0

@@ -13,7 +13,8 @@ from registry_server import RegistryServer
 
 from agent.oci.client import RegistryClient
 from agent.oci.errors import DigestMismatchError
-from agent.oci.signature import SIGNATURE_ANNOTATION, SignatureError, sign, verify
+from agent.oci.signature import SignatureError, sign, verify
+from agent.oci.signature_manifest import SIGNATURE_ANNOTATION
 from agent.oci.vendor_key import VendorKey, VendorKeyError
 
 pytestmark = pytest.mark.anyio

@@ -32,3 +32,31 @@ async def test_a_build_gets_the_secrets_that_its_config_names_sealed(ims: Ims, s
     assert open_box(key, lease["payload"]["sealed"], context) == {"secrets": {"pull": CANARY}}
     with pytest.raises(SealedBoxError):
         open_box(X25519PrivateKey.generate(), lease["payload"]["sealed"], context)
+
+
+async def test_a_build_that_may_name_images_gets_the_logins_of_the_apps_private_ones(ims: Ims, shop: Shop) -> None:
+    key = await seal_to(shop.builder)
+    await set_secret(ims, "pull")
+    private = {"image_url": "registry.example/x", "tag": "1", "username": "u", "password_secret": "pull"}
+    manifest = "kind: Pod\nspec:\n  containers:\n  - image: registry.example/y:1\n"
+    configs = {
+        "private": {"kind": "container_image", "registry": private},
+        "public": {"kind": "container_image", "public": {"image_url": "nginx", "tag": "1"}},
+        "anyones": {"kind": "container_image", "registry": {"image_url": "registry.example/z", "tag": "1"}},
+        "pod": {"kind": "kubernetes_manifest", "manifest": manifest},
+    }
+    for name, config in configs.items():
+        await ims.ok("POST", "/v1/apps/shop/components", {"name": name, "config": config})
+    await ims.ok("POST", "/v1/releases", {"app_id": "shop"})
+    leases = {}
+    while set(leases) < set(configs):
+        lease = await shop.builder.lease()
+        assert lease
+        leases[lease["payload"]["component"]] = lease
+    for name, lease in leases.items():
+        images = [each["registry"]["image_url"] for each in lease["payload"]["images"]]
+        assert images == (["registry.example/x"] if name == "pod" else []), name
+    pod = leases["pod"]
+    assert CANARY not in json.dumps(pod)
+    context = job_context(pod["job_id"], pod["attempt"], pod["payload"]["build_id"])
+    assert open_box(key, pod["payload"]["sealed"], context) == {"secrets": {"pull": CANARY}}
