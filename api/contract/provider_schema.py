@@ -247,7 +247,8 @@ def _release() -> Fields:
 def _deployment() -> Fields:
     return {
         "description": "A deployment: one release brought to one install, and kept there. A destroy tears the install's "
-        "components down.",
+        "components down. "
+        "A plan says in a warning what the deploy will do, component by component, or why that isn't known yet.",
         "attributes": {
             **config(DeployCreate, None, leave_out={"kind", "replan"}),
             "release_id": needed(text("The release's id. Another release is brought to the install in place.")),
