@@ -8,6 +8,8 @@ Run it after a change of the contract; a test fails while the files are stale.
 """
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -389,3 +391,4 @@ def _inputs_of_app() -> Fields:
 if __name__ == "__main__":
     for path, content in generated_files().items():
         path.write_text(content, encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "provider_bridge.resources.prepare"], check=True)
