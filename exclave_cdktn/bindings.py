@@ -619,7 +619,9 @@ class ExclaveDeploymentTimeouts(TypedDict, total=False):
 
 
 class ExclaveDeployment(Resource):
-    """A deployment: one release brought to one install, and kept there. A destroy tears the install's components down."""
+    """A deployment: one release brought to one install, and kept there. A destroy tears the install's components down. A
+    plan says in a warning what the deploy will do, component by component, or why that isn't known yet.
+    """
 
     TYPE = "exclave_deployment"
 

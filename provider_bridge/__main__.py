@@ -6,8 +6,13 @@
 import gc
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from provider_bridge.later import load_later
+
+if TYPE_CHECKING:
+    from provider_bridge.framework.servicer import Servicer
+    from provider_bridge.resources.provider import ExclaveProvider
 
 SOURCE_ADDRESS = "exclave/exclave"
 
@@ -20,28 +25,37 @@ def main() -> None:
     # What a start makes stays: looking for what of it could go is in vain, now and later.
     gc.disable()
     load_later(*_NEVER_USED)
-    from provider_bridge.framework.servicer import Servicer
     from provider_bridge.protocol import serve
-    from provider_bridge.resources.provider import ExclaveProvider
 
-    provider, parent = ExclaveProvider(os.environ), os.getppid()
-    servicer = Servicer(provider)
-    gc.freeze()
-    gc.enable()
+    made: list[ExclaveProvider] = []
+    parent = os.getppid()
     try:
         if "--debug" in sys.argv[1:]:
-            serve.serve_reattach(servicer, os.environ, SOURCE_ADDRESS)
+            serve.serve_reattach(_load(made), os.environ, SOURCE_ADDRESS)
         else:
-            serve.serve_terraform(servicer, os.environ)
+            serve.serve_terraform(lambda: _load(made), os.environ)
     except serve.NotAPluginRunError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
     if os.getppid() == parent:
         # Else Terraform was killed: what it has noted of this run isn't known.
-        provider.close()
+        for provider in made:
+            provider.close()
     sys.stdout.flush()
     # Not sys.exit: it would wait for threads that wait for calls that nobody makes any more.
     os._exit(0)
+
+
+def _load(made: "list[ExclaveProvider]") -> "Servicer":
+    """What answers Terraform. The provider is put into `made`."""
+    from provider_bridge.framework.servicer import Servicer
+    from provider_bridge.resources.provider import ExclaveProvider
+
+    made.append(ExclaveProvider(os.environ))
+    servicer = Servicer(made[0])
+    gc.freeze()
+    gc.enable()
+    return servicer
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Both take providers from an implied mirror, `~/.terraform.d/plugins`, laid out as
 `HOST/NAMESPACE/TYPE/VERSION/OS_ARCH/terraform-provider-TYPE_vVERSION`. The package there is one launcher, the same bytes on
 every machine: a lock file records the package's hash and travels with the vendor's repository. What differs stands in a file
-beside the package, `VERSION/OS_ARCH.python`: the path of this machine's Python, and of what pip wrote there about this version.
+beside the package, `VERSION/OS_ARCH.python`: the path of this machine's Python, of what pip wrote there about this version,
+and of each folder that the provider's modules are in.
 """
 
 import os
@@ -33,12 +34,17 @@ _ARCHITECTURES = {
 _LAUNCHER = """\
 #!/bin/sh
 # Starts Exclave's Terraform provider with the Python that `exclave provider install` has noted beside this package.
-# -I keeps what is in the working folder and the environment out of what Python imports.
+# -I and -S: nothing is imported from the working folder and the environment, and no time goes into looking for packages.
 package="${0%/*}"
 version="${0##*_v}"
-{ read -r python && read -r installed; } < "$package/../${package##*/}.python" || python=
+note="$package/../${package##*/}.python"
+{ read -r python && read -r installed; } < "$note" || python=
 if [ -x "$python" ] && [ -d "$installed" ]; then
-  exec "$python" -I -m provider_bridge "$@"
+  exec "$python" -I -S -c 'import sys
+with open(sys.argv.pop(1), encoding="utf-8") as note:
+    sys.path += note.read().splitlines()[2:]
+from provider_bridge.__main__ import main
+main()' "$note" "$@"
 fi
 if [ -x "$python" ]; then
   echo "$python has another version of Exclave than $version by now: run 'exclave provider install', then 'terraform init" \
@@ -49,11 +55,18 @@ fi
 exit 1
 """
 
-_LOAD = """\
-import importlib.metadata
-import provider_bridge.resources.provider, provider_bridge.protocol.serve
+_FIND = """\
+import importlib.metadata, pathlib
+import google.protobuf, msgpack, provider_bridge, yaml
 print(importlib.metadata.distribution("exclave").locate_file(""), end="/exclave-")
 print(importlib.metadata.version("exclave") + ".dist-info")
+modules = (provider_bridge, google.protobuf, msgpack, yaml)
+print(*dict.fromkeys(pathlib.Path(each.__file__).parents[each.__name__.count(".") + 1] for each in modules), sep="\\n")
+"""
+_LOAD = """\
+import sys
+sys.path += sys.argv[1:]
+import provider_bridge.resources.provider, provider_bridge.protocol.serve
 """
 
 
@@ -117,10 +130,16 @@ def install(directory: Path, python_version: str, *, python: str = sys.executabl
 def _check_interpreter(python: str) -> str:
     """Load the provider once as Terraform will. It also leaves compiled files, so that the first real start is a fast one.
 
-    Returns the folder that pip made for this version: it goes when another version comes.
+    Returns lines for the note: the folder that pip made for this version, which goes when another version comes, and those
+    that modules are in.
     """
-    command = [python, "-I", "-c", _LOAD]
-    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    found = _run(python, "-I", "-c", _FIND)
+    _run(python, "-I", "-S", "-c", _LOAD, *found.splitlines()[1:])
+    return found
+
+
+def _run(python: str, *arguments: str) -> str:
+    done = subprocess.run([python, *arguments], capture_output=True, text=True, cwd="/")
     if done.returncode:
         reason = done.stderr.strip().rpartition("\n")[2]
         raise InstallError(

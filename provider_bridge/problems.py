@@ -1,14 +1,14 @@
 """What can go wrong between the provider and the IMS, as exceptions. Imports no HTTP: every provider process loads it."""
 
-from dataclasses import dataclass
 from typing import Any
+
+from provider_bridge.records import Record
 
 Json = Any
 """What `json.loads` returns: a body of the IMS's API, a model of the contract."""
 
 
-@dataclass(frozen=True)
-class FieldProblem:
+class FieldProblem(Record):
     """One field of a request's body that is wrong; `field` is its dotted path, such as `config.variables.cidr`."""
 
     field: str

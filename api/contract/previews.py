@@ -59,7 +59,8 @@ class DraftCheck(Model):
 class DeployPreviewRequest(Model):
     """A deploy to look at: of a release, or of the app as it is (or, with `draft`, is to be) as if it were released now.
 
-    Of an install that doesn't exist yet, `app_id` and `install` say what it will be.
+    Of an install that doesn't exist yet, `app_id` and `install` say what it will be. Of an app that doesn't, a `draft` that is
+    `complete` does.
     """
 
     install_id: str | None = Field(default=None, description="The install's id or name; null for one that is to be made.")
@@ -104,7 +105,7 @@ class DeployPreview(Model):
 
     ok: bool
     install_id: str | None
-    app_id: str
+    app_id: str | None = Field(description="Null for an app that is to be made.")
     kind: Literal["deploy", "teardown"]
     release_id: str | None
     release_number: int | None

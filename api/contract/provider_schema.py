@@ -8,6 +8,8 @@ Run it after a change of the contract; a test fails while the files are stale.
 """
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -247,7 +249,8 @@ def _release() -> Fields:
 def _deployment() -> Fields:
     return {
         "description": "A deployment: one release brought to one install, and kept there. A destroy tears the install's "
-        "components down.",
+        "components down. "
+        "A plan says in a warning what the deploy will do, component by component, or why that isn't known yet.",
         "attributes": {
             **config(DeployCreate, None, leave_out={"kind", "replan"}),
             "release_id": needed(text("The release's id. Another release is brought to the install in place.")),
@@ -388,3 +391,4 @@ def _inputs_of_app() -> Fields:
 if __name__ == "__main__":
     for path, content in generated_files().items():
         path.write_text(content, encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "provider_bridge.resources.prepare"], check=True)

@@ -38,7 +38,7 @@ from api.secrets.vault import Vault
 class _Found:
     """What is known of a deploy that may be made, and what speaks against it."""
 
-    app: AppRow
+    app: AppRow | None
     install: InstallRow | None
     release: ReleaseRow | None = None
     inputs: list[InputSpec] = field(default_factory=list)
@@ -95,7 +95,7 @@ def preview(tx: Read, vault: Vault, body: DeployPreviewRequest) -> DeployPreview
     return DeployPreview(
         ok=not found.problems,
         install_id=install.id if install else None,
-        app_id=found.app.id,
+        app_id=found.app.id if found.app else None,
         kind=body.kind,
         release_id=found.release.id if found.release else None,
         release_number=found.release.number if found.release else None,
@@ -115,13 +115,15 @@ def _find(tx: Read, body: DeployPreviewRequest) -> _Found:
         return _Found(apps.find(tx, install.app_id), install)
     if body.app_id:
         return _Found(apps.find(tx, body.app_id, field="app_id"), None)
+    if body.draft and body.draft.complete and body.kind == "deploy":
+        return _Found(None, None)
     raise InvalidError.at("install_id", "a deploy needs an install", "Give its id or name; or `app_id` for one to be made.")
 
 
 def _choose(tx: Read, found: _Found, body: DeployPreviewRequest) -> None:
     """What is to be deployed: a release, or the app as it is or is to be."""
-    found.inputs = found.app.inputs
-    if body.release_id or body.release_number:
+    found.inputs = found.app.inputs if found.app else []
+    if found.app and (body.release_id or body.release_number):
         with found.noting("release_id"):
             release = (
                 targets.find_release(tx, found.app.id, body.release_id)
@@ -137,7 +139,7 @@ def _choose(tx: Read, found: _Found, body: DeployPreviewRequest) -> None:
     whole = drafts.merged(tx, found.app, draft)
     found.inputs, found.configs = whole.inputs, whole.configs
     found.problems += whole.problems + drafts.problems_of(tx, whole, draft.secrets)
-    stored = components.of_app(tx, found.app.id)
+    stored = components.of_app(tx, found.app.id) if found.app else {}
     same = {
         name: row
         for name, row in stored.items()
@@ -146,9 +148,8 @@ def _choose(tx: Read, found: _Found, body: DeployPreviewRequest) -> None:
     made = builds.usable(tx, list(same.values()))
     found.builds = {name: made[row.id] for name, row in same.items() if row.id in made}
     if not whole.configs and not whole.unread:
-        found.problems.append(
-            DraftProblem(field="release_id", message=f"app {found.app.name!r} has no components", remedy="Add one.")
-        )
+        which = f"app {found.app.name!r}" if found.app else "the app"
+        found.problems.append(DraftProblem(field="release_id", message=f"{which} has no components", remedy="Add one."))
 
 
 def _wanted(tx: Read, vault: Vault, found: _Found, body: DeployPreviewRequest) -> dict[str, Piece]:
@@ -223,7 +224,7 @@ def _step(step: PlannedStep) -> PreviewStep:
 def _notes(tx: Read, found: _Found) -> list[str]:
     notes = []
     if found.install is None:
-        notes.append("the install doesn't exist yet")
+        notes.append("the install doesn't exist yet" if found.app else "the app and the install don't exist yet")
     elif installs.agent_of(tx, found.install.id) is None:
         name = found.install.name
         notes.append(

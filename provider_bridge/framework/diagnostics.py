@@ -1,12 +1,12 @@
 """What a user is told: errors and warnings, each on the attribute that caused it, with what to do about it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
+from provider_bridge.records import Record
 
-@dataclass(frozen=True)
-class Key:
+
+class Key(Record):
     """A step of a path that goes into a map. An attribute's name is a plain string, a list's index an int."""
 
     name: str
@@ -16,8 +16,7 @@ Path = tuple[str | int | Key, ...]
 """The way to a value in a resource: `("variables", Key("cidr"))`. Empty stands for the whole resource."""
 
 
-@dataclass(frozen=True)
-class Diagnostic:
+class Diagnostic(Record):
     """One message, as Terraform shows it: the summary in bold, the detail below, the attribute's lines between them."""
 
     severity: Literal["error", "warning"]

@@ -6,7 +6,6 @@ What else it may offer is in `ephemeral`, `functions` and `listing`.
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from provider_bridge.framework import planning
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from provider_bridge.framework.listing import ListResource
 
 
-@dataclass
 class Call:
     """One call of Terraform's. `diagnostics` is what the user will be told.
 
@@ -31,14 +29,16 @@ class Call:
     `write_only_allowed` says whether Terraform knows those (1.11 and newer). `identity` is the object's identity so far.
     """
 
-    stop: threading.Event
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-    private: dict[str, Value] = field(default_factory=dict)
     config: Object | None = None
     write_only_allowed: bool = True
     identity: Object | None = None
     about: Body | None = None
     """The schema that the diagnostics' paths are in. The framework sets it."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self.stop = stop
+        self.diagnostics: list[Diagnostic] = []
+        self.private: dict[str, Value] = {}
 
 
 class Resource(ABC):
@@ -156,6 +156,10 @@ class Provider(ABC):
     ephemeral_resources: "Mapping[str, EphemeralResource]" = {}  # noqa: RUF012 - never changed
     functions: "Mapping[str, Function]" = {}  # noqa: RUF012
     list_resources: "Mapping[str, ListResource]" = {}  # noqa: RUF012
+
+    def prepared(self, call: str) -> bytes | None:
+        """The answer to a call that asks for nothing but schemas, as it was encoded ahead; None: it is made of them now."""
+        return None
 
     @abstractmethod
     def configure(self, call: Call, config: Object) -> None:

@@ -4,23 +4,23 @@ Schemas are data: they are read from a JSON document (see `schema_from_json`), s
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any, Literal
 
 from provider_bridge.protocol import numbers
 from provider_bridge.protocol.readers import Reader, reader
 from provider_bridge.protocol.values import UNKNOWN, Object, Value, read_stored_dynamic
+from provider_bridge.records import Record
 
 Nesting = Literal["single", "list", "set", "map"]
 Normalized = Literal["", "json", "yaml", "duration"]
 Readers = Mapping[str, Reader]
 
-# Schemas are never compared or printed, and each method that `dataclass` doesn't write saves start time.
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Attribute:
+class Attribute(Record):
     """One attribute.
 
     Either `type` (a JSON type constraint of Terraform's, such as `"string"` or `["map", "number"]`) or `nested`, the attributes
@@ -74,12 +74,11 @@ class Attribute:
 Attributes = Mapping[str, Attribute]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Body:
+class Body(Record):
     """The attributes and blocks of an object. A config sets exactly one of `exactly_one_of`; empty asks for nothing."""
 
     attributes: Attributes
-    blocks: "Mapping[str, Block]" = field(default_factory=dict)
+    blocks: "Mapping[str, Block]" = _NONE
     exactly_one_of: tuple[str, ...] = ()
 
     @cached_property
@@ -132,7 +131,6 @@ def _read_parts(readers: Readers, value: Object) -> Object:
     return value
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Block(Body):
     """A nested block. Its value is an object or None (`single`), or a list of objects, which may be empty (`list`, `set`).
 
@@ -152,8 +150,7 @@ class Block(Body):
         return None if self.nesting == "single" else []
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class IdentityAttribute:
+class IdentityAttribute(Record):
     """One attribute of what tells an object from all others. `required`: an import by identity needs it."""
 
     description: str
@@ -161,7 +158,6 @@ class IdentityAttribute:
     required: bool = True
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Schema(Body):
     """A resource's, data source's, ephemeral resource's, list's or provider's attributes and blocks.
 
@@ -170,7 +166,7 @@ class Schema(Body):
 
     description: str = ""
     version: int = 0
-    identity: Mapping[str, IdentityAttribute] = field(default_factory=dict)
+    identity: Mapping[str, IdentityAttribute] = _NONE
     identity_version: int = 0
     deprecated: str = ""
 

@@ -30,7 +30,7 @@ WHEEL_PLATFORMS = {
 """What wheels call the platforms of Terraform that packages are made for."""
 
 _COMPILED = {"linux": "{tag}-*linux-gnu.so", "darwin": "{tag}-darwin.so"}
-_NOT_AT_RUN_TIME = ("cli.py", "install.py", "protocol/generate.py", "packaging/")
+_NOT_AT_RUN_TIME = ("cli.py", "install.py", "protocol/generate.py", "resources/prepare.py", "packaging/")
 """Of the provider's own modules: what only the `exclave` command and developers use."""
 
 _DROPPED = re.compile(r"(^|/)(__pycache__|tests?)/|\.(py[cid]|pxd|pxi|pyx|proto)$|/py\.typed$")

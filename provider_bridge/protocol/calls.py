@@ -10,12 +10,12 @@ import socket
 import threading
 from _queue import SimpleQueue
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from provider_bridge.protocol.hpack import Fields, literal
 from provider_bridge.protocol.http2 import Channel, Connection, ProtocolError
 from provider_bridge.protocol.log import log
+from provider_bridge.records import Record
 
 Message = Any
 """A protobuf message. Its class is made at run time."""
@@ -30,8 +30,7 @@ _PREFIX_BYTES = 5
 """Before each message: whether it is compressed, in one byte, and its length, in four."""
 
 
-@dataclass(frozen=True)
-class Method:
+class Method(Record):
     """One call that is offered."""
 
     read: Callable[[bytes], Message]

@@ -7,7 +7,6 @@ there.
 
 import struct
 import threading
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from provider_bridge.protocol.hpack import Fields, HeaderError, HeaderReader
@@ -71,12 +70,9 @@ class ProtocolError(Exception):
         self.code = code
 
 
-@dataclass
 class _Stream:
     """One request, and the answer to it."""
 
-    fields: Fields = field(default_factory=dict)
-    parts: list[bytes] = field(default_factory=list)
     received: int = 0
     room: int = 0
     """How much more the client has said that it takes on this stream than it takes on each."""
@@ -84,6 +80,10 @@ class _Stream:
     sent: int = 0
     """How much of `pending` is sent."""
     trailers: bytes = b""
+
+    def __init__(self, fields: Fields) -> None:
+        self.fields = fields
+        self.parts: list[bytes] = []
 
 
 class Connection:

@@ -10,14 +10,13 @@ import signal
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from provider_bridge.protocol import certificate
-from provider_bridge.protocol import tfplugin6_pb2 as pb
 from provider_bridge.protocol.calls import Message, Method, Server
 from provider_bridge.protocol.channels import PlainChannel, TlsChannel
+from provider_bridge.records import Record
 
 _COOKIE = ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
 _MAX_SOCKET_PATH = 100
@@ -58,8 +57,7 @@ class Answerer(Protocol):
         """The response to one call (`"GetProviderSchema"`), or an iterator of responses where the call streams them."""
 
 
-@dataclass(frozen=True)
-class _Listener:
+class _Listener(Record):
     """A server that takes calls."""
 
     server: Server
@@ -77,10 +75,31 @@ class _Listener:
         os.rmdir(self.folder)  # noqa: PTH106
 
 
-def serve_terraform(answerer: Answerer, environment: Mapping[str, str]) -> None:
+class _Loading:
+    """An answerer that is made while Terraform connects. Calls wait for it."""
+
+    def __init__(self) -> None:
+        self._made: Answerer | None = None
+        self._done = threading.Event()
+
+    def load(self, make: Callable[[], Answerer]) -> None:
+        """Make it. Raises what that raises; calls are then refused."""
+        try:
+            self._made = make()
+        finally:
+            self._done.set()
+
+    def loaded(self) -> Answerer | None:
+        """It, once it is made; None if it can't be."""
+        self._done.wait()
+        return self._made
+
+
+def serve_terraform(make: Callable[[], Answerer], environment: Mapping[str, str]) -> None:
     """Answer the Terraform process that started this one, until it says `Shutdown` or is gone.
 
-    Raises NotAPluginRunError before anything is opened.
+    What answers is made, once, after the handshake: while it loads, Terraform connects. Raises NotAPluginRunError before
+    anything is opened.
     """
     if environment.get(_COOKIE[0]) != _COOKIE[1]:
         raise NotAPluginRunError("this program is a Terraform plugin: it is started by `terraform` or `tofu`, not by hand")
@@ -92,9 +111,10 @@ def serve_terraform(answerer: Answerer, environment: Mapping[str, str]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     done = threading.Event()
     parent = os.getppid()
-    listener = _listen(answerer, done, environment, tls=bool(environment.get("PLUGIN_CLIENT_CERT")))
+    loading = _Loading()
+    listener = _listen(loading.loaded, done, environment, tls=bool(environment.get("PLUGIN_CLIENT_CERT")))
     handshake = f"1|6|unix|{listener.socket}|grpc|{listener.certificate}"
-    _run(listener, handshake, done, lambda: os.getppid() == parent)
+    _run(listener, handshake, done, lambda: os.getppid() == parent, lambda: loading.load(make))
 
 
 def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: str) -> None:
@@ -104,16 +124,16 @@ def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: 
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    listener = _listen(answerer, threading.Event(), environment, tls=False)
+    listener = _listen(lambda: answerer, threading.Event(), environment, tls=False)
     hello = f"TF_REATTACH_PROVIDERS='{_reattach(listener, address)}'"
-    _run(listener, hello, threading.Event(), lambda: True)
+    _run(listener, hello, threading.Event(), lambda: True, lambda: None)
 
 
 @contextlib.contextmanager
 def reattachable(answerer: Answerer, environment: Mapping[str, str], address: str) -> Iterator[str]:
     """Answer, in this process and inside the block, any Terraform that has the yielded text as TF_REATTACH_PROVIDERS."""
     done = threading.Event()
-    listener = _listen(answerer, done, environment, tls=False)
+    listener = _listen(lambda: answerer, done, environment, tls=False)
     try:
         yield _reattach(listener, address)
     finally:
@@ -128,21 +148,26 @@ def _reattach(listener: _Listener, address: str) -> str:
     return json.dumps({address: {"Protocol": "grpc", "ProtocolVersion": 6, "Pid": os.getpid(), "Test": True, "Addr": found}})
 
 
-def _run(listener: _Listener, hello: str, done: threading.Event, is_wanted: Callable[[], bool]) -> None:
-    """Say `hello` on stdout, then serve until the event, a signal, or nobody wants the server any more.
+def _run(
+    listener: _Listener, hello: str, done: threading.Event, is_wanted: Callable[[], bool], load: Callable[[], None]
+) -> None:
+    """Say `hello` on stdout and load the rest, then serve until the event, a signal, or nobody wants the server any more.
 
     The signal's handler raises instead of setting the event: it may interrupt the wait while that holds the event's lock.
     """
     try:
         with contextlib.suppress(KeyboardInterrupt):
             print(hello, flush=True)
+            load()
             while not done.wait(_CHECK_SECONDS) and is_wanted():
                 pass
     finally:
         listener.close()
 
 
-def _listen(answerer: Answerer, done: threading.Event, environment: Mapping[str, str], *, tls: bool) -> _Listener:
+def _listen(
+    answerer: Callable[[], Answerer | None], done: threading.Event, environment: Mapping[str, str], *, tls: bool
+) -> _Listener:
     methods = partial(_method, answerer, done)
     if not tls:
         folder = _private_folder(environment)
@@ -190,8 +215,8 @@ def _private_folder(environment: Mapping[str, str]) -> str:
     return folder
 
 
-def _method(answerer: Answerer, done: threading.Event, path: str) -> Method | None:
-    """The call of this path. The provider's own are those that the compiled file lists."""
+def _method(answerer: Callable[[], Answerer | None], done: threading.Event, path: str) -> Method | None:
+    """The call of this path. The provider's own are those that the compiled file lists, if there is an answerer."""
     if path == "/plugin.GRPCController/Shutdown":
         return Method(bytes, lambda _request: _shut_down(done), waits=False)
     if path == "/plugin.GRPCStdio/StreamStdio":
@@ -199,13 +224,18 @@ def _method(answerer: Answerer, done: threading.Event, path: str) -> Method | No
         # logs, which reach Terraform through the pipe.
         return Method(bytes, bytes, holds=True)
     service, _, name = path[1:].rpartition("/")
+    made = answerer()
+    if made is None:
+        return None
+    from provider_bridge.protocol import tfplugin6_pb2 as pb
+
     known = pb.DESCRIPTOR.services_by_name["Provider"].methods_by_name
     if service != "tfplugin6.Provider" or name not in known:
         return None
     request = known[name].input_type._concrete_class
 
     def answer(message: Message) -> bytes | Iterator[bytes]:
-        response = answerer.answer(name, message)
+        response = made.answer(name, message)
         if isinstance(response, Iterator):
             return (each.SerializeToString() for each in response)
         encoded: bytes = response.SerializeToString()

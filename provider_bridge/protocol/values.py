@@ -5,7 +5,6 @@ known until apply is `UNKNOWN`. Refinements of an unknown value (its prefix, tha
 """
 
 import json
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
@@ -13,6 +12,7 @@ from msgpack.ext import ExtType  # type: ignore[import-untyped]
 
 from provider_bridge.protocol import numbers
 from provider_bridge.protocol.readers import reader
+from provider_bridge.records import Record
 
 Value = Any
 """A cty value in its Python form. Terraform has checked it against the schema before it reaches the provider."""
@@ -45,8 +45,7 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 
 
-@dataclass(frozen=True)
-class Dynamic:
+class Dynamic(Record):
     """A value of an attribute whose type is `dynamic`, with the type that it has now (a JSON type constraint)."""
 
     type: Value

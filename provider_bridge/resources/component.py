@@ -13,7 +13,6 @@ from provider_bridge.protocol.values import UNKNOWN, Object, Value, is_known
 from provider_bridge.resources.base import ApiDataSource, ApiResource, split_import_id
 from provider_bridge.resources.connection import Connection
 from provider_bridge.resources.plans import stand_in
-from provider_bridge.resources.reference_grammar import malformed
 from provider_bridge.resources.wire import from_wire, is_text_map, map_from_wire, map_to_wire
 
 if TYPE_CHECKING:
@@ -112,7 +111,12 @@ class ComponentResource(ApiResource):
 
     def validate(self, config: Object) -> Iterator[Diagnostic]:
         """References must be readable."""
-        for path, text in self.form.texts(config):
+        written = [(path, text) for path, text in self.form.texts(config) if "{{" in text]
+        if not written:
+            return
+        from provider_bridge.resources.reference_grammar import malformed
+
+        for path, text in written:
             wrong = malformed(text)
             if wrong:
                 yield error("Invalid reference", f"{wrong}.", remedy=wrong.remedy, path=path)

@@ -10,7 +10,7 @@ from provider_bridge.problems import Json
 from provider_bridge.protocol.values import UNKNOWN, Object
 from provider_bridge.resources import deploys
 from provider_bridge.resources.base import ApiDataSource, ApiResource
-from provider_bridge.resources.plans import in_words, refused
+from provider_bridge.resources.plans import UntoldError, in_words, refused
 from provider_bridge.resources.waiting import Outcome
 from provider_bridge.resources.wire import as_text
 
@@ -45,10 +45,15 @@ class DeploymentResource(ApiResource):
         return {**planned, **computed}
 
     def _preview(self, call: Call, planned: Object) -> None:
-        """Say what the deploy will do, and refuse what the IMS would refuse."""
+        """Say what the deploy will do, or why that isn't known, and refuse what the IMS would refuse."""
         plans = self.connection.plans
         install, release = planned["install_id"], planned["release_id"]
-        preview = self.connection.check(call, self.schema, lambda client: plans.preview(client, install, release))
+        try:
+            preview = self.connection.check(call, self.schema, lambda client: plans.preview(client, install, release))
+        except UntoldError as reason:
+            detail = f"The plan can't tell which components it creates or changes: {reason}."
+            call.diagnostics.append(warning("What this deployment will do isn't known yet", detail))
+            return
         if not preview:
             return
         problems = refused(preview)

@@ -3,18 +3,21 @@
 from typing import TYPE_CHECKING
 
 from provider_bridge.framework import durations
+from provider_bridge.framework.diagnostics import RefusedError
 from provider_bridge.framework.planning import changed
 from provider_bridge.framework.resource import Call
 from provider_bridge.problems import Json, ProblemError
 from provider_bridge.protocol.values import UNKNOWN, Object, is_known
 from provider_bridge.resources import deploys
 from provider_bridge.resources.base import ApiDataSource, ApiResource
+from provider_bridge.resources.refusals import at_attribute
 from provider_bridge.resources.wire import map_from_wire, map_to_wire
 
 if TYPE_CHECKING:
     from provider_bridge.client import Client
 
 _FINGERPRINTS = "sensitive_fingerprints"
+_WRONG = "This install can't be made so"
 _TEARDOWN_SECONDS = 3600.0
 _SETTINGS = ("approval", "approval_timeout_hours", "labels", "drift_check_hours", "heal_drift", "platform", "region")
 """Attributes that mean the same in HCL and on the wire."""
@@ -36,12 +39,25 @@ class InstallResource(ApiResource):
                 return planned
             inputs_change = changed(prior, planned, "inputs", "sensitive_inputs")
             planned = {**planned, "inputs_version": UNKNOWN if inputs_change else prior["inputs_version"]}
-        settings = ("inputs", "sensitive_inputs", "labels", "platform", "region", "approval")
-        known = is_known([planned[name] for name in settings])
+        known = is_known([planned[name] for name in ("inputs", "labels", "platform", "region", "approval")])
+        # Of a new install the rest counts without the sensitive inputs. Those of another may change what a deploy does.
+        known = known and (prior is None or is_known(planned["sensitive_inputs"]))
         draft = {"install": _draft(planned), "approval": planned["approval"]} if known else None
         self.connection.plans.note_install(prior["id"] if prior else None, planned["app_id"], draft)
-        self._check(call, prior, planned)
+        if planned["app_id"] is UNKNOWN and draft is not None and is_known(planned["name"]):
+            self._check_draft(call, planned["name"], draft["install"])
+        else:
+            self._check(call, prior, planned)
         return planned
+
+    def _check_draft(self, call: Call, name: str, draft: Json) -> None:
+        """Check the settings of an install whose app is made by the same plan."""
+        plans = self.connection.plans
+        found = self.connection.check(call, self.schema, lambda client: plans.check_install(client, name, draft))
+        if found:
+            raise RefusedError(
+                *(at_attribute(self.schema, _WRONG, each["field"], each["message"], each["remedy"]) for each in found)
+            )
 
     def _check(self, call: Call, prior: Object | None, planned: Object) -> None:
         app = planned["app_id"]
@@ -132,6 +148,7 @@ def _settings(values: Object | Json) -> Json:
 def _draft(planned: Object) -> Json:
     """The settings that a deploy depends on. Sensitive inputs that the plan doesn't have aren't looked at."""
     sensitive = planned["sensitive_inputs"]
+    sensitive = sensitive if is_known(sensitive) else None
     return {
         "inputs": map_to_wire(planned["inputs"]),
         "sensitive_inputs": None if sensitive is None else map_to_wire(sensitive),

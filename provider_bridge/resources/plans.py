@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 _NEW = ""
 """Stands for an app, or an install, that the plan makes: it has no id yet."""
 
+_RELEASE = "what its release will hold is known only at the apply"
+_SETTINGS = "settings of its install are known only at the apply"
+
+
+class UntoldError(Exception):
+    """A plan doesn't say enough to tell what a deploy would do. The text says what is missing, as a reason."""
+
 
 class Plans:
     """Notes of one Terraform run. Safe for many threads."""
@@ -34,6 +41,7 @@ class Plans:
         self._new_installs: list[tuple[str, Json | None]] = []
         self._releases: list[Json] = []
         self._awaited: set[str] = set()
+        self._previews: dict[tuple[object, ...], Json] = {}
 
     def note_app(self, app_id: str | None, name: Value, inputs: Json | None) -> None:
         """An app that is made (no id) or stays; `inputs` as the API takes them, None if they aren't known."""
@@ -77,10 +85,12 @@ class Plans:
     def check_release(self, client: "Client", app: Value, components: Value) -> list[Diagnostic]:
         """What is wrong with an app as it will be when a release of these components (by name) is made."""
         draft = self._draft(client, app, components)
+        noted = {"app": _key(app), "draft": draft}
+        with self._lock:
+            if noted not in self._releases:
+                self._releases.append(noted)
         if draft is None:
             return []
-        with self._lock:
-            self._releases.append({"app": _key(app), "draft": draft})
         found = client.check("apps", *([app] if isinstance(app, str) else []), "check", body=draft)
         named = components if isinstance(components, dict) else {}
         return [_told(each, ("components", Key(each["component"])) if each["component"] in named else ())
@@ -99,46 +109,91 @@ class Plans:
             noted |= {each["name"]: None for each in stored if each["name"] not in components}
         return {**draft, "components": noted, "complete": key == _NEW}
 
-    def preview(self, client: "Client", install: Value, release: Value) -> Json | None:
-        """What a deploy of the release to the install would do, as the IMS says it; None if that can't be told yet."""
-        if release in self._awaited:
-            return None
-        about: Json = {} if release is UNKNOWN else {"release_id": release}
-        app: str | None
-        if install is UNKNOWN:
-            app, settings = self._new_install(client, release)
-            about["app_id"] = app
-        else:
-            with self._lock:
-                app, settings = self._installs.get(install, (None, {}))
-            about["install_id"] = install
-        if settings is None:
-            return None
-        if release is UNKNOWN:
-            about["draft"] = self._draft_for(app or self._id(client.get("installs", install)["app_id"]))
-            if about["draft"] is None:
-                return None
-        return client.check("deploys", "preview", body=about | settings)
+    def check_install(self, client: "Client", name: str, settings: Json) -> list[Json]:
+        """What is wrong with the settings of an install of the one app that the plan makes, given that app's inputs."""
+        with self._lock:
+            inputs = self._inputs.get(_NEW) if self._new_apps == 1 else None
+        if inputs is None:
+            return []
+        draft = {"inputs": inputs, "complete": True, "installs": {name: settings}}
+        found: list[Json] = client.check("apps", "check", body=draft)["problems"]
+        return [each for each in found if each["install"] == name]
 
-    def _new_install(self, client: "Client", release: Value) -> tuple[str, Json | None]:
-        """The app and the settings of the install that the plan makes, if only one can be meant, or all are alike.
+    def preview(self, client: "Client", install: Value, release: Value) -> Json:
+        """What a deploy of the release to the install would do, as the IMS says it.
+
+        Raises UntoldError where the plan doesn't say what is meant.
+        """
+        app = "" if is_known([install, release]) else self._app_of(client, install, release)
+        about: Json = {"release_id": release} if release is not UNKNOWN else {"draft": self._draft_for(app)}
+        if install is not UNKNOWN:
+            with self._lock:
+                _, settings = self._installs.get(install, (None, {}))
+            if settings is None:
+                raise UntoldError(_SETTINGS)
+            return self._asked(client, {**about, "install_id": install, **settings})
+        return self._preview_of_new(client, about if app == _NEW else {**about, "app_id": app}, self._new_installs_of(app))
+
+    def _preview_of_new(self, client: "Client", about: Json, candidates: list[Json]) -> Json:
+        """What a deploy to one of several new installs would do, as long as it is the same for all of them.
+
+        Where nothing is yet, only whether it waits for an approval differs, unless the deploy would be refused.
+        """
+        found: dict[str, Json] = {}
+        for settings in candidates:
+            before = found.get(settings["approval"])
+            if before is None or refused(before):
+                key = (id(about.get("draft")), about.get("release_id"), about.get("app_id"), repr(settings))
+                if key not in self._previews:
+                    self._previews[key] = self._asked(client, about | settings)
+                if before is None or not refused(self._previews[key]):
+                    found[settings["approval"]] = self._previews[key]
+        allowed = [each for each in found.values() if not refused(each)] or list(found.values())
+        if len({in_words(each) for each in allowed}) > 1:
+            raise UntoldError("this plan makes several installs whose `approval` differs, and it may be for any of them")
+        return allowed[0]
+
+    def _asked(self, client: "Client", body: Json) -> Json:
+        """The IMS's answer. That a release isn't ready is nothing against it if this run waits for it first."""
+        preview: Json = client.check("deploys", "preview", body=body)
+        if body.get("release_id") in self._awaited and preview["release_id"] is not None:
+            return preview | {"problems": [each for each in preview["problems"] if each["field"] != "release_id"]}
+        return preview
+
+    def _app_of(self, client: "Client", install: Value, release: Value) -> str:
+        """The id of the app that is deployed, or `_NEW`."""
+        if install is not UNKNOWN:
+            with self._lock:
+                app, _ = self._installs.get(install, (None, {}))
+            return self._id(client.get("installs", install)["app_id"] if app is None else app)
+        if release is not UNKNOWN:
+            return str(client.get("releases", release)["app_id"])
+        with self._lock:
+            apps = {self._id(each["app"]) for each in self._releases} & {self._id(app) for app, _ in self._new_installs}
+        if len(apps) != 1:
+            raise UntoldError("this plan makes installs of several apps" if apps else _RELEASE)
+        return apps.pop()
+
+    def _new_installs_of(self, app: str) -> list[Json]:
+        """The settings of those installs that the plan makes of an app, one for each way in which deploys to them may differ.
 
         What a deployment refers to is planned before it, so the one that is meant is among those that are noted.
         """
         with self._lock:
-            released = {self._id(each["app"]) for each in self._releases}
-            noted = list(self._new_installs)
-        if release is not UNKNOWN:
-            released = {client.get("releases", release)["app_id"]}
-        found = [(app, settings) for app, settings in noted if self._id(app) in released - {_NEW}]
-        return found[0] if len(found) == 1 else (_NEW, None)
+            noted = [settings for of, settings in self._new_installs if self._id(of) == app]
+        if not noted or None in noted:
+            raise UntoldError(_SETTINGS)
+        return noted
 
-    def _draft_for(self, app: str) -> Json | None:
-        """The app as it will be when the release is made that the plan makes of it; None if it isn't known which that is."""
+    def _draft_for(self, app: str) -> Json:
+        """The app as it will be when the release is made that the plan makes of it."""
         with self._lock:
-            known = [each for each in self._releases if each["app"] != _NEW]
-            found = [each["draft"] for each in known if self._id(each["app"]) == self._id(app)]
-        return found[0] if len(found) == 1 else None
+            if app == _NEW and self._new_apps != 1:
+                raise UntoldError("this plan makes several apps" if self._new_apps else _RELEASE)
+            found = [each["draft"] for each in self._releases if self._id(each["app"]) == app]
+        if len(found) != 1:
+            raise UntoldError("this plan makes several releases of the app" if found else _RELEASE)
+        return found[0]
 
     def _id(self, app: str) -> str:
         """Of an app that may be given by its name: its id, if it is in the plan."""

@@ -348,6 +348,8 @@ class _Reader:
         return value
 
     def _unexpected(self, word: str = "") -> InvalidReferenceError:
+        if (word or self._word) == "}":
+            return self._wrong("`{{` is closed by two braces, and here is one", remedy="Write `}}`.")
         what = f"`{word or self._word}` can't stand here; allowed are {', '.join(ROOTS)}, with functions and pipes"
         return self._wrong(what, remedy="A function's arguments stand in parentheses: `join(',', inputs.zones)`.")
 

@@ -32,12 +32,15 @@ def diagnostics_of(problem: ProblemError, schema: Body) -> list[Diagnostic]:
     """One error for each field that the problem names; one for the whole resource if it names none."""
     if not problem.errors:
         return [error(problem.title, problem.detail, remedy=_remedy(problem))]
-    found = []
-    for each in problem.errors:
-        path, whole = attribute_path(schema, each.field)
-        message = each.message if whole else f"{each.field}: {each.message}"
-        found.append(error(problem.title, message, remedy=each.remedy or problem.remedy, path=path))
-    return found
+    return [
+        at_attribute(schema, problem.title, each.field, each.message, each.remedy or problem.remedy) for each in problem.errors
+    ]
+
+
+def at_attribute(schema: Body, summary: str, field: str, message: str, remedy: str) -> Diagnostic:
+    """An error on the attribute for a field of the API's body."""
+    path, whole = attribute_path(schema, field)
+    return error(summary, message if whole else f"{field}: {message}", remedy=remedy, path=path)
 
 
 def attribute_path(schema: Body, field: str) -> tuple[Path, bool]:

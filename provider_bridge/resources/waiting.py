@@ -3,10 +3,10 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from provider_bridge.problems import Json, StoppedError, UnreachableError
+from provider_bridge.records import Record
 
 POLL_SECONDS = 2
 """How long the IMS may hold one answer back: so long does Ctrl-C wait for the provider at most."""
@@ -15,8 +15,7 @@ _SHORTEST_POLL_SECONDS = 0.2
 """An IMS that answers at once, with nothing new, isn't asked again sooner."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Record):
     """What was seen last, and why the wait ended. `why` says it in words, where it isn't `ended`."""
 
     last: Json

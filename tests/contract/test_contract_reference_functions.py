@@ -111,6 +111,7 @@ def test_scalars_stand_in_a_text_and_lists_maps_and_null_do_not() -> None:
         ("{{ range inputs.a }}", "no loops", ""),
         ("ab\n  {{ inputs.a + 1 }}", "line 2, character 15", ""),
         ("{{ inputs.a", "character 1: `{{` is never closed", '{{ "{{" }}'),
+        ("{{ inputs.a }", "character 13: `{{` is closed by two braces", "Write `}}`"),
         ("{{ inputs.a | }}", "after `|` comes", ""),
         ("{{ inputs.a[ }}", "in brackets", ""),
         ("{{ inputs.a[-1] }}", "in brackets", ""),

@@ -7,6 +7,7 @@ import pytest
 from api.contract import provider_schema, references
 from api.contract.source_digest import SourceError, source_digest, source_files
 from provider_bridge.framework.diagnostics import Key
+from provider_bridge.resources import prepare
 from provider_bridge.resources.provider import ExclaveProvider
 from provider_bridge.resources.reference_grammar import malformed
 from provider_bridge.resources.refusals import attribute_path
@@ -15,6 +16,15 @@ from provider_bridge.resources.refusals import attribute_path
 def test_the_generated_files_are_fresh() -> None:
     for path, content in provider_schema.generated_files().items():
         assert path.read_text() == content, "run `python -m api.contract.provider_schema`"
+
+
+@pytest.mark.parametrize("call", prepare.ANSWERS)
+def test_the_prepared_answers_are_fresh(call: str) -> None:
+    provider = ExclaveProvider({})
+    made = prepare.ANSWERS[call](provider)
+    prepared = provider.prepared(call)
+    assert prepared
+    assert made.FromString(prepared) == made, "run `python -m provider_bridge.resources.prepare`"
 
 
 @pytest.mark.parametrize(

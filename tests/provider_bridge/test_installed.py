@@ -102,9 +102,9 @@ def test_a_python_that_is_gone_is_told(vendor: Terraform, home: Path) -> None:
 
 def test_a_python_that_has_another_version_by_now_is_told(home: Path) -> None:
     for note in home.rglob("*.python"):
-        python, installed = note.read_text().splitlines()
+        python, installed, *folders = note.read_text().splitlines()
         assert Path(installed).is_dir()
-        note.write_text(f"{python}\n{installed.replace('exclave-', 'exclave-before-')}\n")
+        note.write_text(f"{python}\n{installed.replace('exclave-', 'exclave-before-')}\n{folders[0]}\n")
     launcher = next(home.rglob("terraform-provider-exclave_v*"))
     done = subprocess.run([launcher], capture_output=True, text=True)
     assert done.returncode == 1

@@ -3,9 +3,14 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import pytest
+
+from provider_bridge.framework.servicer import Servicer
 from provider_bridge.protocol import certificate, serve
+from provider_bridge.resources.provider import ExclaveProvider
 
 COOKIE = dict([serve._COOKIE])
 
@@ -60,7 +65,7 @@ def test_a_start_loads_nothing_of_what_only_its_dependencies_ask_for() -> None:
     code = (
         "import os, sys; from provider_bridge import __main__; from provider_bridge.later import _Later;"
         "__main__.load_later(*__main__._NEVER_USED); from provider_bridge.protocol import serve;"
-        "serve._run = lambda listener, hello, done, wanted: (listener.close(), print(hello));"
+        "serve._run = lambda listener, hello, done, wanted, load: (load(), listener.close(), print(hello));"
         "names = __main__._NEVER_USED;"
         "os._exit = lambda code: print(*[name for name in names if type(sys.modules[name]) is not _Later]);"
         "__main__.main()"
@@ -68,6 +73,54 @@ def test_a_start_loads_nothing_of_what_only_its_dependencies_ask_for() -> None:
     environment = {**os.environ, **COOKIE, "PLUGIN_CLIENT_CERT": client_certificate()}
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.splitlines()[1] == "", "these were loaded"
+
+
+def test_the_handshake_comes_before_the_load_of_what_only_calls_need() -> None:
+    code = (
+        "import os, sys; from provider_bridge import __main__; from provider_bridge.protocol import serve;"
+        "names = 'google.protobuf', 'msgpack', 'provider_bridge.framework.servicer', 'provider_bridge.resources.provider';"
+        "told = lambda: print([name for name in names if name in sys.modules]);"
+        "serve._run = lambda listener, hello, done, wanted, load: (told(), load(), told(), listener.close());"
+        "os._exit = lambda code: None;"
+        "__main__.main()"
+    )
+    environment = {**os.environ, **COOKIE, "PLUGIN_CLIENT_CERT": client_certificate()}
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, env=environment)
+    before, after = done.stdout.splitlines()
+    assert before == "[]"
+    assert after.count(",") == 3
+
+
+def test_a_call_waits_until_what_answers_it_is_loaded() -> None:
+    loading = serve._Loading()
+    answerer = Servicer(ExclaveProvider({}))
+    found: list[object] = []
+    call = threading.Thread(target=lambda: found.append(loading.loaded()))
+    call.start()
+    loading.load(lambda: answerer)
+    call.join()
+    assert found == [answerer]
+
+
+def test_where_loading_fails_calls_are_refused_and_the_process_ends() -> None:
+    loading = serve._Loading()
+    with pytest.raises(ZeroDivisionError):
+        loading.load(lambda: 1 // 0)  # type: ignore[arg-type, return-value]
+    assert loading.loaded() is None
+    assert serve._method(loading.loaded, threading.Event(), "/tfplugin6.Provider/GetProviderSchema") is None
+    code = (
+        "import sys; from provider_bridge import __main__; sys.modules['provider_bridge.resources.provider'] = None;"
+        "__main__.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **COOKIE, "PLUGIN_CLIENT_CERT": client_certificate()},
+    )
+    assert done.returncode == 1
+    assert "ModuleNotFoundError" in done.stderr
+    assert not Path(done.stdout.split("|")[3]).exists()
 
 
 def test_what_is_loaded_later_is_what_it_stands_for() -> None:

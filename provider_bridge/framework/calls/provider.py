@@ -32,6 +32,12 @@ def metadata(provider: Provider, request: Message, call: Call) -> Message:
 
 def schema(provider: Provider, request: Message, call: Call) -> Message:
     """The schemas of all that there is."""
+    prepared = provider.prepared("GetProviderSchema")
+    return pb.GetProviderSchema.Response.FromString(prepared) if prepared else made_schema(provider)
+
+
+def made_schema(provider: Provider) -> Message:
+    """The answer to `GetProviderSchema`, which takes a fifth of a process's time: see `Provider.prepared`."""
     response = pb.GetProviderSchema.Response(
         provider=schema_message(provider.schema),
         resource_schemas={name: schema_message(each.schema) for name, each in provider.resources.items()},
@@ -50,6 +56,12 @@ def schema(provider: Provider, request: Message, call: Call) -> Message:
 
 def identity_schemas(provider: Provider, request: Message, call: Call) -> Message:
     """The identities of the resources that have one."""
+    prepared = provider.prepared("GetResourceIdentitySchemas")
+    return pb.GetResourceIdentitySchemas.Response.FromString(prepared) if prepared else made_identity_schemas(provider)
+
+
+def made_identity_schemas(provider: Provider) -> Message:
+    """The answer to `GetResourceIdentitySchemas`."""
     schemas = {name: each.schema for name, each in provider.resources.items()}
     return pb.GetResourceIdentitySchemas.Response(
         identity_schemas={

@@ -120,6 +120,25 @@ async def test_why_a_deploy_would_be_refused_is_told(ims: Ims, shop: Shop) -> No
     assert actions(found) == {"network": ("create", 1), "service": ("create", 1)}
 
 
+async def test_an_app_that_is_to_be_made_can_be_looked_at(ims: Ims) -> None:
+    before = (await ims.ok("GET", "/v1/events", params={"limit": 1000}))["items"]
+    service = module({"network_id": "{{ components.network.outputs.id }}"}, path="/src/service")
+    inputs = [{"name": "domain", "type": "string", "default": "x"}, {"name": "size", "type": "number", "default": 1}]
+    draft = {"inputs": inputs, "components": {"service": service, "network": module(NETWORK)}, "complete": True}
+    found = await preview(ims, install_id=None, draft=draft, install={"inputs": {"domain": "x"}}, approval="vendor")
+    assert (found["app_id"], found["install_id"], found["release_id"], found["problems"]) == (None, None, None, [])
+    assert actions(found) == {"network": ("create", 1), "service": ("create", 2)}
+    kinds = [one["kind"] for one in found["steps"] if one["component"] == "service"]
+    assert kinds == ["sync", "plan", "approve", "apply"]
+    assert found["notes"] == ["the app and the install don't exist yet", "to be built first: network, service"]
+    assert fields(await preview(ims, install_id=None, draft=draft, install={"inputs": {"size": "big"}})) == ["inputs.size"]
+    wrong = draft | {"components": {"service": service}}
+    assert fields(await preview(ims, install_id=None, draft=wrong)) == ["config.variables.network_id"]
+    empty = await preview(ims, install_id=None, draft={"components": {}, "complete": True})
+    assert [one["message"] for one in empty["problems"]] == ["the app has no components"]
+    assert (await ims.ok("GET", "/v1/events", params={"limit": 1000}))["items"] == before
+
+
 async def test_a_deploy_under_way_stands_in_the_way(ims: Ims, shop: Shop) -> None:
     await shop.install("acme")
     deploy = await shop.begin("acme")
@@ -133,6 +152,9 @@ async def test_what_can_not_be_meant_is_refused(ims: Ims, shop: Shop) -> None:
         ({}, "install_id"),
         ({"install_id": "nope"}, "install_id"),
         ({"app_id": "nope"}, "app_id"),
+        ({"draft": {}}, "install_id"),
+        ({"draft": {"complete": True}, "kind": "teardown"}, "install_id"),
+        ({"draft": {"complete": True}, "release_number": 1}, "draft"),
         ({"app_id": "shop", "release_number": 1, "draft": {}}, "draft"),
     ]:
         problem = await ims.refused(422, "POST", "/v1/deploys/preview", body)

@@ -68,7 +68,7 @@ def main() -> None:
     """Serve until the engine is done."""
     servicer = Servicer(Files())
     gc.freeze()
-    serve_terraform(servicer, os.environ)
+    serve_terraform(lambda: servicer, os.environ)
     sys.stdout.flush()
     os._exit(0)
 
