@@ -28,13 +28,27 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Give SQLite's naive values their zone back."""
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any] | None:
+        """As `process_bind_param`. SQLite's text, in SQLAlchemy's form, is made in one go."""
+        return _text_of_moment if dialect.name == "sqlite" else super().bind_processor(dialect)
+
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
         """As `process_result_value`. SQLite's text is read in one go: most rows have several moments."""
         return _moment_from_text if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
 
 
+@lru_cache(maxsize=256)
+def _text_of_moment(value: datetime | None) -> str | None:
+    """As SQLAlchemy writes it. Most of a transaction's moments are one, its `now`; equal moments have the same text."""
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise ValueError(f"{value!r} has no time zone")
+    return value.astimezone(UTC).isoformat(" ", "microseconds").removesuffix("+00:00")
+
+
 def _moment_from_text(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return None if value is None else datetime.fromisoformat(value + "+00:00")
 
 
 class JsonOf(TypeDecorator[Any]):

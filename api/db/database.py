@@ -199,7 +199,7 @@ class Database:
             job.topics, job.result = set(), None
             mark = self._history.mark()
             session = Session(connection)
-            tx = self._transaction(session, job.actor)
+            tx = self._transaction(session, job.actor, self._clock())
             try:
                 with session.begin_nested():
                     if job.load:
@@ -224,7 +224,8 @@ class Database:
         session = Session(connection)
         try:
             with session.begin_nested():
-                txs = [self._transaction(session, job.actor) for job in group]
+                now = self._clock()  # one for all: they happen at once
+                txs = [self._transaction(session, job.actor, now) for job in group]
                 if group[0].load:
                     group[0].load(txs[0], [job.arguments for job in group])
                 for job, tx in zip(group, txs, strict=True):
@@ -239,6 +240,5 @@ class Database:
             session.close()
         return True
 
-    def _transaction(self, session: Session, actor: str) -> Write:
-        now = self._clock()
+    def _transaction(self, session: Session, actor: str, now: datetime) -> Write:
         return Write(session, now, actor, lambda prefix: self._ids.new(prefix, now), self._history)

@@ -4,9 +4,38 @@ from functools import cache
 from typing import Any, Self
 
 from sqlmodel import SQLModel
+from sqlmodel.main import SQLModelMetaclass
 
 
-class Row(SQLModel):
+class _Column:
+    """What a table's class has for a column: SQLAlchemy's attribute, for queries.
+
+    It has no `__set__`, so a row's own value is found first, in its `__dict__`, without a call.
+    """
+
+    __slots__ = ("_attribute",)
+
+    def __init__(self, attribute: Any) -> None:
+        self._attribute = attribute
+
+    def __get__(self, row: object, of: type) -> Any:
+        if row is not None:
+            raise AttributeError("the row has no value for this column")
+        return self._attribute
+
+
+class _RowClass(SQLModelMetaclass):
+    """Takes from a table's class what SQLAlchemy's ORM wraps around each access to a row, and around each new one."""
+
+    def __init__(cls, name: str, bases: tuple[type, ...], dict_: dict[str, Any], **kw: Any) -> None:  # noqa: N805 - a class of classes
+        super().__init__(name, bases, dict_, **kw)
+        if "__table__" in cls.__dict__:
+            for column in cls.model_fields:
+                type.__setattr__(cls, column, _Column(cls.__dict__[column]))
+            type.__delattr__(cls, "__init__")
+
+
+class Row(SQLModel, metaclass=_RowClass):
     """A row of a table. Its types are a promise of the code that writes it: SQLModel validates nothing in a table's class.
 
     Reading, making and changing rows is what the IMS does all day. So a row is a plain object: its `__dict__` is what is read

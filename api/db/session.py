@@ -7,7 +7,7 @@ loaded by itself. A row outlives its session, as a plain object.
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeVar, TypeVarTuple, overload
 
@@ -18,7 +18,7 @@ from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from api.db.row import Row
-from api.db.statements import Query, RowShape, run, shape_of
+from api.db.statements import Columns, Query, RowShape, run, shape_of
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -70,7 +70,7 @@ class Session:
             self.flush()
             shape = shape_of(of, self._dialect)
             found = shape.select.rows(self._connection, shape.where(key))
-            known = self._rows[of, key] = self._adopt(of, shape, shape.values(found[0])) if found else None
+            known = self._rows[of, key] = self._adopt(of, shape, found[0]) if found else None
         return known
 
     def get_one(self, of: type[R], key: Any) -> R:
@@ -88,7 +88,7 @@ class Session:
             self.flush()
             shape = shape_of(of, self._dialect)
             for row in shape.select_many.rows(self._connection, {"keys": unknown}):
-                self._adopt(of, shape, shape.values(row))
+                self._adopt(of, shape, row)
             self.lacks(of, unknown)
         return [row for key in wanted if (row := self._rows[of, key]) is not None]
 
@@ -102,7 +102,12 @@ class Session:
         self.flush()
         shape = shape_of(query.of, self._dialect)
         found = query.command(self._dialect).rows(self._connection, parameters)
-        return [self._adopt(query.of, shape, shape.values(row)) for row in found]
+        return [self._adopt(query.of, shape, row) for row in found]
+
+    def columns(self, query: Columns[*Ts], **parameters: Any) -> list[tuple[*Ts]]:
+        """Every row of a query for columns that is compiled once."""
+        self.flush()
+        return query.rows(self._connection, parameters)
 
     @overload
     def exec(self, statement: SelectOfScalar[R]) -> ScalarResult[R]: ...
@@ -148,15 +153,16 @@ class Session:
         shape = shape_of(of, self._dialect)
         key = shape.key(values)
         missing = key is None or (isinstance(key, tuple) and None in key)  # of an outer join
-        return None if missing else self._adopt(of, shape, values)
+        return None if missing else self._rows.get((of, key)) or self._make(of, key, values)
 
-    def _adopt(self, of: Any, shape: RowShape, values: dict[str, Any]) -> Any:
-        key = of, shape.key(values)
-        row = self._rows.get(key)
-        if row is None:
-            row = self._rows[key] = object.__new__(of)
-            values["_note"] = self._note
-            object.__setattr__(row, "__dict__", values)
+    def _adopt(self, of: Any, shape: RowShape, found: Sequence[Any]) -> Any:
+        key = shape.key_of(found)
+        return self._rows.get((of, key)) or self._make(of, key, shape.values(found))
+
+    def _make(self, of: Any, key: Any, values: dict[str, Any]) -> Any:
+        row = self._rows[of, key] = object.__new__(of)
+        values["_note"] = self._note
+        object.__setattr__(row, "__dict__", values)
         return row
 
     # changing

@@ -7,16 +7,17 @@ driver's own cursor: what SQLAlchemy does around each execution takes a hundred 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, TypeVarTuple
 
 from sqlalchemy import ARRAY, Boolean, Connection, Dialect, String, Table, bindparam
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
-from sqlmodel.sql.expression import SelectOfScalar
+from sqlmodel.sql.expression import Select, SelectOfScalar
 
 R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 
 
 class Command:
@@ -86,6 +87,8 @@ class RowShape:
             for column in table.columns
             if (process := column.type.dialect_impl(dialect).result_processor(dialect, None))
         ]
+        processes = dict(self._readers)
+        self._key_at = [(self._names.index(name), processes.get(name)) for name in self._key]
         self._is_row = [column == bindparam(f"key_{column.key}", None, column.type) for column in table.primary_key]
         self.insert = Command(table.insert(), dialect, self._names)
         self.delete = Command(table.delete().where(*self._is_row), dialect)
@@ -105,6 +108,11 @@ class RowShape:
             if values[name] is not None:
                 values[name] = process(values[name])
         return values
+
+    def key_of(self, row: Sequence[Any]) -> Any:
+        """The primary key of a row as the driver gives it."""
+        parts = tuple([process(row[at]) if process else row[at] for at, process in self._key_at])
+        return parts[0] if len(parts) == 1 else parts
 
     def key(self, values: Mapping[str, Any]) -> Any:
         """The primary key of a row: one value, or a tuple."""
@@ -141,6 +149,30 @@ class Query(Generic[R]):
         if command is None:
             command = self._commands[dialect.name] = Command(self._statement, dialect)
         return command
+
+
+class Columns(Generic[*Ts]):
+    """A query for columns, with parameters as those of `Query`."""
+
+    def __init__(self, statement: Select[*Ts]) -> None:
+        self._statement = statement
+        self._commands: dict[str, tuple[Command, list[tuple[int, Any]]]] = {}
+
+    def rows(self, connection: Connection, parameters: Mapping[str, Any]) -> list[tuple[*Ts]]:
+        """Run it; every row, in our types. Raises SQLAlchemy's errors."""
+        dialect = connection.dialect
+        if dialect.name not in self._commands:
+            types = [column.type.dialect_impl(dialect) for column in self._statement.selected_columns]
+            readers = [(at, read) for at, of in enumerate(types) if (read := of.result_processor(dialect, None))]
+            self._commands[dialect.name] = Command(self._statement, dialect), readers
+        command, readers = self._commands[dialect.name]
+        found: list[Any] = []
+        for row in command.rows(connection, parameters):
+            values = list(row)
+            for at, read in readers:
+                values[at] = read(values[at])
+            found.append(tuple(values))
+        return found
 
 
 class _Texts(TypeDecorator[Iterable[str]]):

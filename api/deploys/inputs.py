@@ -24,13 +24,12 @@ def now(tx: Read, vault: Vault, install: InstallRow) -> dict[str, Json]:
     }
 
 
-def given(vault: Vault, deploy: DeployRow) -> tuple[dict[str, Json], dict[str, Json]]:
-    """The inputs that a deploy was made with, plain and sensitive: only for a job on its way to the install's own agent."""
+def given(vault: Vault, deploy: DeployRow, config: ComponentConfig) -> tuple[dict[str, Json], dict[str, Json], dict[str, Json]]:
+    """What a deploy was made with: inputs, plain and sensitive, and the named secrets that one of its components refers to.
+
+    Only for a job on its way to the install's own agent.
+    """
     opened = vault.open_sealed(deploy.sealed_inputs, owner=deploy.id)
-    return opened["inputs"], opened["sensitive_inputs"]
-
-
-def secrets_for(vault: Vault, deploy: DeployRow, config: ComponentConfig) -> dict[str, Json]:
-    """The named secrets that one component of a deploy refers to, as they were when it was made."""
-    known = vault.open_sealed(deploy.sealed_inputs, owner=deploy.id).get("secrets", {})
-    return {name: known[name] for name in sorted(secret_names(config)) if name in known}
+    known = opened.get("secrets")
+    secrets = {name: known[name] for name in sorted(secret_names(config)) if name in known} if known else {}
+    return opened["inputs"], opened["sensitive_inputs"], secrets

@@ -44,9 +44,8 @@ class Chain:
         # What a caller sent may stand in these two. A line that can't be written would fail all writes of its commit.
         actor, about = _storable(tx.actor), _storable(object_id)
         line = Line(seq, tx.now, actor, action, about, before, after, app_id, install_id, previous, hash="")
-        line = line._replace(hash=hash_of(line))
-        self._lines.append(line._asdict())
-        self._seq, self._last_hash = seq, line.hash
+        self._seq, self._last_hash = seq, hash_of(line)
+        self._lines.append(line._asdict() | {"hash": self._last_hash})
 
     def mark(self) -> int:
         """How many lines the batch has so far."""

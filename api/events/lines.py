@@ -8,7 +8,8 @@ so lines from before there were any keep their hashes, and none can be added to 
 import hashlib
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, tzinfo
+from functools import lru_cache
 from typing import NamedTuple
 
 from api.contract.base import Json
@@ -45,9 +46,15 @@ START = End(0, GENESIS)
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+@lru_cache(maxsize=256)
+def _text_of(at: datetime, _zone: tzinfo | None) -> str:
+    """Many lines have one moment. Equal moments of different zones differ in their texts."""
+    return at.isoformat()
+
+
 def hash_of(line: Line) -> str:
     """The hash that a line ought to have."""
-    body = [line.seq, line.at.isoformat(), line.actor, line.action, line.object_id, line.before, line.after]
+    body = [line.seq, _text_of(line.at, line.at.tzinfo), line.actor, line.action, line.object_id, line.before, line.after]
     if line.app_id is not None or line.install_id is not None:
         body += [line.app_id, line.install_id]
     text = _CANONICAL.encode(body)

@@ -30,6 +30,11 @@ _SETTINGS = ("approval", "approval_timeout_hours", "labels", "drift_check_hours"
 """What an update replaces besides the inputs."""
 
 
+_COMPONENTS = Query(
+    select(InstalledComponentRow)
+    .where(among(InstalledComponentRow.install_id, "installs"))
+    .order_by(col(InstalledComponentRow.name))
+)
 _BY_NAME = Query(select(InstallRow).where(col(InstallRow.deleted_at).is_(None), among(InstallRow.name, "names")))
 
 
@@ -60,8 +65,7 @@ def _named(tx: Read, names: Collection[str]) -> list[InstallRow]:
 
 def components_of(tx: Read, install_id: str) -> list[InstalledComponentRow]:
     """What is installed, by name."""
-    query = select(InstalledComponentRow).where(InstalledComponentRow.install_id == install_id)
-    return tx.all(query.order_by(col(InstalledComponentRow.name)))
+    return tx.all(_COMPONENTS, installs=[install_id])
 
 
 def agent_of(tx: Read, install_id: str) -> AgentRow | None:

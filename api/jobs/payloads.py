@@ -129,8 +129,7 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
     release = tx.get(ReleaseRow, release_of(tx, deploy, step))
     if release is None:
         raise LookupError(f"deploy {deploy.id} has no release")
-    plain, sensitive = inputs.given(vault, deploy)
-    secrets = inputs.secrets_for(vault, deploy, step.config)
+    plain, sensitive, secrets = inputs.given(vault, deploy, step.config)
     agent = tx.get(AgentRow, job.agent_id)
     box = None
     if agent and agent.sealing_key:
@@ -166,7 +165,7 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
 
 
 def _labels_for(install: InstallRow, config: ComponentConfig) -> dict[str, str]:
-    wanted = install_fields(config)
+    wanted = install_fields(config) if install.labels else set()
     return {name: value for name, value in install.labels.items() if f"labels.{name}" in wanted}
 
 

@@ -5,15 +5,37 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import col, select
 
 from api.agents.health import offline_since
 from api.agents.models import AgentRow
+from api.contract.agents import JobState
+from api.db.statements import Columns, among
 from api.db.transaction import Read
 from api.installs.models import InstallRow
 from api.jobs.models import JobRow
 from api.jobs.retry import MAX_ATTEMPTS, RUNS_ONCE
+
+_AGENT: Any = select(  # has overloads for four columns at most
+    AgentRow.id,
+    AgentRow.name,
+    AgentRow.install_id,
+    AgentRow.revoked_at,
+    AgentRow.last_seen_at,
+    AgentRow.enrolled_at,  # type: ignore[call-overload]
+)
+_AGENTS: Columns[str, str, str | None, datetime | None, datetime | None, datetime] = Columns(
+    _AGENT.where(among(AgentRow.install_id, "installs"))
+)
+_BUILD_AGENTS: Columns[str, str, str | None, datetime | None, datetime | None, datetime] = Columns(
+    _AGENT.where(AgentRow.kind == "build")
+)
+_JOB: Any = select(JobRow.id, JobRow.install_id, JobRow.state).where(col(JobRow.state).in_(("queued", "leased")))
+_JOBS: Columns[str, str | None, JobState] = Columns(_JOB.where(among(JobRow.install_id, "installs")).order_by(col(JobRow.id)))
+_BUILDS: Columns[str, str | None, JobState] = Columns(_JOB.where(col(JobRow.install_id).is_(None)).order_by(col(JobRow.id)))
+_NAMES = Columns(select(InstallRow.id, InstallRow.name).where(among(InstallRow.id, "installs")))
 
 
 @dataclass(frozen=True)
@@ -40,46 +62,33 @@ def reason(tx: Read, job: JobRow) -> str:
 
 
 def reasons(tx: Read, jobs: Iterable[JobRow]) -> dict[str, str]:
-    """The same of many jobs, by id. At most three queries, however many there are."""
+    """The same of many jobs, by id. At most five queries, however many there are."""
     jobs = list(jobs)
     lines = _lines(tx, {job.install_id for job in jobs if job.ended_at is None})
     return {job.id: "" if job.ended_at else _reason(job, lines[job.install_id], tx.now) for job in jobs}
 
 
 def _lines(tx: Read, installs: set[str | None]) -> dict[str | None, _Line]:
-    if not installs:
-        return {}
-    named = [install for install in installs if install]
-    builds = None in installs
     agents: defaultdict[str | None, list[_Agent]] = defaultdict(list)
-    of_install = col(AgentRow.install_id).in_(named)
-    asked = of_install | (col(AgentRow.kind) == "build") if builds else of_install
-    columns = (
-        AgentRow.id,
-        AgentRow.name,
-        AgentRow.install_id,
-        AgentRow.revoked_at,
-        AgentRow.last_seen_at,
-        AgentRow.enrolled_at,
-    )
-    for id_, name, install, revoked, seen, enrolled in tx.session.execute(select(*columns).where(asked)):  # type: ignore[call-overload]
-        agents[install].append(_Agent(id_, name, seen or enrolled, revoked is not None))
     queued: defaultdict[str | None, list[str]] = defaultdict(list)
     in_work: defaultdict[str | None, int] = defaultdict(int)
-    mine = col(JobRow.install_id).in_(named)
-    open_jobs = select(JobRow.id, JobRow.install_id, JobRow.state).where(
-        col(JobRow.state).in_(("queued", "leased")), mine | col(JobRow.install_id).is_(None) if builds else mine
-    )
-    for id_, install, state in tx.session.exec(open_jobs.order_by(col(JobRow.id))):
+    names: dict[str, str] = {}
+    columns = tx.session.columns
+    standing, jobs = [], []
+    if named := [install for install in installs if install]:
+        standing += columns(_AGENTS, installs=named)
+        jobs += columns(_JOBS, installs=named)
+        names |= dict(columns(_NAMES, installs=named))
+    if None in installs:
+        standing += columns(_BUILD_AGENTS)
+        jobs += columns(_BUILDS)
+    for id_, name, install, revoked, seen, enrolled in standing:
+        agents[install].append(_Agent(id_, name, seen or enrolled, revoked is not None))
+    for id_, install, state in jobs:
         if state == "queued":
             queued[install].append(id_)
         else:
             in_work[install] += 1
-    names = (
-        dict(tx.session.exec(select(InstallRow.id, InstallRow.name).where(col(InstallRow.id).in_(named))).all())
-        if named
-        else {}
-    )
     return {
         install: _Line(agents[install], names.get(install or "", install or ""), queued[install], in_work[install])
         for install in installs

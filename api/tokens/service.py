@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from sqlalchemy import String, bindparam
 from sqlmodel import col, select
 
 from api.apps import service as apps
@@ -10,12 +11,14 @@ from api.contract.base import Page
 from api.contract.problems import ConflictError, InvalidError, NameTakenError, NotFoundError, UnauthorizedError
 from api.db.pages import page
 from api.db.scope import EVERYTHING, Scope
+from api.db.statements import Query
 from api.db.transaction import Read, Write
 from api.installs import service as installs
 from api.tokens.models import TokenRow
 from api.tokens.secrets import hash_secret, is_whole, new_secret
 
 _USED_STEP = timedelta(minutes=1)
+_BY_HASH = Query(select(TokenRow).where(TokenRow.secret_hash == bindparam("hash", None, String)))
 
 
 def public(row: TokenRow) -> Token:
@@ -77,7 +80,7 @@ def first_admin(tx: Write) -> TokenCreated | None:
 
 def authenticate(tx: Read, secret: str) -> TokenRow:
     """The token that has this secret. Raises UnauthorizedError."""
-    row = tx.first(select(TokenRow).where(TokenRow.secret_hash == hash_secret(secret)))
+    row = next(iter(tx.all(_BY_HASH, hash=hash_secret(secret))), None)
     if row is None and not is_whole(secret):
         raise UnauthorizedError("the bearer token isn't whole: its checksum doesn't fit", remedy="Copy all of it, and only it.")
     if row is None or row.revoked_at is not None:
