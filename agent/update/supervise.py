@@ -184,8 +184,8 @@ class Supervisor:
             self._reason = _ended(child.returncode)
 
     def _hold(self, trial: Trial, channel: socket.socket) -> None:
+        self._prune(trial)  # while the trial lasts: nobody brings another version meanwhile
         self._versions.change(state.held)
-        self._prune(trial)
         _say(f"Exclave {trial.version} has held")
         with contextlib.suppress(OSError):  # it ends just now, and the next one notes it
             channel.sendall(b"held\n")
@@ -198,14 +198,14 @@ class Supervisor:
         """
         _say(f"Exclave {trial.version} is given up: {reason}")
         self._versions.point(trial.back_to)
+        self._prune(trial, self._state().previous)
         self._versions.change(lambda now: state.given_up(now, reason))
-        self._prune(trial)
         self._reason = ""
 
-    def _prune(self, trial: Trial) -> None:
+    def _prune(self, trial: Trial, *more: str) -> None:
         """Keep what runs, what ran before, what waits for the customer, and what was tried."""
         now = self._state()
-        kept = {self._versions.current(), now.previous, trial.target, trial.back_to}
+        kept = {self._versions.current(), trial.target, trial.back_to, *more}
         self._versions.prune(kept | ({now.offered.version} if now.offered else set()))
 
     def _run_agent(self) -> int | None:
