@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 from ims_driver import Ims
 
-_START_SECONDS = 120
+_START_SECONDS = 240
 _CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("EXCLAVE_")}
 
 
