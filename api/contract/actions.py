@@ -7,7 +7,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "component": ("created", "updated", "deleted"),
     "install": ("created", "updated", "deleted"),
     "secret": ("created", "updated", "deleted"),
-    "release": ("created", "ready", "failed", "deleted"),
+    "release": ("created", "ready", "failed", "signed", "deleted"),
     "build": ("created", "succeeded", "failed", "cancelled"),
     "deploy": ("created", "cancel_requested", "succeeded", "failed", "cancelled"),
     "deploys": ("created",),

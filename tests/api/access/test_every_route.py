@@ -8,6 +8,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from ims_driver import Body, Ims
 from shop import PLAN_DIGEST, Shop, module
+from signed_release import sign
 
 from api import access
 from api.access import Needs
@@ -65,6 +66,7 @@ BODIES: dict[tuple[str, str], Body] = {
     ("POST", "/v1/installs"): {"name": "new", "app_id": "{app}"},
     ("PUT", "/v1/installs/{install}"): {"inputs": {"size": 7}},
     ("POST", "/v1/releases"): {"app_id": "{app}"},
+    ("PUT", "/v1/releases/{release}/signature"): {"envelope": "{}", "public_key": "none"},
     ("POST", "/v1/deploys/batch"): {"release_id": "{release}", "installs": ["{install}"]},
     ("POST", "/v1/deploys"): {"install_id": "{install}", "kind": "teardown"},
     ("POST", "/v1/agents/enrollments"): {"kind": "install", "install_id": "{install}"},
@@ -217,6 +219,7 @@ async def foreign(ims: Ims, shop: Shop) -> dict[str, str]:
         "POST", "/v1/webhooks", {"name": "hook", "url": "https://93.184.215.14/", "install_id": "acme", "enabled": False}
     )
     await ims.state.db.write("system", send_again, webhook["id"])
+    await sign(ims, shop.release)
     enrollment = await ims.ok("POST", "/v1/agents/enrollments", {"kind": "install", "install_id": "acme"})
     deliveries = (await ims.ok("GET", f"/v1/webhooks/{webhook['id']}/deliveries"))["items"]
     builds, deploys, installs, apps, tokens = [

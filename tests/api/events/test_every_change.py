@@ -12,6 +12,7 @@ from as_documented import document
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ims_driver import Agent, Body, Ims
 from shop import PLAN_DIGEST, SYNCED, Shop, module, usual
+from signed_release import sign
 
 from api.contract.actions import ACTIONS, NAMES
 from api.contract.agents import rotate_key_message
@@ -133,6 +134,7 @@ async def definitions(shop: Shop) -> None:
 
 async def builds(shop: Shop) -> None:
     ims = shop.ims
+    await sign(ims, shop.release)
     await shop.change("network", module({"domain": "other"}, digest="2"))
     release = await ims.ok("POST", "/v1/releases", {"app_id": "shop"})
     await ims.ok("POST", f"/v1/builds/{release['builds'][0]['build_id']}/cancel")

@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 from ims_driver import Agent, Body, Ims, fields
 from shop import Shop, module, sha
+from signed_release import document, signature
 
-from agent.oci.dsse import sealed
-from agent.oci.manifest import canonical_json
 from agent.oci.vendor_key import VendorKey
 from agent.trust.notices import fingerprint
-from api.contract.signed_releases import DOCUMENT_TYPE
 
 pytestmark = pytest.mark.anyio
 
@@ -20,17 +18,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def key(tmp_path: Path) -> VendorKey:
     return VendorKey.load_or_create(tmp_path / "vendor.key")
-
-
-async def document(ims: Ims, release: Body) -> Body:
-    """What a vendor would sign of a release."""
-    said = await ims.ok("GET", f"/v1/releases/{release['id']}/contents")
-    lines = {name: {"digest": one["digest"], "config": sha(name)} for name, one in said["components"].items()}
-    return {"app": said["app"], "number": said["number"], "components": lines, "revoked": []}
-
-
-def signature(said: Body, key: VendorKey, payload_type: str = DOCUMENT_TYPE) -> Body:
-    return {"envelope": sealed(payload_type, canonical_json(said), key).decode(), "public_key": key.public_pem}
 
 
 async def test_what_is_to_be_signed_names_each_components_artifact_and_config(ims: Ims, shop: Shop) -> None:
