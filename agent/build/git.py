@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from agent.build.byte_limit import byte_limit
 from agent.build.program import Completed, OutputTooLongError, run_program
 from agent.failure import CodedError
 from api.contract.components import GitSource
@@ -62,7 +63,10 @@ class Commit:
 
 
 async def check_out(source: GitSource, folder: Path, env: Mapping[str, str], login: GitLogin | None = None) -> Commit:
-    """Make `folder` the work tree of the commit that `source.ref` names, without submodules. Raises GitFailedError."""
+    """Make `folder` the work tree of the commit that `source.ref` names, without submodules.
+
+    Raises GitFailedError and LimitWrongError.
+    """
     folder.mkdir(parents=True)
     async with _signed_in(source.url, folder.parent, login or GitLogin()) as more:
         git = _Git(folder, {**env, **more})
@@ -123,7 +127,7 @@ class _Git:
 
     def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
         self._folder = folder
-        self._most = int(env[MOST_BYTES]) if env.get(MOST_BYTES, "").isdigit() else _MOST_BYTES
+        self._most = byte_limit(env, MOST_BYTES, _MOST_BYTES)
         # Of one file: what is fetched is one pack. The limit holds for every program that git starts.
         self._limited = ("sh", "-c", f'ulimit -f {self._most // _BLOCK + 1} && exec "$@"', "git")
         self._env = {

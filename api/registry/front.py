@@ -172,10 +172,8 @@ class FrontRoutes:
         access = self.guard.enter(request, "pull")
         reference = names.check_reference(request.path_params["reference"])
         reach = self.front.reach(access)
-        if reach is not None and not reach.has_reference(reference):
-            await self.front.walk(access.repository, reach)
-            if not reach.has_reference(reference):
-                raise DeniedError(f"the token is bound to other artifacts than {reference}; name those by digest")
+        if not await self._reaches(access, reach, lambda known: known.has_reference(reference)):
+            raise DeniedError(f"the token is bound to other artifacts than {reference}; name those by digest")
         manifest = await self.front.manifest(access.repository, reference)
         if manifest is None:
             raise ManifestUnknownError(f"{access.repository} has no manifest {reference}")
@@ -193,10 +191,8 @@ class FrontRoutes:
         access = self.guard.enter(request, "pull")
         subject = names.check_digest(request.path_params["digest"])
         reach = self.front.reach(access)
-        if reach is not None and subject not in reach.manifests:
-            await self.front.walk(access.repository, reach)
-            if subject not in reach.manifests:
-                raise DeniedError(f"the token is bound to other artifacts than {subject}")
+        if not await self._reaches(access, reach, lambda known: subject in known.manifests):
+            raise DeniedError(f"the token is bound to other artifacts than {subject}")
         found = await self.front.referrers(access.repository, subject, _query(request))
         if found is None:
             raise NameUnknownError("the vendor's registry has no list of referrers; ask for the tag that stands in for it")
@@ -220,10 +216,8 @@ class FrontRoutes:
         access = self.guard.enter(request, "pull")
         digest = names.check_digest(request.path_params["digest"])
         reach = self.front.reach(access)
-        if reach is not None and digest not in reach.blobs:
-            await self.front.walk(access.repository, reach)
-            if digest not in reach.blobs:
-                raise DeniedError(f"the token is bound to other artifacts than those with the blob {digest}")
+        if not await self._reaches(access, reach, lambda known: digest in known.blobs):
+            raise DeniedError(f"the token is bound to other artifacts than those with the blob {digest}")
         asked = {"Accept-Encoding": "identity"}
         if "range" in request.headers:
             asked["Range"] = request.headers["range"]
@@ -236,6 +230,13 @@ class FrontRoutes:
         except BaseException:
             await stack.aclose()
             raise
+
+    async def _reaches(self, access: Access, reach: _Reach | None, has: Callable[[_Reach], bool]) -> bool:
+        """Whether a caller may have something: it is known, or found when all of the ticket's artifacts are looked through."""
+        if reach is None or has(reach):
+            return True
+        await self.front.walk(access.repository, reach)
+        return has(reach)
 
     def _passed_on(self, response: httpx.Response, digest: str, stack: AsyncExitStack) -> Response:
         """The answer for the caller, which closes the upstream's when it is done."""

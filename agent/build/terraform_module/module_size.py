@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from agent.build.byte_limit import byte_limit
 from agent.build.materials import without_login
 from agent.bundle.vendored import VendoredModule, vendored_files
 from agent.failure import CodedError
@@ -24,8 +25,8 @@ class ModulesTooLargeError(CodedError):
 
 
 def check_size(source: Path, modules: Iterable[VendoredModule], env: Mapping[str, str]) -> None:
-    """Raises ModulesTooLargeError, which names the largest, and the errors of `vendored_files`."""
-    most = int(env[MOST_BYTES]) if env.get(MOST_BYTES, "").isdigit() else _MOST_BYTES
+    """Raises ModulesTooLargeError, which names the largest, LimitWrongError, and the errors of `vendored_files`."""
+    most = byte_limit(env, MOST_BYTES, _MOST_BYTES)
     sizes = {source / file.name: Path(file.path).stat().st_size for file in vendored_files(source)}
     size = sum(sizes.values())
     if size <= most and len(sizes) <= MOST_FILES:

@@ -1,6 +1,5 @@
 """Google Artifact Registry as the vendor's registry: a ticket buys one token, of an account that has the app's repository."""
 
-import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -11,11 +10,12 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fake_vendor_google import PROJECT, WRITER, FakeVendorGoogle, reader
-from ims_driver import Body, Ims, running_ims
+from ims_driver import Body, running_ims
 from opened import Opened
 from pydantic import ValidationError
 from registry_server import IMPATIENT, serve
-from shop import Shop, module
+from shop import Shop
+from vendor_shop import VendorShop
 
 from agent.oci.client import RegistryClient
 from agent.oci.digest import digest_of
@@ -49,43 +49,16 @@ BLOB = b"content"
 
 
 @dataclass(frozen=True)
-class Vendor:
+class Vendor(VendorShop):
     """A shop whose artifacts are in Google Artifact Registry; `registry` is where that really is."""
 
-    shop: Shop
     google: FakeVendorGoogle
     registry: str
-
-    @property
-    def ims(self) -> Ims:
-        return self.shop.ims
-
-    async def pull(self) -> Body:
-        """The access of a sync of `network`, leased."""
-        agent = await self.shop.install("acme")
-        await self.shop.begin("acme")
-        return access_of(await agent.take("sync", "network"))
-
-    async def push(self) -> Body:
-        """The access of a build of `network`, leased."""
-        await self.shop.change("network", module({"domain": "x"}))
-        await self.ims.ok("POST", "/v1/releases", {"app_id": "shop"})
-        return access_of(await self.shop.builder.take("build"))
-
-    async def login(self, access: Body, *scopes: str) -> httpx.Response:
-        basic = base64.b64encode(f"{access['username']}:{access['password']}".encode()).decode()
-        headers = {"authorization": f"Basic {basic}"}
-        return await self.ims.http.get("/token/login", params={"scope": scopes}, headers=headers)
 
     def client(self, access: Body, http: httpx.AsyncClient) -> RegistryClient:
         """An agent's client for a job's registry."""
         assert access["url"] == HOST
         return registry_of(RegistryAccess.model_validate({**access, "url": self.registry}), http)
-
-
-def access_of(lease: Body) -> Body:
-    access: Body = lease["payload"]["registry"]
-    return access
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,19 @@
 """Amazon ECR as the vendor's registry: a job's ticket buys one login, of a session that reaches one repository."""
 
 import asyncio
-import base64
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import httpx
 import pytest
 from fake_vendor_ecr import ACCOUNT, ROLE, FakeVendorEcr
-from ims_driver import Body, Ims, running_ims
+from ims_driver import running_ims
 from opened import Opened
 from pydantic import ValidationError
 from registry_server import serve
-from shop import Shop, module
+from shop import Shop
+from vendor_shop import VendorShop, access_of
 
 from api.app import create_app
 from api.registry.access import Access
@@ -32,37 +31,10 @@ READING = {"BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLay
 
 
 @dataclass(frozen=True)
-class Vendor:
+class Vendor(VendorShop):
     """A shop whose artifacts are in ECR."""
 
-    shop: Shop
     ecr: FakeVendorEcr
-
-    @property
-    def ims(self) -> Ims:
-        return self.shop.ims
-
-    async def pull(self) -> Body:
-        """The access of a sync of `network`, leased."""
-        agent = await self.shop.install("acme")
-        await self.shop.begin("acme")
-        return access_of(await agent.take("sync", "network"))
-
-    async def push(self) -> Body:
-        """The access of a build of `network`, leased."""
-        await self.shop.change("network", module({"domain": "x"}))
-        await self.ims.ok("POST", "/v1/releases", {"app_id": "shop"})
-        return access_of(await self.shop.builder.take("build"))
-
-    async def login(self, access: Body, *scopes: str, username: str = "", password: str = "") -> httpx.Response:
-        basic = f"{username or access['username']}:{password or access['password']}"
-        headers = {"authorization": "Basic " + base64.b64encode(basic.encode()).decode()}
-        return await self.ims.http.get("/token/login", params={"scope": scopes}, headers=headers)
-
-
-def access_of(lease: Body) -> Body:
-    access: Body = lease["payload"]["registry"]
-    return access
 
 
 @pytest.fixture
