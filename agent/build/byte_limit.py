@@ -17,6 +17,6 @@ def byte_limit(env: Mapping[str, str], name: str, usual: int) -> int:
     said = env.get(name, "")
     if not said:
         return usual
-    if not (said.isascii() and said.isdigit()) or int(said) == 0:
+    if not (said.isascii() and said.isdigit()):
         raise LimitWrongError(f"{name} is {said!r}, which is no number of bytes")
     return int(said)
