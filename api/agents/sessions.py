@@ -28,31 +28,32 @@ class KnownSessions:
         return caller if caller and now <= caller.until else None
 
     async def look_up(self, db: Database, access_hash: str) -> AgentCaller | None:
-        """Whose token this is, or None if it isn't good. Those that are asked for at the same moment share one query."""
+        """Whose token this is, or None if it isn't good. Those that come while a query runs share the next."""
         known = self.find(access_hash, db.now())
         if known:
             return known
         asked = self._asked.get(access_hash)
         if asked is None:
-            asked = asyncio.get_running_loop().create_future()
-            self._asked[access_hash] = asked
-            if len(self._asked) == 1:
+            asked = self._asked[access_hash] = asyncio.get_running_loop().create_future()
+            if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask(db), name="agents-sessions")
         return await asyncio.shield(asked)
 
     async def _ask(self, db: Database) -> None:
+        """One query after the other, as long as there are tokens to ask for."""
         await asyncio.sleep(0)  # whoever comes in the same turn of the loop joins
-        asked, self._asked = self._asked, {}
-        try:
-            found = await db.read(callers, list(asked))
-        except Exception as error:
-            for answer in asked.values():
-                answer.set_exception(error)
-            return
-        for caller in found.values():
-            self.remember(caller)
-        for access_hash, answer in asked.items():
-            answer.set_result(found.get(access_hash))
+        while self._asked:
+            asked, self._asked = self._asked, {}
+            try:
+                found = await db.read(callers, asked)
+            except Exception as error:
+                for answer in asked.values():
+                    answer.set_exception(error)
+                continue
+            for caller in found.values():
+                self.remember(caller)
+            for access_hash, answer in asked.items():
+                answer.set_result(found.get(access_hash))
 
     def remember(self, caller: AgentCaller) -> None:
         """Keep it; the oldest goes if there are too many."""
