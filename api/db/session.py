@@ -218,12 +218,11 @@ class Session:
                 shape_of(of, self._dialect).insert.change(self._connection, [row.__dict__ for row in inserts[of]])
         for of in sorted(deletes, key=_place, reverse=True):
             shape = shape_of(of, self._dialect)
-            shape.delete.change(self._connection, [shape.where(shape.key(row.__dict__)) for row in deletes[of]])
+            shape.delete.change(self._connection, [row.__dict__ for row in deletes[of]])
 
     def _update(self, of: type[Row], names: tuple[str, ...], rows: list[Row]) -> None:
-        shape = shape_of(of, self._dialect)
-        many = [row.__dict__ | shape.where(shape.key(row.__dict__)) for row in rows]
-        if shape.update(names).change(self._connection, many) != len(rows):
+        update = shape_of(of, self._dialect).update(names)
+        if update.change(self._connection, [row.__dict__ for row in rows]) != len(rows):
             raise StaleRowError(f"of {len(rows)} rows of {of.__tablename__!r} that were to be changed, not all are there")
 
     @contextlib.contextmanager

@@ -21,16 +21,25 @@ Ts = TypeVarTuple("Ts")
 
 
 class Command:
-    """One statement for one kind of database, and what its parameters go through. `columns`: those that it sets."""
+    """One statement for one kind of database, and what its parameters go through.
 
-    def __init__(self, statement: Any, dialect: Dialect, columns: Iterable[str] | None = None) -> None:
+    `columns`: those that it sets. `named`: the names by which parameters are given, where these differ from the statement's.
+    """
+
+    def __init__(
+        self, statement: Any, dialect: Dialect, columns: Iterable[str] | None = None, named: Mapping[str, str] | None = None
+    ) -> None:
         names = None if columns is None else list(columns)
         compiled = statement.compile(dialect=dialect, column_keys=names, compile_kwargs={"render_postcompile": True})
         self.text = str(compiled)
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}
         self._positional: bool = compiled.positional
         self._parameters = [
-            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) if name in compiled.binds else None)
+            (
+                name,
+                (named or {}).get(name, name),
+                compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) if name in compiled.binds else None,
+            )
             for name in (compiled.positiontup if compiled.positional else compiled.params)
         ]
 
@@ -52,8 +61,8 @@ class Command:
         if self._constants:
             values = {**self._constants, **values}
         if self._positional:
-            return tuple([process(values[name]) if process else values[name] for name, process in self._parameters])
-        return {name: process(values[name]) if process else values[name] for name, process in self._parameters}
+            return tuple([process(values[given]) if process else values[given] for _, given, process in self._parameters])
+        return {name: process(values[given]) if process else values[given] for name, given, process in self._parameters}
 
 
 def run(connection: Connection, text: str, parameters: Any = (), *, many: bool = False) -> Any:
@@ -83,34 +92,39 @@ class RowShape:
         self._names = [column.key for column in table.columns]
         self._key = [column.key for column in table.primary_key]
         self._readers = [
-            (column.key, process)
-            for column in table.columns
+            (at, column.key, process)
+            for at, column in enumerate(table.columns)
             if (process := column.type.dialect_impl(dialect).result_processor(dialect, None))
         ]
-        processes = dict(self._readers)
+        processes = {name: process for _, name, process in self._readers}
         self._key_at = [(self._names.index(name), processes.get(name)) for name in self._key]
+        self._only_key_at = self._key_at[0][0] if self._key_at[0][1] is None and len(self._key) == 1 else None
         self._is_row = [column == bindparam(f"key_{column.key}", None, column.type) for column in table.primary_key]
+        self._named = {f"key_{name}": name for name in self._key}
         self.insert = Command(table.insert(), dialect, self._names)
-        self.delete = Command(table.delete().where(*self._is_row), dialect)
-        self.select = Command(table.select().where(*self._is_row), dialect)
+        self.delete = Command(table.delete().where(*self._is_row), dialect, named=self._named)
+        self.select = Command(table.select().where(*self._is_row), dialect, named=self._named)
         self.select_many = Command(table.select().where(among(table.primary_key.columns[0], "keys")), dialect)
         """Of a table whose primary key is one column of text."""
         self.update = cache(self._update)
         """Gives the command that sets certain columns of a row."""
 
     def _update(self, columns: tuple[str, ...]) -> Command:
-        return Command(self._table.update().where(*self._is_row), self._dialect, columns)
+        return Command(self._table.update().where(*self._is_row), self._dialect, columns, self._named)
 
     def values(self, row: Sequence[Any]) -> dict[str, Any]:
         """A whole row as the driver gives it, by name and in our types."""
         values = dict(zip(self._names, row, strict=True))
-        for name, process in self._readers:
-            if values[name] is not None:
-                values[name] = process(values[name])
+        for at, name, process in self._readers:
+            value = row[at]
+            if value is not None:
+                values[name] = process(value)
         return values
 
     def key_of(self, row: Sequence[Any]) -> Any:
         """The primary key of a row as the driver gives it."""
+        if self._only_key_at is not None:
+            return row[self._only_key_at]
         parts = tuple([process(row[at]) if process else row[at] for at, process in self._key_at])
         return parts[0] if len(parts) == 1 else parts
 
@@ -119,9 +133,8 @@ class RowShape:
         return values[self._key[0]] if len(self._key) == 1 else tuple([values[name] for name in self._key])
 
     def where(self, key: Any) -> dict[str, Any]:
-        """A primary key as parameters of `select`, `update` and `delete`."""
-        parts = (key,) if len(self._key) == 1 else key
-        return {f"key_{name}": part for name, part in zip(self._key, parts, strict=True)}
+        """A primary key as parameters of `select`. Those of `update` and `delete` are a row's values."""
+        return {self._key[0]: key} if len(self._key) == 1 else dict(zip(self._key, key, strict=True))
 
 
 _shapes: dict[tuple[str, type], RowShape] = {}
