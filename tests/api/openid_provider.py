@@ -13,6 +13,7 @@ import uvicorn
 from ims_driver import Body
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+from prompt_server import PromptServer
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -66,7 +67,7 @@ async def openid_provider() -> AsyncIterator[FakeProvider]:
         Route("/jwks_uri", fake.jwks),
         Route("/token_endpoint", fake.token, methods=["POST"]),
     ]
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=0, log_level="warning", lifespan="off"))
+    server = PromptServer(uvicorn.Config(Starlette(routes=routes), port=0, log_level="warning", lifespan="off"))
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
@@ -74,5 +75,5 @@ async def openid_provider() -> AsyncIterator[FakeProvider]:
     try:
         yield fake
     finally:
-        server.should_exit = True
+        server.end()
         await task
