@@ -183,6 +183,7 @@ async def test_as_many_jobs_run_at_once_as_there_are_slots(agent: Agent, ims: Ag
     assert running.executor.most_at_once == 3
 
 
+@pytest.mark.service
 async def test_fifty_jobs_run_side_by_side_if_there_are_fifty_slots(agent: Agent, ims: AgentProtocolServer) -> None:
     jobs = [await ims.offer(SYNC) for _ in range(50)]
     together = asyncio.Barrier(50)
@@ -296,6 +297,7 @@ async def test_a_result_that_the_ims_refuses_ends_the_job_as_failed(agent: Agent
     assert job.finish.failure.code == "report_refused"
 
 
+@pytest.mark.service
 async def test_a_killed_agent_goes_on_with_its_attempt(agent: Agent, ims: AgentProtocolServer) -> None:
     async def begin(payload: JobPayload, context: JobContext) -> JobResult:
         context.log("before")
