@@ -66,7 +66,8 @@ SERVICE = (
     "api/cli/test_sign_releases_cli.py",
     "api/cli/test_webhooks_cli.py",
     "api/logins/test_login_command.py",
-    "api/registry/test_conformance_of_registries.py",
+    "api/registry/test_conformance_of_blobs.py",
+    "api/registry/test_conformance_of_manifests.py",
     "api/registry/test_registry_interop.py",
     "api/registry/test_registry_s3.py",
     "api/registry/test_registry_standalone.py",
@@ -112,7 +113,8 @@ def _kind(item: pytest.Item) -> str:
     for kind, places in _PLACES:
         if is_in(item.path, places):
             return kind
-    return "service" if has_one_of(item, _WITH_PROGRAMS) else "unit"
+    with_server = item.config.getoption("--database") != "sqlite"
+    return "service" if with_server or has_one_of(item, _WITH_PROGRAMS) else "unit"
 
 
 class Guard:
