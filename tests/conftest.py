@@ -4,12 +4,15 @@ import gc
 import logging
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx._transports.default
 import pytest
-from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from httpx._config import DEFAULT_TIMEOUT_CONFIG, create_ssl_context
 from hypothesis import HealthCheck, settings
 from kinds import Guard, has_one_of, is_elsewhere, is_in, mark
 from postgresql import PostgresServer, postgres_server, programs
@@ -71,10 +74,24 @@ _PATIENCE = 60.0
 """Seconds that a test's HTTP call may take. httpx's own 5 s are what a loaded machine exceeds, and then they decide a test."""
 
 
+_trusted: dict[bool, ssl.SSLContext] = {}
+
+
+def _context(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
+    """What httpx makes for each client: reading the authorities that everybody trusts takes 20 ms, so it is done once."""
+    elsewhere = trust_env and ("SSL_CERT_FILE" in os.environ or "SSL_CERT_DIR" in os.environ)
+    if verify is not True or cert or elsewhere:
+        return create_ssl_context(verify, cert, trust_env)
+    if trust_env not in _trusted:
+        _trusted[trust_env] = create_ssl_context(verify, cert, trust_env)
+    return _trusted[trust_env]
+
+
 def pytest_configure() -> None:
     """A shell that runs the tests in the background has them ignore SIGINT, and with them every program that they start."""
     for part in ("connect", "read", "write", "pool"):
         setattr(DEFAULT_TIMEOUT_CONFIG, part, _PATIENCE)
+    httpx._transports.default.create_ssl_context = _context
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -116,6 +133,16 @@ def usual_interpreter() -> Iterator[None]:
     yield
     gc.set_threshold(*thresholds)
     sys.setswitchinterval(interval)
+
+
+@pytest.fixture(autouse=True)
+def no_power_failures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A unit test doesn't wait for the disk: what is written is there for all who look, until the machine stops."""
+    flush = os.fsync
+    if request.node.get_closest_marker("unit"):
+        os.fsync = lambda file: os.fstat(file) and None  # type: ignore[assignment]
+    yield
+    os.fsync = flush
 
 
 @pytest.fixture(autouse=True)

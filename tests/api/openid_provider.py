@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from urllib.parse import parse_qs, urlsplit
 
 import uvicorn
@@ -20,13 +21,19 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 
+@cache
+def _usual_key() -> RSAKey:
+    """Making one takes longer than most tests; nobody changes it."""
+    return RSAKey.generate_key(2048, {"kid": "k1"})
+
+
 @dataclass
 class FakeProvider:
     """An OpenID provider that lets everybody in as the person that the test sets."""
 
     claims: Body = field(default_factory=lambda: {"sub": "s1", "email": "ann@vendor.example", "email_verified": True})
     spoil: Callable[[Body], Body] = lambda claims: claims
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "k1"}))
+    key: RSAKey = field(default_factory=_usual_key)
     signing_key: RSAKey | None = None
     url: str = ""
     asked: dict[str, str] = field(default_factory=dict)
