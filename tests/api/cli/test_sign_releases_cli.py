@@ -123,3 +123,28 @@ async def test_a_kms_that_refuses_is_told_and_nothing_is_signed(
         assert f"the signing key {setting.partition(':')[2]} can't be used: permission denied to sign" in said.output
         assert "identity may sign with it" in said.output
         assert (await ims.ok("GET", f"/v1/releases/{release['id']}"))["signed_by"] is None
+
+
+async def test_a_bundle_takes_the_signature_of_its_release_along(ims: Ims, tmp_path: Path) -> None:
+    key = VendorKey.load_or_create(tmp_path / "vendor.key")
+    (tmp_path / "vendor.pub").write_text(key.public_pem)
+    (tmp_path / "policy.yaml").write_text("version: 1\nreleases: signed\n")
+    verify = ("--vendor-key", str(tmp_path / "vendor.pub"), "--policy", str(tmp_path / "policy.yaml"))
+    async with listening(ims) as url:
+        release = await released(ims, url, key)
+        token = (await ims.ok("POST", "/v1/tokens", {"name": "ci", "role": "editor"}))["secret"]
+        given = (release["id"], "--url", url, "--signing-key", str(tmp_path / "vendor.key"))
+        code, said = await exclave("bundle", "create", *given, "--output", str(tmp_path / "1.tar"), EXCLAVE_TOKEN=token)
+        assert code == 0, said
+        assert "isn't signed as a whole" in said
+        code, said = await exclave("releases", "sign", *given, "--yes", EXCLAVE_TOKEN=token)
+        assert code == 0, said
+        code, said = await exclave("bundle", "create", *given, "--output", str(tmp_path / "2.tar"), EXCLAVE_TOKEN=token)
+        assert code == 0, said
+        kept = await ims.ok("GET", f"/v1/releases/{release['id']}/signature")
+    code, said = await exclave("bundle", "verify", str(tmp_path / "1.tar"), *verify)
+    assert code == 1, said
+    assert "the vendor hasn't signed it as a whole" in said
+    code, said = await exclave("bundle", "verify", str(tmp_path / "2.tar"), *verify)
+    assert code == 0, said
+    assert f"Signed as a whole: {kept['document']}" in said
