@@ -109,7 +109,10 @@ def create_command(
 @_home
 @_policy
 def verify_command(file: Path, vendor_keys: tuple[Path, ...], home: Path | None, policy: Path | None) -> None:
-    """Check every signature and every byte of FILE, and the customer's own rules. Needs no network."""
+    """Check every signature and every byte of FILE.
+
+    And the customer's own rules, if they are given. Needs no network.
+    """
 
     async def work(layout: LayoutReader) -> None:
         checked, _ = await _admitted(layout, vendor_keys, home, policy)
@@ -137,7 +140,9 @@ def verify_command(file: Path, vendor_keys: tuple[Path, ...], home: Path | None,
 def push_command(
     file: Path, vendor_keys: tuple[Path, ...], home: Path | None, policy: Path | None, registry_credentials: Path
 ) -> None:
-    """Check FILE as `verify` does, and bring its artifacts into a registry.
+    """Check FILE, and bring its artifacts into a registry.
+
+    It is checked as by `verify`, rules and all.
 
     With their signatures and referrers. Needs no IMS.
     """
