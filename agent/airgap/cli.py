@@ -142,9 +142,7 @@ def push_command(
 ) -> None:
     """Check FILE, and bring its artifacts into a registry.
 
-    It is checked as by `verify`, rules and all.
-
-    With their signatures and referrers. Needs no IMS.
+    It is checked as by `verify`; signatures and referrers go along. Needs no IMS.
     """
     writer = _writer(registry_credentials)
 
