@@ -502,6 +502,12 @@ ANSWERS: list[Model] = [
         ),
     ),
     HeartbeatAnswer(cancel="none", lease_seconds=60, heartbeat_seconds=15),
+    RegistryAccess(
+        url="https://ims.example.com",
+        repository="shop/network",
+        username="ticket",
+        password="exct_…",  # noqa: S106
+    ),
     Agent(
         id=_AGENT,
         name="acme-1",
