@@ -35,6 +35,11 @@ class AppDraft(Model):
         description="The config of each component by its name, as `ComponentCreate.config` takes it; null takes one out.",
     )
     complete: bool = Field(default=False, description="These are all components: those stored beside them don't count.")
+    partial: bool = Field(
+        default=False,
+        description="These are some of the components, and nothing is known of the others: those stored don't count, and that "
+        "a component, a secret or the inputs of a new app aren't here is no mistake.",
+    )
     secrets: list[str] = Field(default_factory=list, description="Names of secrets that will be there, besides those stored.")
     installs: dict[str, DraftInstall] = Field(default_factory=dict, description="Installs to look at with it, by name.")
 

@@ -209,8 +209,12 @@ def test_the_process_ends_when_nobody_reads_what_it_says_any_more() -> None:
 
 
 def test_the_process_ends_when_terraform_was_killed_before_it_could_ask_for_its_parent() -> None:
-    orphan = "import os, sys, time\nwhile os.getppid() == int(sys.argv[1]): time.sleep(0.01)\nos.execv(sys.argv[2], sys.argv[2:])"
-    killed = "import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1], str(os.getpid()), *sys.argv[2:]])"
+    orphan = (
+        "import os, sys, time\nwhile os.getppid() == int(sys.argv[1]): time.sleep(0.01)\nos.execv(sys.argv[2], sys.argv[2:])"
+    )
+    killed = (
+        "import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1], str(os.getpid()), *sys.argv[2:]])"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", killed, orphan, sys.executable, "-I", "-m", "provider_bridge"],
         env={**os.environ, **COOKIE},
