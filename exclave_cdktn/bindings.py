@@ -677,6 +677,13 @@ class ExclaveDeployment(Resource):
         return self.get_string_attribute("install_id")
 
     @property
+    def left_out(self) -> Sequence[str]:
+        """Components that the newest deploy did not bring, or not wholly: somebody skipped them, or had them planned in
+        part (`exclave deploys create --target`). The next plan deploys them.
+        """
+        return self.get_list_attribute("left_out")
+
+    @property
     def outputs(self) -> Mapping[str, str]:
         """The components' outputs, by `component.output`: strings as they are, anything else as JSON for `jsondecode`.
         Sensitive outputs stay in the customer's account.
@@ -2705,6 +2712,13 @@ class DataExclaveDeployment(DataSource):
     def install_id(self) -> str:
         """The install's id or name."""
         return self.get_string_attribute("install_id")
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """Components that the newest deploy did not bring, or not wholly: somebody skipped them, or had them planned in
+        part (`exclave deploys create --target`). The next plan deploys them.
+        """
+        return self.get_list_attribute("left_out")
 
     @property
     def outputs(self) -> Mapping[str, str]:

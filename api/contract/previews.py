@@ -10,6 +10,7 @@ from pydantic import Field
 from api.contract.base import Json, Model
 from api.contract.inputs import InputSpec
 from api.contract.regions import Platform
+from api.contract.replans import Replan
 from api.contract.resources import Approval, StepKind
 
 
@@ -76,6 +77,9 @@ class DeployPreviewRequest(Model):
     release_id: str | None = Field(default=None, description="The release's id.")
     release_number: int | None = Field(default=None, ge=1, lt=2**63, description="Its number, instead of its id.")
     draft: AppDraft | None = Field(default=None, description="The app as it is to be released; not with a release.")
+    replan: list[Replan] = Field(
+        default_factory=list, max_length=100, description="Components to plan though nothing differs, as a deploy takes them."
+    )
 
 
 BuildState = Literal["ready", "building", "to_build"]
@@ -94,7 +98,8 @@ class PreviewStep(Model):
 class PreviewComponent(Model):
     """What a deploy would do with one component.
 
-    `check`: planned, and changed only if outputs of what it needs have changed. `none`: it is at this config already.
+    `check`: planned, and changed only if outputs of what it needs have changed, or a plan that was asked for finds something.
+    `none`: it is at this config already.
     """
 
     name: str
