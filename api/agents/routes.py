@@ -73,10 +73,18 @@ async def list_agents(
     install: str | None = None,
     kind: AgentKind | None = None,
     name: str | None = None,
+    version: Annotated[str | None, Query(description="Only those that run this version.")] = None,
 ) -> Page[Agent]:
     """Page through the agents, of one install or of all."""
     return await caller.read(
-        service.list_agents, ims.settings.intervals, limit=limit, after=after, install=install, kind=kind, name=name
+        service.list_agents,
+        ims.settings.intervals,
+        limit=limit,
+        after=after,
+        install=install,
+        kind=kind,
+        name=name,
+        version=version,
     )
 
 
