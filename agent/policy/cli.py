@@ -1,6 +1,7 @@
 """`exclave agent policy`, `pause` and `resume`: what the customer says, on the agent's own machine and without the IMS."""
 
 import getpass
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +48,11 @@ def check_command(file: Path) -> None:
         policy = PolicySource(file.absolute().parent, file).load()
     except PolicyFileError as error:
         raise click.ClickException(f"{error}\n{error.failure.remedy}") from None
+    if policy.document.rego:
+        if missing := [each for each in policy.document.rego.files if not (policy.folder / each).exists()]:
+            raise click.ClickException(f"{file}: rego.files: {policy.folder / missing[0]} isn't there: no plan could be judged")
+        if shutil.which(policy.document.rego.opa) is None:
+            click.echo(f"Note: this machine has no program {policy.document.rego.opa}; that of the agent needs it.", err=True)
     click.echo(f"{file} is right: {_counted(len(policy.document.rules), 'rule')}.")
 
 

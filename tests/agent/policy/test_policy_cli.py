@@ -54,3 +54,15 @@ def test_show_says_that_nothing_runs_with_a_bad_file(tmp_path: Path) -> None:
     shown = run("policy", "show", "--home", tmp_path)
     assert shown.exit_code == 1
     assert "nothing runs" in shown.output
+
+
+def test_rego_that_is_not_there_is_found_before_a_plan_is(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("version: 1\nrego: {opa: /nowhere/opa, files: [rules]}\n")
+    refused = CliRunner().invoke(agent_command, ["policy", "check", str(file)])
+    assert refused.exit_code == 1
+    assert f"rego.files: {tmp_path / 'rules'} isn't there" in refused.output
+    (tmp_path / "rules").mkdir()
+    checked = CliRunner().invoke(agent_command, ["policy", "check", str(file)])
+    assert checked.exit_code == 0
+    assert "Note: this machine has no program /nowhere/opa" in checked.output
