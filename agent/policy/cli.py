@@ -89,7 +89,14 @@ def pause_command(home: Path, reason: str) -> None:
     from agent.policy.pause import KillSwitch, Paused
 
     paused = Paused(by=getpass.getuser(), since=datetime.now(UTC), reason=reason)
-    KillSwitch(home.absolute()).pause(paused)
+    try:
+        KillSwitch(home.absolute()).pause(paused)
+    except OSError as error:
+        raise click.ClickException(
+            f"NOT paused: {home} can't be written: {error.strerror}. Run this as the agent's user, or stop the agent."
+        ) from None
+    if not (home / "identity.json").exists():
+        click.echo(f"Warning: no agent has enrolled in {home}. If that isn't its folder, it goes on.", err=True)
     _note(home, "agent.paused", by=paused.by, reason=reason)
     click.echo("Paused. What runs goes on to its end; nothing else begins until `exclave agent resume`.")
 
@@ -100,7 +107,13 @@ def resume_command(home: Path) -> None:
     """Let a paused agent begin jobs again. What was refused in between isn't done by itself."""
     from agent.policy.pause import KillSwitch
 
-    if not KillSwitch(home.absolute()).resume():
+    try:
+        resumed = KillSwitch(home.absolute()).resume()
+    except OSError as error:
+        raise click.ClickException(
+            f"still paused: {home} can't be written: {error.strerror}. Run this as the agent's user."
+        ) from None
+    if not resumed:
         click.echo("The agent wasn't paused.")
         return
     _note(home, "agent.resumed", by=getpass.getuser())
