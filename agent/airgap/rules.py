@@ -42,7 +42,7 @@ class Rules:
         try:
             identity = Home(home, make=False).identity()
         except (IdentityError, OSError) as error:
-            raise RulesUnknownError(f"--home {home}: {error}", remedy="Run this as the agent's user.") from None
+            raise RulesUnknownError(f"--home {home}: {error}") from None
         if identity is None or identity.enrolled.kind != "install":
             raise RulesUnknownError(f"--home {home} is not the folder of an install agent that has enrolled")
         trust = TrustStore(home.absolute(), tuple(identity.enrolled.vendor_keys))

@@ -44,9 +44,10 @@ def verify_command(home: Path | None, head: str | None, as_json: bool, files: tu
     with _files(home, files) as opened:
         verdict = verify(opened, head)
     last = verdict.last
+    missing = "" if verdict.entries or verdict.broken else _missing(home, files)
     if as_json:
         document = {
-            "ok": verdict.broken is None,
+            "ok": verdict.broken is None and not missing,
             "entries": verdict.entries,
             "first": verdict.first.seq if verdict.first else None,
             "last": last.seq if last else None,
@@ -56,10 +57,12 @@ def verify_command(home: Path | None, head: str | None, as_json: bool, files: tu
             "broken": verdict.broken.__dict__ if verdict.broken else None,
         }
         click.echo(json.dumps(document))
-        sys.exit(1 if verdict.broken else 0)
+        sys.exit(1 if verdict.broken or missing else 0)
     if verdict.broken:
         held = f" Up to entry {last.seq} it holds." if last else ""
         raise click.ClickException(f"{verdict.broken}.{held}")
+    if missing:
+        raise click.ClickException(missing)
     if last is None or verdict.first is None:
         click.echo("The ledger is empty.")
         return
@@ -99,6 +102,15 @@ def export_command(home: Path | None, output: BinaryIO) -> None:
     with _files(home, ()) as opened:
         for line in contents(opened):
             output.write(line)
+
+
+def _missing(home: Path | None, files: tuple[Path, ...]) -> str:
+    """Why there should be an entry, where there is none; empty if there need be none."""
+    if files:
+        return f"{files[0]} has no entry: it is no exported ledger, or nothing is left of it."
+    if home is not None and (home / "identity.json").exists():
+        return f"An agent has enrolled in {home}, and its ledger has no entry: it never ran, or its ledger was taken away."
+    return ""
 
 
 @contextmanager

@@ -257,3 +257,15 @@ def test_a_ledger_of_somebody_else_is_not_read_and_the_remedy_said(tmp_path: Pat
         refused = run(command, "--home", tmp_path)
         assert refused.exit_code == 1
         assert "can't be read: Permission denied. Run this as the agent's user." in refused.output
+
+
+def test_a_ledger_of_which_nothing_is_left_does_not_hold(tmp_path: Path) -> None:
+    (tmp_path / "export.jsonl").write_bytes(b"no line's end")
+    refused = run("verify", tmp_path / "export.jsonl")
+    assert (refused.exit_code, "has no entry" in refused.output) == (1, True)
+    assert "The ledger is empty." in run("verify", "--home", tmp_path).output
+    (tmp_path / "identity.json").write_text("{}")
+    refused = run("verify", "--home", tmp_path)
+    assert (refused.exit_code, "its ledger was taken away" in refused.output) == (1, True)
+    refused = run("verify", "--home", tmp_path, "--json")
+    assert (refused.exit_code, json.loads(refused.output)["ok"]) == (1, False)
