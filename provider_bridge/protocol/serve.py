@@ -118,6 +118,22 @@ class _Starter:
         )
 
 
+class _End:
+    """Signals that end the server.
+
+    Each raises KeyboardInterrupt and is remembered: Python loses what is raised in a callback, such as those of its imports.
+    """
+
+    def __init__(self, *signals: signal.Signals) -> None:
+        self.is_near = False
+        for number in signals:
+            signal.signal(number, self._come)
+
+    def _come(self, number: int, frame: object) -> None:
+        self.is_near = True
+        raise KeyboardInterrupt
+
+
 def serve_terraform(make: Callable[[], Answerer], environment: Mapping[str, str]) -> bool:
     """Answer the Terraform process that started this one, until it says `Shutdown` or is gone. Says whether it is still there.
 
@@ -131,13 +147,13 @@ def serve_terraform(make: Callable[[], Answerer], environment: Mapping[str, str]
         raise NotAPluginRunError(f"needs Terraform or OpenTofu with plugin protocol 6; this one speaks {', '.join(versions)}")
     # Terraform and its plugins share a process group: Ctrl-C reaches both, and Terraform alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end = _End(signal.SIGTERM)
     done = threading.Event()
     starter = _Starter()
     loading = _Loading()
     listener = _listen(loading.loaded, done, environment, tls=bool(environment.get("PLUGIN_CLIENT_CERT")))
     handshake = f"1|6|unix|{listener.socket}|grpc|{listener.certificate}"
-    _run(listener, handshake, done, starter.is_there, lambda: loading.load(make))
+    _run(listener, handshake, done, lambda: not end.is_near and starter.is_there(), lambda: loading.load(make))
     return starter.is_there()
 
 
@@ -146,11 +162,10 @@ def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: 
 
     For development and tests: one process serves many runs, without TLS. `address` is the provider's source address.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    end = _End(signal.SIGINT, signal.SIGTERM)
     listener = _listen(lambda: answerer, threading.Event(), environment, tls=False)
     hello = f"TF_REATTACH_PROVIDERS='{_reattach(listener, address)}'"
-    _run(listener, hello, threading.Event(), lambda: True, lambda: None)
+    _run(listener, hello, threading.Event(), lambda: not end.is_near, lambda: None)
 
 
 @contextlib.contextmanager

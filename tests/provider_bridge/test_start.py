@@ -181,6 +181,31 @@ def test_a_long_temporary_folder_does_not_break_the_socket(tmp_path) -> None:
         process.terminate()
 
 
+def test_a_signal_whose_exception_is_lost_while_the_rest_loads_ends_the_process() -> None:
+    """It went on for good: a callback of Python's own import machinery had been interrupted, and can't pass an exception on."""
+    code = """
+import os, signal
+from provider_bridge.protocol import serve
+
+class Callback:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):
+            pass  # the handler runs here at the latest
+
+serve.serve_terraform(lambda: Callback() and None, os.environ)
+print("ended")
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, **COOKIE}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert output.splitlines()[1:] == ["ended"]
+
+
 def test_the_process_ends_when_terraform_is_killed() -> None:
     script = "import subprocess, sys; p = subprocess.Popen(sys.argv[1:]); print(p.pid, flush=True); sys.stdin.read()"
     environment = {**os.environ, **COOKIE}
