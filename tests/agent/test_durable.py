@@ -47,6 +47,7 @@ def test_of_two_writers_at_once_each_puts_its_own_file_there_whole(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.service
 def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> None:
     file = tmp_path / "file"
     write_durably(file, b"old")
