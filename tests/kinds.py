@@ -20,6 +20,7 @@ E2E = (
     "api/test_life_of_jobs.py",
     "api/test_server_kill.py",
     "provider_bridge/test_apply.py",
+    "provider_bridge/test_drift_and_imports.py",
     "provider_bridge/test_errors.py",
     "provider_bridge/test_installed.py",
     "provider_bridge/test_interrupt.py",

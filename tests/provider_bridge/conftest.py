@@ -11,6 +11,7 @@ import fake_ims_http
 import pytest
 from fake_ims import FakeIms
 from terraform_cli import Terraform
+from whole_shop import SHOP
 
 
 @pytest.fixture
@@ -42,6 +43,22 @@ def terraform(tmp_path: Path, ims: FakeIms) -> Iterator[Terraform]:
             assert process.wait(60) == 0
         finally:
             process.kill()
+
+
+@pytest.fixture
+def shop(terraform: Terraform) -> Terraform:
+    """The whole shop, written but not applied."""
+    terraform.write(SHOP)
+    terraform.write('variable "domain" {}\n', "modules/network/main.tf")
+    return terraform
+
+
+@pytest.fixture
+def applied(shop: Terraform) -> Terraform:
+    """The whole shop, applied."""
+    done = shop.apply()
+    assert done.code == 0, done.output
+    return shop
 
 
 def provider_block(ims: FakeIms) -> str:
