@@ -8,7 +8,6 @@ Clients change inputs, release, deploy, approve, cancel and make apps all the wh
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import random
@@ -19,12 +18,12 @@ import threading
 import time
 import uuid
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
-from kept_states import states
+from kill_loop_calls import CUSTOMERS, Caller, Written
+from kill_loop_verdict import Verdict
 from postgresql import PostgresServer
 from stage import Process, Stage, wait_for
 
@@ -64,77 +63,10 @@ sweep = 0.3
 unknown_before_requeue = 5
 """
 
-CUSTOMERS = {"north": "auto", "south": "auto", "east": "vendor"}
-"""Installs by name, and who approves their plans."""
 FINISH_SECONDS = 300
-_TERMINAL = ("succeeded", "failed", "cancelled", "skipped")
 
 
-@dataclass
-class Written:
-    """What was acknowledged, and so must be found at the end."""
-
-    apps: list[str] = field(default_factory=list)
-    inputs: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
-    """By install: each version of its inputs that a client knows was written, and the colour in it."""
-    releases: list[str] = field(default_factory=list)
-    deploys: dict[str, list[str]] = field(default_factory=dict)
-    cancels: list[str] = field(default_factory=list)
-    approvals: list[str] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        by_install = [*self.inputs.values(), *self.deploys.values()]
-        return sum(map(len, [self.apps, self.releases, self.cancels, self.approvals, *by_install]))
-
-
-class Caller:
-    """Calls to the IMS, which may be dead. An answer of 500 is a fault whatever else happens."""
-
-    def __init__(self, url: str, token: str, faults: list[str]) -> None:
-        headers = {"authorization": f"Bearer {token}"}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=120, trust_env=False)
-        self._faults = faults
-
-    def send(self, method: str, path: str, body: Any = None, key: str | None = None) -> tuple[int, Any] | None:
-        """Status and body; None if there was no answer, or one that says to try again."""
-        try:
-            answer = self._http.request(method, path, json=body, headers={"idempotency-key": key} if key else {})
-        except httpx.TransportError:
-            return None
-        if answer.status_code >= 500:
-            if answer.status_code != 503 or not answer.json()["retryable"]:
-                self._faults.append(f"{method} {path}: {answer.status_code} {answer.text}")
-            return None
-        return answer.status_code, answer.json() if answer.content else None
-
-    def ask(self, method: str, path: str, body: Any = None, key: str | None = None) -> tuple[int, Any]:
-        """Send until there is an answer."""
-        found: tuple[int, Any] = wait_for(f"{method} {path}", lambda: self.send(method, path, body, key), seconds=600)
-        return found
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._http.close()
-
-    def get(self, path: str) -> Any:
-        """What is there; it must be."""
-        status, found = self.ask("GET", path)
-        assert status == 200, (path, status, found)
-        return found
-
-    def all(self, path: str) -> list[Any]:
-        """Every page of a collection."""
-        items: list[Any] = []
-        after = ""
-        while True:
-            page = self.get(f"{path}?limit=1000" + (f"&after={after}" if after else ""))
-            items += page["items"]
-            after = page["after"]
-            if not after:
-                return items
-
-
-class KillLoop:
+class KillLoop(Verdict):
     """One run. `seed` makes the killer's choices, though not the moments at which they find the programs."""
 
     def __init__(self, folder: Path, seed: int, postgres: PostgresServer | None = None) -> None:
@@ -430,81 +362,6 @@ class KillLoop:
             assert ended["status"] == "succeeded", json.dumps(ended, indent=1)
             assert self.written.inputs[name][-1][1] in ended["outputs"]["site"]["text"]
         wait_for("the agents' reports", lambda: not list(self.folder.glob("customers/*/agent/journal/*.json")))
-
-    def verify(self) -> None:
-        """Nothing that was acknowledged is lost, nothing was applied twice, nothing is left open."""
-        caller = self.caller()
-        events = caller.all("/v1/events")
-        self._nothing_is_lost(caller, events)
-        self._everything_has_ended(caller, events)
-        self._nothing_was_applied_twice(caller)
-        self._nothing_is_left_behind()
-        verified = self.stage.exclave("events", "verify")
-        assert verified.code == 0, verified.output
-        logs = "".join(path.read_text() for path in (self.folder / "logs").iterdir())
-        assert "canary" not in logs
-
-    def _nothing_is_lost(self, caller: Caller, events: list[Any]) -> None:
-        written = self.written
-        done = Counter((event["action"], event["object_id"]) for event in events)
-        apps = Counter(app["name"] for app in caller.all("/v1/apps"))
-        assert apps == Counter(["load", *written.apps])
-        assert {release["id"] for release in caller.all("/v1/releases")} == set(written.releases)
-        deploys = caller.all("/v1/deploys")
-        made = [deploy for ids in written.deploys.values() for deploy in ids]
-        assert Counter(deploy["id"] for deploy in deploys) == Counter(made), "each create made one deploy"
-        assert all(done["deploy.created", one] == 1 for one in made)
-        assert all(done["deploy.cancel_requested", one] == 1 for one in written.cancels)
-        assert all(done["approval.approved", step] for step in written.approvals)
-        for name, versions in written.inputs.items():
-            assert [version for version, _ in versions] == list(range(1, len(versions) + 1)), "each change made one version"
-            install = caller.get(f"/v1/installs/{name}")
-            assert (install["inputs_version"], install["inputs"]["colour"]) == versions[-1]
-
-    def _everything_has_ended(self, caller: Caller, events: list[Any]) -> None:
-        jobs = caller.all("/v1/jobs")
-        assert [job for job in jobs if job["state"] not in _TERMINAL] == []
-        ends = Counter(event["object_id"] for event in events if event["action"] in [f"job.{state}" for state in _TERMINAL])
-        assert ends == Counter(job["id"] for job in jobs), "each job ended once"
-        for deploy in caller.all("/v1/deploys"):
-            assert deploy["status"] in _TERMINAL, deploy
-            assert [step for step in deploy["steps"] if step["status"] not in _TERMINAL] == []
-        assert {build["status"] for build in caller.all("/v1/builds")} <= set(_TERMINAL)
-        self.jobs = Counter((job["kind"], job["state"]) for job in jobs)
-
-    def _nothing_was_applied_twice(self, caller: Caller) -> None:
-        ledger = [json.loads(line) for line in self._engine.with_name("ledger.jsonl").read_text().splitlines()]
-        self.ledger = Counter(line["what"] for line in ledger)
-        assert self.ledger["overlap"] == 0, "two engines at once in one workspace"
-        over: set[str] = set()
-        for line in ledger:
-            assert line["nonce"] not in over, f"begun again after its end: {line}"
-            if line["what"] == "ended":
-                over.add(line["nonce"])
-        applied = [nonce for state in self._states() for nonce in json.loads(state)["applied"]]
-        assert max(Counter(applied).values()) == 1
-        assert over <= set(applied), "what was applied is in the state"
-        # The other way round: what the IMS holds for applied has been.
-        nonces: dict[str, set[str]] = {}
-        for line in ledger:
-            nonces.setdefault(Path(line["plan"]).parent.name, set()).add(line["nonce"])
-        for deploy in caller.all("/v1/deploys"):
-            plans = {step["component"]: step for step in deploy["steps"] if step["kind"] == "plan"}
-            for step in deploy["steps"]:
-                if step["kind"] == "apply" and step["status"] == "succeeded" and step["job_id"]:
-                    begun = nonces.get(plans[step["component"]]["job_id"], set())
-                    assert len(begun & set(applied)) == 1, (deploy["id"], step)
-
-    def _states(self) -> list[bytes]:
-        return [state for home in self.folder.glob("customers/*/agent") for state in states(home)]
-
-    def _nothing_is_left_behind(self) -> None:
-        assert self.engines(self.folder) == [], "engines without an agent"
-        locks = list(self.folder.glob("customers/*/agent/components/*/lock"))
-        assert len(locks) == 2 * len(CUSTOMERS)
-        for lock in locks:
-            with lock.open("r+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises if anybody holds it
 
     def figures(self) -> str:
         """What was done, for people."""

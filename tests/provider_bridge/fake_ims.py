@@ -4,23 +4,17 @@ Honest about what it is: bodies and answers are the contract's models, but build
 because anything was built or run. `fake_ims_http.py` serves it.
 """
 
-import hashlib
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from fake_ims_values import digest, fingerprints, meaning, refuse
+
 from api.contract.base import Failure
 from api.contract.components import Component, ComponentCreate, ComponentUpdate
 from api.contract.inputs import check_specs, check_values
-from api.contract.problems import (
-    ConflictError,
-    FieldProblem,
-    InUseError,
-    InvalidError,
-    NameTakenError,
-    NotFoundError,
-)
+from api.contract.problems import ConflictError, FieldProblem, InUseError, InvalidError, NameTakenError, NotFoundError
 from api.contract.resources import (
     App,
     AppCreate,
@@ -129,14 +123,14 @@ class FakeIms:
 
     def create_app(self, body: AppCreate, dry: bool) -> App:
         self._taken(self.apps.values(), body.name)
-        self._refuse("the app can't be accepted", check_specs(body.inputs))
+        refuse("the app can't be accepted", check_specs(body.inputs))
         app = App(id=self.new_id("app"), version=1, created_at=NOW, updated_at=NOW, **dict(body))
         if not dry:
             self.apps[app.id] = app
         return app
 
     def update_app(self, app: App, body: AppUpdate, dry: bool) -> App:
-        self._refuse("the app can't be accepted", check_specs(body.inputs))
+        refuse("the app can't be accepted", check_specs(body.inputs))
         changed = app.model_copy(update={**dict(body), "version": app.version + 1})
         if not dry:
             self.apps[app.id] = changed
@@ -161,7 +155,7 @@ class FakeIms:
 
     def update_component(self, component: Component, body: ComponentUpdate, dry: bool) -> Component:
         self._check_component(self.apps[component.app_id], body.config)
-        version = component.version + (_meaning(component.config) != _meaning(body.config))
+        version = component.version + (meaning(component.config) != meaning(body.config))
         changed = component.model_copy(update={"config": body.config, "version": version})
         if not dry:
             self.components[component.id] = changed
@@ -174,27 +168,20 @@ class FakeIms:
             if "{{ inputs." in text and text.split("inputs.")[1].split(" ")[0] not in declared:
                 remedy = "Declare the input on the app, or correct the name."
                 problems.append(FieldProblem(field=f"config.variables.{name}", message=f"{text}: no such input", remedy=remedy))
-        self._refuse("the component can't be accepted", problems)
-
-    def _refuse(self, detail: str, problems: list[FieldProblem]) -> None:
-        if problems:
-            raise InvalidError(detail, errors=problems)
+        refuse("the component can't be accepted", problems)
 
     # Installs
-
-    def _fingerprints(self, values: dict[str, Any]) -> dict[str, str]:
-        return {name: hashlib.sha256(f"key of the fake {value}".encode()).hexdigest() for name, value in values.items()}
 
     def create_install(self, body: InstallCreate, dry: bool) -> Install:
         app = self.app(body.app_id)
         self._taken(self.installs.values(), body.name)
-        self._refuse("the install can't be accepted", check_values(app.inputs, body.inputs, body.sensitive_inputs)[2])
+        refuse("the install can't be accepted", check_values(app.inputs, body.inputs, body.sensitive_inputs)[2])
         install = Install(
             id=self.new_id("ins"),
             app_id=app.id,
             name=body.name,
             inputs=body.inputs,
-            sensitive_fingerprints=self._fingerprints(body.sensitive_inputs),
+            sensitive_fingerprints=fingerprints(body.sensitive_inputs),
             approval=body.approval,
             approval_timeout_hours=body.approval_timeout_hours,
             labels=body.labels,
@@ -220,8 +207,8 @@ class FakeIms:
         kept = self._sensitive[install.id]
         sensitive = kept if body.sensitive_inputs is None else body.sensitive_inputs
         app = self.apps[install.app_id]
-        self._refuse("the install can't be accepted", check_values(app.inputs, body.inputs, sensitive)[2])
-        prints = install.sensitive_fingerprints if body.sensitive_inputs is None else self._fingerprints(sensitive)
+        refuse("the install can't be accepted", check_values(app.inputs, body.inputs, sensitive)[2])
+        prints = install.sensitive_fingerprints if body.sensitive_inputs is None else fingerprints(sensitive)
         differ = (body.inputs, prints) != (install.inputs, install.sensitive_fingerprints)
         changed = install.model_copy(
             update={
@@ -264,7 +251,7 @@ class FakeIms:
         problems = [
             FieldProblem(field=f"components.{n}", message=f"no component {n!r}") for n in body.components if n not in own
         ]
-        self._refuse("the app can't be released", problems)
+        refuse("the app can't be released", problems)
         versions = body.components or {name: component.version for name, component in own.items()}
         builds = [
             ReleaseBuild(
@@ -303,7 +290,7 @@ class FakeIms:
             build.model_copy(
                 update={"status": "failed", "failure": self.build_failures[build.component]}
                 if build.component in self.build_failures
-                else {"status": "succeeded", "digest": _digest(f"{build.component} {build.component_version}")}
+                else {"status": "succeeded", "digest": digest(f"{build.component} {build.component_version}")}
             )
             for build in release.builds
         ]
@@ -404,14 +391,3 @@ class FakeIms:
         )
         self.deploys[deploy.id] = ended
         return ended
-
-
-def _meaning(config: Any) -> Any:
-    body = config.model_dump(mode="json")
-    if body["source"]["path"] and body["source"]["path"]["digest"]:
-        body["source"]["path"]["path"] = ""
-    return body
-
-
-def _digest(text: str) -> str:
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
