@@ -96,6 +96,7 @@ async def count(ims: Ims) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.service
 async def test_a_long_list_takes_no_more_statements_than_a_short_one(shop: Shop) -> None:
     await shop.install("big")
     await grow(shop, range(3))

@@ -328,6 +328,7 @@ def test_any_text_is_either_read_whole_or_refused_with_a_place(text: str) -> Non
         assert "".join(part for part in parts if isinstance(part, str)) == text
 
 
+@pytest.mark.service
 @given(
     st.sampled_from(sorted(IMPLEMENTED)),
     st.lists(jsons, min_size=3, max_size=3),

@@ -79,6 +79,7 @@ def exactly(value: Any) -> Any:
     return Decimal(repr(value) if isinstance(value, float) and not value.is_integer() else value)
 
 
+@pytest.mark.service
 @unhurried
 @given(TYPED)
 def test_a_value_of_any_type_survives_the_wire(typed: tuple[Any, Any]) -> None:
@@ -215,6 +216,7 @@ def objects(body: Any) -> st.SearchStrategy[Any]:
     return st.fixed_dictionaries(parts)
 
 
+@pytest.mark.service
 @unhurried
 @given(SCHEMAS.flatmap(lambda schema: st.tuples(st.just(schema), objects(schema))))
 def test_an_object_of_any_schema_survives_the_wire_and_is_in_form(made: tuple[Schema, Any]) -> None:

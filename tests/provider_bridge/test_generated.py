@@ -13,6 +13,7 @@ from provider_bridge.resources.reference_grammar import malformed
 from provider_bridge.resources.refusals import attribute_path
 
 
+@pytest.mark.service
 def test_the_generated_files_are_fresh() -> None:
     for path, content in provider_schema.generated_files().items():
         assert path.read_text() == content, "run `python -m api.contract.provider_schema`"

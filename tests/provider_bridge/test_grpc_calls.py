@@ -251,6 +251,7 @@ def test_threads_and_connections_go_with_the_server(offered: Offered, tmp_path: 
         time.sleep(0.01)
 
 
+@pytest.mark.service
 def test_a_client_that_comes_while_the_server_closes_is_no_trouble(
     offered: Offered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -323,6 +323,7 @@ def made(*, unknown: bool) -> Any:
     return SCHEMAS.flatmap(lambda body: st.tuples(st.just(body), configs(body, unknown=unknown), configs(body, unknown=False)))
 
 
+@pytest.mark.service
 @unhurried
 @given(made(unknown=False))
 def test_a_plan_after_an_apply_is_empty_whatever_the_schema(example: tuple[Schema, Any, Any]) -> None:
@@ -333,6 +334,7 @@ def test_a_plan_after_an_apply_is_empty_whatever_the_schema(example: tuple[Schem
     assert planning.plan(body, other, changed) is changed
 
 
+@pytest.mark.service
 @unhurried
 @given(made(unknown=True))
 def test_a_plan_has_the_form_of_its_schema_and_all_that_the_config_says(example: tuple[Schema, Any, Any]) -> None:

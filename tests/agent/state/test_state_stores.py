@@ -77,6 +77,7 @@ def test_names_can_be_listed_while_others_go(tmp_path: Path, monkeypatch: pytest
     assert not (tmp_path / "ins" / "b").exists()
 
 
+@pytest.mark.service
 def test_a_place_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from api.cli import exclave
 
 
+@pytest.mark.service
 def test_the_document_is_printed_without_a_server() -> None:
     done = CliRunner().invoke(exclave, ["openapi"])
     assert done.exit_code == 0, done.output

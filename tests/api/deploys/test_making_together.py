@@ -19,6 +19,7 @@ async def made_together(ims: Ims, wanted: list[Body], *, token: str = "admin") -
     return await asyncio.gather(*requests)
 
 
+@pytest.mark.service
 async def test_each_install_gets_its_own(ims: Ims, shop: Shop) -> None:
     names = [f"acme-{number}" for number in range(10)]
     installs = {name: (await shop.install(name, inputs={"domain": f"{name}.example"})) for name in names}

@@ -98,6 +98,7 @@ def test_what_the_code_emits_is_known() -> None:
     assert emitted <= NAMES
 
 
+@pytest.mark.service
 async def test_every_operation_that_changes_something_leaves_a_line(watched: Shop) -> None:
     shop, ims = watched, watched.ims
     assert isinstance(ims, Watched)

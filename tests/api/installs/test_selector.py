@@ -37,6 +37,7 @@ def written(requirement: Requirement, space: str) -> str:
             return f"{requirement.key} {operator}{space}({space}{f'{space},{space}'.join(requirement.values)}{space})"
 
 
+@pytest.mark.service
 @given(st.lists(requirements.filter(valid), max_size=5), st.sampled_from(["", " ", "  "]))
 def test_a_selector_that_is_written_out_reads_the_same(wanted: list[Requirement], space: str) -> None:
     assert parse(f"{space},{space}".join(written(each, space) for each in wanted)) == wanted

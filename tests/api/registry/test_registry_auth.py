@@ -148,6 +148,7 @@ def signed(registry, stock, add_blob):
     return {"digest": digest, "blob": blob, "tag": tag, "signature": put(tag, payload), "payload": payload}
 
 
+@pytest.mark.service
 def test_a_token_bound_to_a_digest_reads_that_artifact_and_nothing_else(registry, stock, signed) -> None:
     headers = registry.bearer(Access(stock.repository, PULL, frozenset({signed["digest"]})))
 

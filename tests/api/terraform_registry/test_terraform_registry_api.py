@@ -160,6 +160,7 @@ async def test_a_folder_that_cannot_be_filled_is_logged_once(tmp_path: Path, cap
     await filler.close()
 
 
+@pytest.mark.service
 def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "packages.key"
     first = PackageKey.open(path)

@@ -76,6 +76,7 @@ async def test_versions_of_the_agent_stay_in_the_ims(vendor: Vendor) -> None:
     assert vendor.ims.state.sources.updates == Place("http://ims.test")
 
 
+@pytest.mark.service
 async def test_of_two_that_redeem_a_ticket_at_once_one_gets_a_login(vendor: Vendor) -> None:
     access = await vendor.pull()
     answers = await asyncio.gather(*(vendor.login(access, PULL) for _ in range(4)))

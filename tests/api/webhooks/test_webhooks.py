@@ -54,6 +54,7 @@ async def deliveries(ims: Ims, **params: str) -> list[Body]:
     return (await ims.ok("GET", "/v1/webhooks/hook/deliveries", params=params))["items"]
 
 
+@pytest.mark.service
 async def test_events_that_are_asked_for_arrive_in_order_and_no_others(ims: Ims, receiver: Receiver) -> None:
     await apps(ims, "before")
     await hook(ims, receiver)

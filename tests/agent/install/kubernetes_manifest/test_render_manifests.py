@@ -50,6 +50,7 @@ def test_files_are_taken_as_they_are() -> None:
     assert rendered(HEAD + 'data: {a: "{{ inputs.n }}"}\n', inline=False)[0]["data"] == {"a": "{{ inputs.n }}"}
 
 
+@pytest.mark.service
 def test_aliases_and_merges_are_followed_and_bombs_are_not() -> None:
     text = HEAD + "base: &base {a: 1, b: 2}\none: {<<: *base, b: 3}\ntwo: {<<: *base}\n"
     assert rendered(text)[0]["one"] == {"a": 1, "b": 3}
