@@ -1,7 +1,8 @@
 """What kind of test each one is: `unit`, `service` or `e2e`. Its place and its fixtures say so, or a mark on what differs.
 
-`unit` is the rest: what happens in the test's own process, servers on loopback included, within half a second of a quiet machine.
-A unit test that starts a program fails, in whatever run: so it can't be one unnoticed. `--durations=20` shows those that take long.
+`unit` is the rest: what happens in the test's own process, servers on loopback included, within half a second of a quiet
+machine. A unit test that starts a program fails, in whatever run: so it can't be one unnoticed. What takes longer shows in
+`scripts/test unit --durations=20`.
 """
 
 import sys
