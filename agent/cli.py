@@ -1,8 +1,10 @@
 """`exclave agent build`, `exclave agent install` and `exclave terraform`.
 
-What the agents are made of is imported when one is started, so that `exclave terraform` and `--help` don't pay for it.
+What the agents are made of is imported when one is started, so that `exclave terraform` and `--help` don't pay for it; the
+commands of other modules when they are used, so that an agent that runs doesn't.
 """
 
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +12,8 @@ from typing import Literal, TypeVar, Unpack
 
 import click
 
-from agent.disconnect import disconnect_command
 from agent.engine.find import EngineNotFoundError, find_engine
-from agent.ledger.cli import ledger_command
 from agent.options import AgentOptions
-from agent.policy.cli import pause_command, policy_command, resume_command
-from agent.state.cli import state_command
-from agent.trust.cli import trust_command
-from agent.update.cli import probe_command, publish_command, update_command
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -73,7 +69,33 @@ def _agent_options(command: Command) -> Command:
     return command
 
 
-@click.group("agent")
+_ELSEWHERE = {
+    "disconnect": "agent.disconnect:disconnect_command",
+    "ledger": "agent.ledger.cli:ledger_command",
+    "pause": "agent.policy.cli:pause_command",
+    "policy": "agent.policy.cli:policy_command",
+    "probe": "agent.update.cli:probe_command",
+    "publish": "agent.update.cli:publish_command",
+    "resume": "agent.policy.cli:resume_command",
+    "state": "agent.state.cli:state_command",
+    "trust": "agent.trust.cli:trust_command",
+    "update": "agent.update.cli:update_command",
+}
+
+
+class _Group(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module, attribute = _ELSEWHERE[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+@click.group("agent", cls=_Group)
 def agent_command() -> None:
     """Run a build agent (the vendor's) or an install agent (a customer's). Both make outbound calls only."""
 
@@ -112,7 +134,10 @@ def build_command(
     **options: Unpack[AgentOptions],
 ) -> None:
     """Build components, sign and push them to the registry."""
-    from agent.start import start_build_agent
+    from api.contract.base import build_models_late
+
+    build_models_late()
+    from agent.build.start import start_build_agent
 
     start_build_agent(options, signing_key, allowed_sources, previous_key, revoked)
 
@@ -194,7 +219,10 @@ def install_command(
         from agent.update.cli import become_supervisor
 
         become_supervisor(options)
-    from agent.start import start_install_agent
+    from api.contract.base import build_models_late
+
+    build_models_late()
+    from agent.install.start import start_install_agent
 
     start_install_agent(
         options,
@@ -307,13 +335,6 @@ def doctor_command(
 
     patient = Patient(url, home, registry_credentials, engine, kubeconfig, kube_context, state)
     doctor(patient, timeout, ca_file, as_json=as_json)
-
-
-for command in (
-    *(disconnect_command, policy_command, pause_command, resume_command, ledger_command, state_command, trust_command),
-    *(update_command, publish_command, probe_command),
-):
-    agent_command.add_command(command)
 
 
 @agent_command.command("support-bundle")

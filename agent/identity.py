@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -200,7 +199,7 @@ class Home:
         return self.folder / "agent.key.next"
 
 
-def _load(file: Path) -> PrivateKeyTypes:
+def _load(file: Path) -> object:
     return load_pem_private_key(file.read_bytes(), password=None)
 
 
@@ -208,13 +207,13 @@ def _store(file: Path, key: Ed25519PrivateKey | X25519PrivateKey) -> None:
     write_durably(file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
-def _load_or_make(file: Path, make: Callable[[], Ed25519PrivateKey | X25519PrivateKey]) -> PrivateKeyTypes:
+def _load_or_make(file: Path, make: Callable[[], Ed25519PrivateKey | X25519PrivateKey]) -> object:
     if not file.exists():
         _store(file, make())
     return _load(file)
 
 
-def _ed25519(file: Path, key: PrivateKeyTypes) -> Ed25519PrivateKey:
+def _ed25519(file: Path, key: object) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise IdentityError(f"{file} is not an Ed25519 key; remove it and enrol the agent anew")
     return key

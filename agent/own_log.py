@@ -7,7 +7,7 @@ import contextlib
 import logging
 import weakref
 from collections.abc import Iterator
-from logging.handlers import RotatingFileHandler
+from itertools import pairwise
 from pathlib import Path
 
 from agent.redaction import Redactor
@@ -36,8 +36,33 @@ class OwnLogFormatter(logging.Formatter):
         return line
 
 
-class _LastLines(RotatingFileHandler):
-    """The newest lines, in a few files of bounded size. A line that finds no room on the disk is on stderr all the same."""
+class _LastLines(logging.FileHandler):
+    """The newest lines, in a few files of bounded size. A line that finds no room on the disk is on stderr all the same.
+
+    `logging.handlers` has one like it, and half a megabyte of pickle and sockets for the others there.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Add the line to the file, or begin a new one with it if it would be too much."""
+        try:
+            line = self.format(record)
+            self.stream = self.stream or self._open()
+            written = self.stream.tell()
+            if written and written + len(line.encode()) + 1 > FILE_BYTES:
+                self._begin_anew()
+            self.stream.write(line + "\n")
+            self.flush()
+        except Exception:  # as every handler of logging: what is logged must never end what logs
+            self.handleError(record)
+
+    def _begin_anew(self) -> None:
+        self.close()
+        file = Path(self.baseFilename)
+        files = [file, *(file.with_name(f"{file.name}.{number}") for number in range(1, FILES))]
+        for newer, older in reversed(list(pairwise(files))):
+            if newer.exists():
+                newer.replace(older)
+        self.stream = self._open()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Nothing: to complain of each line would fill the other log."""
@@ -46,7 +71,7 @@ class _LastLines(RotatingFileHandler):
 @contextlib.contextmanager
 def kept_in(folder: Path, formatter: OwnLogFormatter) -> Iterator[None]:
     """Keep the log in `folder`, too, as long as there is room."""
-    handler = _LastLines(folder / FILE, maxBytes=FILE_BYTES, backupCount=FILES - 1, encoding="utf-8", delay=True)
+    handler = _LastLines(folder / FILE, encoding="utf-8", delay=True)
     handler.setFormatter(formatter)
     logging.getLogger().addHandler(handler)
     try:

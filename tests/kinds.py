@@ -55,6 +55,7 @@ SERVICE = (
     "agent/sandbox/test_sandbox.py",
     "agent/test_agent_disk.py",
     "agent/test_closed_memory.py",
+    "agent/test_idle_agent.py",
     "agent/test_offline.py",
     "agent/test_support_bundle.py",
     "agent/update/test_supervisor.py",

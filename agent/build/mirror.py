@@ -147,7 +147,7 @@ async def _check_single(source: RegistryClient, image: ImageReference, found: Ma
 
 def _platform(entry: Descriptor) -> _Platform:
     try:
-        return _Platform.model_validate((entry.model_extra or {}).get("platform") or {})
+        return _Platform.model_validate(entry.others.get("platform") or {})
     except ValidationError:
         return _Platform()  # what says it in words of its own is for no platform that anyone can name
 

@@ -113,7 +113,7 @@ async def _for_platform(client: RegistryClient, repository: str, digest: str, pl
 
 
 def _platform(entry: Descriptor) -> Platform | None:
-    named = (entry.model_extra or {}).get("platform")
+    named = entry.others.get("platform")
     try:
         return Platform.model_validate(named)
     except ValidationError:

@@ -5,13 +5,10 @@ import logging
 
 from agent.cancellation import JobCancelledError, unless_cancelled
 from agent.failure import CodedError, JobFailedError
-from agent.install.deploy import apply, plan
-from agent.install.sealed import opened
 from agent.install.site import Site
-from agent.install.sync import sync
 from agent.job import JobContext
 from agent.ledger.ledger import LedgerUnwritableError
-from agent.update.job import Updates, update
+from agent.update.updates import Updates
 from agent.update.versions import Versions
 from api.contract.agents import BuildJob, DeployJob, JobPayload, JobResult, SyncJob, UpdateJob
 from api.contract.base import Json
@@ -69,18 +66,23 @@ class InstallExecutor:
         return result
 
     async def _run(self, payload: SyncJob | DeployJob | UpdateJob, context: JobContext) -> JobResult:
+        # As with deployers, what does a kind of job is loaded by the first one: an idle agent is smaller for it.
         if isinstance(payload, UpdateJob):
+            from agent.update.job import update
+
             return await update(payload, context, self._site, self._updates)
         site = await asyncio.to_thread(self._admitted, payload, context)
-        match payload:
-            case SyncJob():
-                return await unless_cancelled(sync(payload, context, site), context.cancellation)
-            case DeployJob() if payload.install_id != site.install_id:
-                raise WrongAgentError(f"the job is for install {payload.install_id}, the agent for {site.install_id}")
-            case DeployJob(kind="plan" | "plan_destroy"):
-                return await plan(opened(payload, context, site), context, site)
-            case DeployJob():
-                return await apply(opened(payload, context, site), context, site)
+        if isinstance(payload, SyncJob):
+            from agent.install.sync import sync
+
+            return await unless_cancelled(sync(payload, context, site), context.cancellation)
+        if payload.install_id != site.install_id:
+            raise WrongAgentError(f"the job is for install {payload.install_id}, the agent for {site.install_id}")
+        from agent.install.deploy import apply, plan
+        from agent.install.sealed import opened
+
+        work = plan if payload.kind in ("plan", "plan_destroy") else apply
+        return await work(opened(payload, context, site), context, site)
 
     def _admitted(self, job: SyncJob | DeployJob, context: JobContext) -> Site:
         """The site under the policy of this moment. Raises JobFailedError if the policy doesn't let the job begin. Blocks."""

@@ -23,13 +23,13 @@ from agent.oci.client import DEFAULT_RETRY, RegistryClient
 from agent.oci.retry import RetryPolicy
 from agent.oci.token import Credential
 
-_ECR_HOST = re.compile(r"\d+\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com|on\.aws|amazonaws\.com\.cn)")
+_ECR_HOST = re.compile(r"[0-9]+\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com|on\.aws|amazonaws\.com\.cn)")
 _ECR_URL = re.compile(rf"https://{_ECR_HOST.pattern}/?")
 _EARLY = timedelta(minutes=10)
 _GOOGLE_HOUR = timedelta(minutes=55)
 _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
-_Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(role|user)/[\w+=,.@/-]+$")]
+_Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[A-Za-z0-9_+=,.@/-]+$")]
 _READS = ("BatchGetImage", "GetDownloadUrlForLayer")
 _WRITES = ("BatchDeleteImage", "CompleteLayerUpload", "InitiateLayerUpload", "PutImage", "UploadLayerPart")
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.kubernetes.errors import NoClusterError
-from agent.kubernetes.kubeconfig import read_kubeconfig
 from agent.kubernetes.login import ClusterAccess, Login
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -52,6 +51,8 @@ class ClusterSettings:
     def access(self) -> ClusterAccess:
         """The cluster. Blocks; raises NoClusterError."""
         if self.kubeconfig is not None:
+            from agent.kubernetes.kubeconfig import read_kubeconfig  # with a reader of YAML, for which others have no use
+
             return read_kubeconfig(self.kubeconfig, self.context, self.env)
         if not self.in_cluster:
             raise NoClusterError("the agent has no cluster")

@@ -1,23 +1,10 @@
 """Reading a registry's answers: what a refusal means, and where the next page is."""
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.oci.errors import AccessRefusedError, BadAnswerError, NotFoundError, RegistryError, TagMovedError
+from agent.oci.shape import Fields, ShapeError
 from agent.oci.transport import Answer
-
-
-class _Error(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    code: str = ""
-    message: str = ""
-
-
-class _Errors(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    errors: list[_Error] = Field(default_factory=list)
 
 
 def refusal(answer: Answer, what: str) -> RegistryError:
@@ -42,7 +29,7 @@ def next_page(answer: Answer) -> httpx.URL | None:
 def reason(answer: Answer) -> str:
     """The registry's own words about its refusal, in brackets, or nothing if it has none."""
     try:
-        errors = _Errors.model_validate_json(answer.body).errors
-    except ValidationError:
+        errors = Fields.read(answer.body).parts("errors")
+        return "".join(f" ({error.text('code', '')}: {error.text('message', '')})" for error in errors[:1])
+    except ShapeError:
         return ""
-    return "".join(f" ({error.code}: {error.message})" for error in errors[:1])

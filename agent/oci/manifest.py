@@ -1,11 +1,12 @@
 """Manifests and descriptors (OCI image specification 1.1), read by their shape and never rewritten."""
 
 import json
-from dataclasses import dataclass
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from agent.oci.errors import BadAnswerError
+from agent.oci.shape import Fields, ShapeError
 
 IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 IMAGE_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -18,42 +19,59 @@ MANIFEST_BYTES = 4 * 1024 * 1024
 """Registries refuse larger manifests; so does this client."""
 
 TITLE = "org.opencontainers.image.title"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-class _Lenient(BaseModel):
-    """Others define these documents: fields that are unknown here are theirs to use."""
+@dataclass(frozen=True)
+class Descriptor:
+    """What a manifest says about one thing that it lists. `others` are the fields that have no name here: they are kept."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    digest: str
+    size: int
+    media_type: str = ""
+    annotations: dict[str, str] = field(default_factory=dict)
+    artifact_type: str | None = None
+    others: Mapping[str, object] = field(default_factory=dict)
 
-    @model_validator(mode="before")
     @classmethod
-    def _without_nulls(cls, document: object) -> object:
-        """Programs in Go write an empty list or map as null."""
-        return {key: value for key, value in document.items() if value is not None} if isinstance(document, dict) else document
+    def of(cls, fields: Fields) -> "Descriptor":
+        """As it stands in a manifest. Raises ShapeError."""
+        return cls(
+            fields.text("digest", like=_DIGEST),
+            fields.count("size"),
+            fields.text("mediaType", ""),
+            fields.texts("annotations"),
+            fields.text("artifactType", "") or None,
+            fields.others("digest", "size", "mediaType", "annotations", "artifactType"),
+        )
 
 
-class Descriptor(_Lenient):
-    """What a manifest says about one thing that it lists. Fields that aren't named here are kept."""
+@dataclass(frozen=True)
+class ManifestBody:
+    """The fields of image manifests and indexes alike: whichever of them a manifest has. Others are not for us."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+    media_type: str
+    artifact_type: str | None
+    config: Descriptor | None
+    subject: Descriptor | None
+    layers: list[Descriptor]
+    manifests: list[Descriptor]
+    annotations: dict[str, str]
 
-    media_type: str = Field(default="", alias="mediaType")
-    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
-    size: int = Field(ge=0)
-    annotations: dict[str, str] = Field(default_factory=dict)
-    artifact_type: str | None = Field(default=None, alias="artifactType")
-
-
-class ManifestBody(_Lenient):
-    """The fields of image manifests and indexes alike: whichever of them a manifest has."""
-
-    media_type: str = Field(default="", alias="mediaType")
-    artifact_type: str | None = Field(default=None, alias="artifactType")
-    config: Descriptor | None = None
-    layers: list[Descriptor] = Field(default_factory=list)
-    manifests: list[Descriptor] = Field(default_factory=list)
-    subject: Descriptor | None = None
-    annotations: dict[str, str] = Field(default_factory=dict)
+    @classmethod
+    def read(cls, data: bytes) -> "ManifestBody":
+        """Raises ShapeError."""
+        fields = Fields.read(data)
+        config, subject = fields.part("config"), fields.part("subject")
+        return cls(
+            fields.text("mediaType", ""),
+            fields.text("artifactType", "") or None,
+            Descriptor.of(config) if config else None,
+            Descriptor.of(subject) if subject else None,
+            [Descriptor.of(each) for each in fields.parts("layers")],
+            [Descriptor.of(each) for each in fields.parts("manifests")],
+            fields.texts("annotations"),
+        )
 
     @property
     def blobs(self) -> list[Descriptor]:
@@ -72,11 +90,9 @@ class Manifest:
     def body(self) -> ManifestBody:
         """The parsed content. Raises BadAnswerError if it is no manifest."""
         try:
-            return ManifestBody.model_validate_json(self.data)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the document"
-            raise BadAnswerError(f"{self.digest} is not a manifest that can be read: {where}: {first['msg']}") from None
+            return ManifestBody.read(self.data)
+        except ShapeError as error:
+            raise BadAnswerError(f"{self.digest} is not a manifest that can be read: {error}") from None
 
     @property
     def size(self) -> int:
@@ -91,4 +107,10 @@ def canonical_json(document: object) -> bytes:
 
 def descriptor_json(descriptor: Descriptor) -> dict[str, object]:
     """A descriptor as it stands in a manifest, without its empty fields."""
-    return descriptor.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    named = {
+        "mediaType": descriptor.media_type,
+        "annotations": descriptor.annotations,
+        "artifactType": descriptor.artifact_type,
+    }
+    given = {name: value for name, value in named.items() if value}
+    return {**descriptor.others, "digest": descriptor.digest, "size": descriptor.size, **given}

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.oci.answers import reason
 from agent.oci.errors import BadAnswerError, TicketRefusedError
 from agent.oci.reach import check_reach
+from agent.oci.shape import Fields, ShapeError
 from agent.oci.transport import Answer, Transport
 
 Actions = Literal["pull", "pull,push", "pull,push,delete"]
@@ -87,16 +87,6 @@ class _Token:
     fresh_until: float
 
 
-class _TokenAnswer(BaseModel):
-    """`token` and `access_token` mean the same; the endpoint sends either or both."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    token: str = ""
-    access_token: str = ""
-    expires_in: float = _DEFAULT_EXPIRES_IN
-
-
 def parse_challenge(header: str | None) -> Challenge | None:
     """The challenge in a WWW-Authenticate header, or None if it is of a kind that this client doesn't answer."""
     scheme, _, rest = (header or "").strip().partition(" ")
@@ -106,16 +96,6 @@ def parse_challenge(header: str | None) -> Challenge | None:
     if scheme.lower() != "bearer" or "realm" not in parameters:
         return None
     return Challenge("bearer", parameters["realm"], parameters.get("service", ""), parameters.get("error", ""))
-
-
-class _LoginAnswer(BaseModel):
-    """What a ticket buys: `RegistryLogin` of the contract, whatever else a later one says."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    username: str
-    password: str
-    expires_in: float
 
 
 class Authorizer:
@@ -197,14 +177,16 @@ class Authorizer:
         wanted = [f"repository:{self._prefix}{scope.repository}:{scope.actions}" for scope in scopes]
         answer = await self._ask(url, wanted, credential, "the token endpoint")
         try:
-            token = _TokenAnswer.model_validate_json(answer.body)
-        except ValidationError:
+            said = Fields.read(answer.body)
+            # The two mean the same; the endpoint sends either or both.
+            text = said.text("token", "") or said.text("access_token", "")
+            expires_in = said.number("expires_in", _DEFAULT_EXPIRES_IN)
+        except ShapeError:
             raise BadAnswerError(f"the token endpoint of {self._registry} gives an answer that isn't a token") from None
-        text = token.token or token.access_token
         if not text:
             raise BadAnswerError(f"the token endpoint of {self._registry} gives no token")
-        early = min(_EARLY_SECONDS, token.expires_in / 4)
-        return _Token(f"Bearer {text}", asked_at + token.expires_in - early)
+        early = min(_EARLY_SECONDS, expires_in / 4)
+        return _Token(f"Bearer {text}", asked_at + expires_in - early)
 
     async def _logged_in(self, url: str, scopes: tuple[Scope, ...]) -> _Login:
         """The login for these scopes: a pull ticket buys only one, which outlives the registry's own tokens."""
@@ -215,10 +197,11 @@ class Authorizer:
         asked_at = self._clock()
         answer = await self._ask(httpx.URL(url), list(map(str, scopes)), await self._unspent(), "the endpoint for logins")
         try:
-            login = _LoginAnswer.model_validate_json(answer.body)
-        except ValidationError:
+            said = Fields.read(answer.body)  # `RegistryLogin` of the contract, whatever else a later one says
+            credential = Credential(said.text("username"), said.text("password"))
+            bought = _Login(credential, asked_at + said.number("expires_in") - _EARLY_SECONDS)
+        except ShapeError:
             raise BadAnswerError(f"the IMS gives no login for {self._registry}") from None
-        bought = _Login(Credential(login.username, login.password), asked_at + login.expires_in - _EARLY_SECONDS)
         self._logins[scopes] = bought
         return bought
 

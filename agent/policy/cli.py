@@ -41,8 +41,8 @@ def check_command(file: Path) -> None:
 
     It ends with 1 and says line, field and remedy if the file can't be used.
     """
+    from agent.policy.document import PolicyFileError
     from agent.policy.policy import PolicySource
-    from agent.policy.read import PolicyFileError
 
     try:
         policy = PolicySource(file.absolute().parent, file).load()
@@ -62,8 +62,8 @@ def check_command(file: Path) -> None:
 @_as_json
 def show_command(home: Path, policy: Path | None, as_json: bool) -> None:
     """Show what the agent may do now."""
+    from agent.policy.document import PolicyFileError
     from agent.policy.policy import PolicySource
-    from agent.policy.read import PolicyFileError
 
     source = PolicySource(home.absolute(), policy)
     try:

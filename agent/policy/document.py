@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
+from agent.failure import CodedError
 from agent.policy.planned import Action
 from api.contract.base import Digest, Json, Model
 from api.contract.components import ComponentKind
@@ -17,6 +18,13 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Effect = Literal["refuse", "ask"]
 
 TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
+
+
+class PolicyFileError(CodedError):
+    """The policy file can't be used. Nothing runs until it can be."""
+
+    code = "policy_invalid"
+    remedy = "Correct the file; `exclave agent policy check` says whether it is right. See docs/reference/policy.md."
 
 
 def _time_zone(name: str) -> str:

@@ -12,10 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 from agent.policy import rego
-from agent.policy.document import FileOperation, PolicyDocument
+from agent.policy.document import FileOperation, PolicyDocument, PolicyFileError
 from agent.policy.pause import KillSwitch, Paused
 from agent.policy.planned import PlannedObject
-from agent.policy.read import PolicyFileError, read_policy
 from agent.policy.refusal import PolicyRefusedError, WindowClosedError, refused
 from agent.policy.rules import Finding, Subject, any_like, concerns, find
 from agent.policy.windows import is_open, opens_next
@@ -154,5 +153,7 @@ class PolicySource:
             raise PolicyFileError(f"the policy file {self.path} isn't there") from None
         except OSError as error:
             raise PolicyFileError(f"the policy file {self.path} can't be read: {error.strerror}") from None
+        from agent.policy.read import read_policy  # with a reader of YAML, for which whoever has no file has no use
+
         digest = "sha256:" + hashlib.sha256(data).hexdigest()
         return Policy(read_policy(self.path.name, data), digest, paused, self.path.parent)

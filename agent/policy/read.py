@@ -11,13 +11,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from agent.build.yaml_reader import YamlWrongError, documents
-from agent.failure import CodedError
-from agent.policy.document import TIME, PolicyDocument, Rule
+from agent.policy.document import TIME, PolicyDocument, PolicyFileError, Rule
 from agent.policy.rule_sets import RULE_SETS
 from api.contract.base import DIGEST_PATTERN, Json
 
 Path = tuple[str | int, ...]
-_REMEDY = "Correct the file; `exclave agent policy check` says whether it is right. See docs/reference/policy.md."
 _NUMBER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _PLAIN: dict[str, Json] = {"": None, "~": None, "null": None, "true": True, "false": False}
@@ -33,13 +31,6 @@ _OF_PATTERN = {
     TIME: "write a time such as 22:00, from 00:00 to 24:00",
     DIGEST_PATTERN: "write sha256: and 64 hex digits",
 }
-
-
-class PolicyFileError(CodedError):
-    """The policy file can't be used. Nothing runs until it can be."""
-
-    code = "policy_invalid"
-    remedy = _REMEDY
 
 
 def read_policy(file: str, text: str | bytes) -> PolicyDocument:

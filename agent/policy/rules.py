@@ -6,7 +6,6 @@ from fnmatch import fnmatchcase
 
 from agent.policy.document import Changing, Condition, Effect, Rule
 from agent.policy.planned import PlannedObject
-from agent.policy.rule_sets import RULE_SETS
 from api.contract.base import Json
 from api.contract.components import ComponentKind
 
@@ -36,11 +35,17 @@ def find(rules: Sequence[Rule], subject: Subject, objects: Sequence[PlannedObjec
     for rule in rules:
         if not concerns(rule, subject):
             continue
-        parts = RULE_SETS[rule.use] if rule.use else (rule,)
+        parts = _ready_made(rule.use) if rule.use else (rule,)
         addresses = tuple(each.address for each in objects if any(_matches(part, each) for part in parts))
         if addresses:
             found.append(Finding(rule.name or str(rule.use), rule.effect, rule.message, addresses))
     return found
+
+
+def _ready_made(name: str) -> Sequence[Rule]:
+    from agent.policy.rule_sets import RULE_SETS  # most policies have none of them
+
+    return RULE_SETS[name]
 
 
 def any_like(text: str, globs: Sequence[str]) -> bool:

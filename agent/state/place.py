@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from agent.durable import write_durably
 from agent.failure import CodedError
-from agent.state import gcs, s3
 from agent.state.folder import FolderStore
 from agent.state.keys import FILE, Keyring
 from agent.state.states import KEPT_VERSIONS, States
@@ -99,9 +98,13 @@ def open_store(text: str, home: Path) -> Store:
             raise StatePlaceError(f"--state {text}: {parts.netloc!r} can't be a bucket")
         case "s3":
             _only(text, options, {"region", "endpoint"})
+            from agent.state import s3
+
             return s3.connect(text, parts.netloc, prefix, endpoint=options.get("endpoint"), region=options.get("region"))
         case "gs":
             _only(text, options, {"endpoint"})
+            from agent.state import gcs
+
             return gcs.connect(text, parts.netloc, prefix, endpoint=options.get("endpoint"))
         case "file" if not parts.netloc and not parts.query:
             return FolderStore(Path(parts.path), remote=True)

@@ -6,10 +6,8 @@ process that takes the job up again, be it of the old version or of the new one,
 """
 
 import asyncio
-import logging
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from agent.bundle.unpack import download_blobs
@@ -19,7 +17,6 @@ from agent.identity import VERSION
 from agent.install.site import Site
 from agent.install.trusted import take_notice
 from agent.job import JobContext
-from agent.ledger.ledger import Ledger
 from agent.oci.client import RegistryClient
 from agent.oci.digest import hex_of
 from agent.oci.job_registry import registry_of
@@ -31,16 +28,12 @@ from agent.update import state
 from agent.update.artifact import claims_of, fitting_wheels
 from agent.update.state import Ended, Offer, StateUnreadableError, Trial
 from agent.update.supervised import Supervised
+from agent.update.updates import Updates
 from agent.update.versions import Versions
 from api.contract.agents import AGENT_REPOSITORY as REPOSITORY
 from api.contract.agents import UpdateJob, UpdateResult
-from api.contract.base import Json
-
-log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5
-_WINDOW_SECONDS = 30.0
-"""How often it is looked whether the customer's window has opened: the policy may have been changed, too."""
 
 
 class UpdateRefusedError(CodedError):
@@ -70,18 +63,6 @@ class UpdateRolledBackError(CodedError):
     remedy = "Find out why, and publish a version of its own; this one isn't tried again but by the customer's own hand."
 
 
-@dataclass(frozen=True)
-class Updates:
-    """What an agent knows of its own updates; `supervised` is None where it has no supervisor.
-
-    `window_seconds` is how often an update that waits for the customer's window looks whether it has opened.
-    """
-
-    versions: Versions
-    supervised: Supervised | None = None
-    window_seconds: float = _WINDOW_SECONDS
-
-
 async def update(job: UpdateJob, context: JobContext, site: Site, updates: Updates) -> UpdateResult:
     """Bring the version here, have it tried, and say how that ended. Raises JobFailedError or JobCancelledError."""
     versions = updates.versions
@@ -101,19 +82,6 @@ async def update(job: UpdateJob, context: JobContext, site: Site, updates: Updat
     if ended is not None and ended.outcome == "rolled_back":
         raise UpdateRolledBackError(f"Exclave {job.version} was tried, and {VERSION} put back: {ended.reason}")
     return UpdateResult(version=job.version)
-
-
-def note_end(versions: Versions, ledger: Ledger) -> None:
-    """Write down, once, how the last update ended: the supervisor, which decided it, has no ledger. Blocks."""
-    try:
-        last = versions.read().last
-        if last and not last.noted:
-            told = {"job": last.job, "version": last.version, "digest": last.digest, "reason": last.reason}
-            said: dict[str, Json] = {name: value for name, value in told.items() if value}
-            ledger.append("update.ended", outcome=last.outcome, **said)
-            versions.change(state.noted)
-    except StateUnreadableError as error:
-        log.error("%s can't be read, and no update is tried: %s", versions.folder / "state.json", error)
 
 
 def _ended(last: Ended | None, context: JobContext) -> Ended | None:

@@ -26,6 +26,15 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
 
 
+def build_models_late() -> None:
+    """Have the models that are defined from now on built by their first use, for a process that uses few of them: an agent.
+
+    Not for an IMS: what FastAPI finds unbuilt, it builds anew for each route. Threads may be the first at the same time, which
+    pydantic allows since 2.14.
+    """
+    Model.model_config["defer_build"] = True
+
+
 class OneOf(Model):
     """A model of which exactly one of some fields is set."""
 
@@ -63,5 +72,7 @@ class Failure(Model):
 
 
 AgentKind = Literal["build", "install"]
+Platform = Literal["aws", "google", "azure", "custom"]
+"""Where an install is."""
 Timestamp = datetime
 """Always UTC, with its offset: `2026-11-21T09:00:00Z`."""

@@ -7,9 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.contract.base import Json, Model
+from api.contract.base import Json, Model, Platform
 from api.contract.inputs import InputSpec
-from api.contract.regions import Platform
 from api.contract.replans import Replan
 from api.contract.resources import Approval, StepKind
 

@@ -9,11 +9,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from api.contract.approvals import StepApproval
-from api.contract.base import Digest, Failure, Json, Model, Name, Timestamp
+from api.contract.base import Digest, Failure, Json, Model, Name, Platform, Timestamp
 from api.contract.component_health import ComponentHealth
 from api.contract.components import ComponentKind
 from api.contract.inputs import InputSpec
-from api.contract.regions import Platform
 from api.contract.replans import Replan
 
 

@@ -5,10 +5,9 @@ from datetime import datetime
 from sqlalchemy import Column, Index, LargeBinary, String, false, text
 from sqlmodel import Field, col
 
-from api.contract.base import Json
+from api.contract.base import Json, Platform
 from api.contract.component_health import ComponentHealth
 from api.contract.components import ComponentConfig
-from api.contract.regions import Platform
 from api.contract.resources import Approval, ComponentStatus, PlanSummary
 from api.db.columns import JsonOf, UtcDateTime
 from api.db.row import Row

@@ -14,13 +14,13 @@ from api.contract.inputs import InputSpec, check_values
 from api.contract.labels import check_labels
 from api.contract.previews import DraftInstall
 from api.contract.problems import FieldProblem, InUseError, InvalidError, NameTakenError, NotFoundError
-from api.contract.regions import check_region
 from api.contract.resources import Install, InstallCreate, InstalledComponent, InstallUpdate
 from api.db.pages import page
 from api.db.statements import Query, among
 from api.db.transaction import Read, Write
 from api.deploys.models import DeployRow
 from api.installs.models import LABELS, InstalledComponentRow, InstallRow
+from api.installs.regions import check_region
 from api.jobs import queue
 from api.jobs.models import JobRow
 from api.releases.models import ReleaseRow

@@ -6,8 +6,6 @@ https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 import asyncio
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from agent.build.builder import BuildContext
 from agent.failure import CodedError
 from agent.oci.client import RegistryClient
@@ -15,6 +13,7 @@ from agent.oci.digest import check_digest, hex_of
 from agent.oci.download import download_blob
 from agent.oci.manifest import MANIFEST_BYTES, Descriptor, Manifest, ManifestBody, canonical_json
 from agent.oci.push import push_file
+from agent.oci.shape import ShapeError
 
 _LAYOUT = {"imageLayoutVersion": "1.0.0"}
 
@@ -49,8 +48,8 @@ async def push_layout(folder: Path, context: BuildContext) -> tuple[Manifest, in
     What built it isn't trusted: nothing is read but regular files, and each is what its digest says.
     """
     try:
-        index = ManifestBody.model_validate_json(await asyncio.to_thread(_read, folder, "index.json"))
-    except ValidationError:
+        index = ManifestBody.read(await asyncio.to_thread(_read, folder, "index.json"))
+    except ShapeError:
         raise LayoutWrongError("the builder's index.json can't be read") from None
     if len(index.manifests) != 1:
         raise LayoutWrongError(f"the builder made {len(index.manifests)} images, not one")

@@ -14,6 +14,7 @@ from agent.oci.client import RegistryClient
 from agent.oci.digest import digest_of
 from agent.oci.manifest import IMAGE_MANIFEST, Descriptor
 from agent.oci.provenance import attach_provenance
+from agent.oci.shape import Fields
 from agent.oci.signature import sign
 from agent.oci.vendor_key import VendorKey
 from agent.trust.claims import claims_said
@@ -29,11 +30,11 @@ def config_of(component: str) -> Digest:
 
 async def release(client: RegistryClient, key: VendorKey, number: int = 1, content: bytes = b"first") -> BundledRelease:
     """Two signed artifacts: an index, and an image with provenance of which one layer changes with `content`."""
-    web = Descriptor.model_validate(await index(client, "shop/web"))
+    web = Descriptor.of(Fields(await index(client, "shop/web")))
     layers = [await blob(client, "shop/db", each, "application/x") for each in (SAME, content)]
     config = await blob(client, "shop/db", b"{}", "application/vnd.oci.image.config.v1+json")
     document = {"schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "config": config, "layers": layers}
-    db = Descriptor.model_validate(await push_manifest(client, "shop/db", document, IMAGE_MANIFEST))
+    db = Descriptor.of(Fields(await push_manifest(client, "shop/db", document, IMAGE_MANIFEST)))
     await attach_provenance(client, "shop/db", db, key, RECORD)
     for name, artifact in (("web", web), ("db", db)):
         claims = claims_said("shop", name, config_of(name))

@@ -26,6 +26,7 @@ from agent.oci.provenance import (
     sbom,
 )
 from agent.oci.referrer import attach
+from agent.oci.shape import Fields
 from agent.oci.vendor_key import VendorKey
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +43,7 @@ def other_key(tmp_path: Path) -> VendorKey:
 
 
 async def built(client: RegistryClient, content: bytes = b"artifact") -> Descriptor:
-    return Descriptor.model_validate(await image(client, "acme/app", content))
+    return Descriptor.of(Fields(await image(client, "acme/app", content)))
 
 
 async def referrers(client: RegistryClient, digest: str, repository: str = "acme/app") -> dict[str | None, Descriptor]:

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.policy.document import PolicyFileError
 from agent.policy.policy import PolicySource
-from agent.policy.read import PolicyFileError, read_policy
+from agent.policy.read import read_policy
 
 EVERYTHING = """\
 version: 1

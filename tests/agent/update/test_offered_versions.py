@@ -33,9 +33,9 @@ from agent.oci.vendor_key import VendorKey
 from agent.redaction import Redactor
 from agent.update import state
 from agent.update.artifact import PublishedAlreadyError, WheelsWrongError, claims_of, publish
-from agent.update.job import Updates
 from agent.update.state import State
 from agent.update.supervised import Supervised
+from agent.update.updates import Updates
 from agent.update.versions import Versions
 from api.contract.agents import AGENT_REPOSITORY, JobResult, RegistryAccess, UpdateJob
 from api.contract.base import Failure

@@ -6,7 +6,7 @@ import pytest
 from ims_driver import Body, Ims
 from shop import NETWORK, SYNCED, Shop, module
 
-from api.contract.regions import REGIONS, check_region
+from api.installs.regions import REGIONS, check_region
 
 pytestmark = pytest.mark.anyio
 

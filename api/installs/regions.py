@@ -5,11 +5,9 @@ this file is taken with the platform `custom`, which has no list.
 """
 
 import difflib
-from typing import Literal
 
+from api.contract.base import Platform
 from api.contract.problems import FieldProblem
-
-Platform = Literal["aws", "google", "azure", "custom"]
 
 _AWS = """
 af-south-1 ap-east-1 ap-east-2 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2 ap-southeast-1
