@@ -24,7 +24,7 @@ from api.contract.agents import EnrollResponse
 from api.contract.base import Digest
 from api.contract.signed_releases import ReleaseDocument, ReleaseLine, ReleaseSignature
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.service]
 
 BAD = "sha256:" + "b" * 64
 
