@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.airgap.layout import REF_NAME, BadLayoutError, LayoutReader, LayoutWriter
 from agent.failure import CodedError
+from agent.install.registries import REPOSITORY
 from agent.oci.copy import CopyReport, Graph, copy_artifact, read_graph
 from agent.oci.digest import digest_of, digest_of_file
 from agent.oci.manifest import IMAGE_MANIFEST, TITLE, Descriptor, canonical_json
@@ -47,7 +48,7 @@ class BundledArtifact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     component: str
-    repository: str = Field(pattern=r"^[a-z0-9]+([._/-]+[a-z0-9]+)*$", max_length=255)
+    repository: str = Field(pattern=REPOSITORY, max_length=255)
     digest: Digest
     tag: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")
 

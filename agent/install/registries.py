@@ -37,6 +37,17 @@ FOLLOW_UP_TAGS = "sha256-*"
 """The tags of signatures and referrers. They are written again when one is added, also where tags are immutable."""
 
 
+_PART = r"[a-z0-9]+([._-]+[a-z0-9]+)*"
+REPOSITORY = rf"^{_PART}(/{_PART})*$"
+"""A repository's name, at least as strict as the distribution specification's: no part of it is `..`, and none is empty."""
+
+
+class UnsafeRepositoryError(CodedError):
+    """A repository whose name would lead elsewhere than below the customer's prefix: the IMS must not reach there."""
+
+    code = "unsafe_name"
+
+
 class CloudRegistryError(CodedError):
     """The cloud gives no access to its registry, or makes no repository in it."""
 
@@ -52,7 +63,9 @@ class _Registry(BaseModel):
     prefix: str = Field(default="", description="A path before the name of each repository, such as `exclave`.")
 
     def repository(self, name: str) -> str:
-        """Where a repository of the vendor's is in this registry."""
+        """Where a repository of the vendor's is in this registry. Raises UnsafeRepositoryError."""
+        if re.fullmatch(REPOSITORY, name, re.ASCII) is None:
+            raise UnsafeRepositoryError(f"{name!r} is no name of a repository")
         return "/".join(filter(None, [self.prefix.strip("/"), name]))
 
 

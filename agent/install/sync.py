@@ -21,8 +21,8 @@ async def sync(job: SyncJob, context: JobContext, site: Site) -> SyncResult:
     """
     source = registry_of(job.registry, site.http, context.ticket)
     repository = job.registry.repository
-    await verify(source, repository, job.digest, site.vendor_keys)
     own = site.registry.repository(repository)
+    await verify(source, repository, job.digest, site.vendor_keys)
     context.log(f"{repository}@{job.digest} is signed by the vendor; copying it into {site.registry.writer.url}")
     await site.registry.make_ready(repository)
     target = await site.registry.client()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from agent.build.materials import without_login
 from agent.build.program import run_program
-from agent.build.terraform_module.module_size import check_size
+from agent.build.terraform_module.module_size import check_size, fetched_within
 from agent.bundle.hcl import LOCK_FILE
 from agent.bundle.platform import Platform
 from agent.bundle.providers import ProviderPackage, installed_packages, needs_of
-from agent.bundle.vendored import VendoredModule, vendored_modules
+from agent.bundle.vendored import MODULES, VendoredModule, vendored_modules
 from agent.engine.events import boxed_errors
 from agent.engine.failures import failure_of
 from agent.engine.find import Engine
@@ -71,7 +71,8 @@ async def _init(source: Path, engine: Engine, env: Mapping[str, str], log: Calla
     }
     argv = [*engine.argv(die_with=os.getpid()), "init", "-backend=false", "-input=false", "-no-color"]
     try:
-        completed = await run_program(argv, folder=source, env={**env, **settings}, timeout=_INIT_SECONDS)
+        init = run_program(argv, folder=source, env={**env, **settings}, timeout=_INIT_SECONDS)
+        completed = await fetched_within(source / MODULES, env, init)
     except TimeoutError:
         return Ended(-1, (), None, stopped=f"it took longer than {_INIT_SECONDS:g} s")
     lines = without_login(completed.output).splitlines()

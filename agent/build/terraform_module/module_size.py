@@ -1,7 +1,11 @@
 """How large the modules from elsewhere may be that a bundle carries: they are as large as somebody else makes them."""
 
-from collections.abc import Iterable, Mapping
+import asyncio
+import contextlib
+import os
+from collections.abc import Coroutine, Iterable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 from agent.build.byte_limit import byte_limit
 from agent.build.materials import without_login
@@ -16,12 +20,50 @@ MOST_FILES = 20_000
 
 _MOST_BYTES = 512 * 1024**2
 
+FETCHED_TIMES = 4
+"""So many times as much may be fetched: a module of git comes with its history, which stays behind."""
+
+_LOOK_SECONDS = 0.5
+
+T = TypeVar("T")
+
 
 class ModulesTooLargeError(CodedError):
     """The modules that are called are too large together, or have too many files."""
 
     code = "modules_too_large"
     remedy = f"Call smaller modules, or (for bytes) raise {MOST_BYTES} in the build agent's environment."
+
+
+async def fetched_within(folder: Path, env: Mapping[str, str], fetching: Coroutine[Any, Any, T]) -> T:
+    """What `fetching` gives, which fills `folder`, and is ended when it has put too much there. It is looked at now and then.
+
+    An archive counts as what comes out of it. Raises ModulesTooLargeError, LimitWrongError.
+    """
+    task = asyncio.ensure_future(fetching)
+    try:
+        most = byte_limit(env, MOST_BYTES, _MOST_BYTES)
+        while not task.done():
+            await asyncio.wait([task], timeout=_LOOK_SECONDS)
+            size = await asyncio.to_thread(_bytes_below, folder)
+            if not task.done() and size > most * FETCHED_TIMES:
+                raise ModulesTooLargeError(
+                    f"the modules that are called had {size} bytes when fetching them was ended, histories of git included; a "
+                    f"bundle may have {most} of them"
+                )
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _bytes_below(folder: Path) -> int:
+    size = 0
+    for where, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(OSError):  # git makes and removes files meanwhile
+                size += Path(where, name).lstat().st_size
+    return size
 
 
 def check_size(source: Path, modules: Iterable[VendoredModule], env: Mapping[str, str]) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from made_bundles import config_of, opened, release, silent
+from pydantic import ValidationError
 from registry_server import RegistryServer
 
-from agent.airgap.bundle import BadBundleError, BundledRelease, check, create
+from agent.airgap.bundle import BadBundleError, BundledArtifact, BundledRelease, check, create
 from agent.airgap.cli import bundle_command
 from agent.identity import Home
 from agent.ledger.ledger import Ledger
@@ -23,7 +24,7 @@ from api.contract.agents import EnrollResponse
 from api.contract.base import Digest
 from api.contract.signed_releases import ReleaseDocument, ReleaseLine, ReleaseSignature
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.service]
 
 BAD = "sha256:" + "b" * 64
 
@@ -295,3 +296,10 @@ async def test_a_bundle_command_without_a_key_says_what_to_give(tmp_path: Path, 
     asked = await run("push", path, *given)
     assert asked.exit_code == 1
     assert "login.url: Input should be a valid string; login.username: Field required" in asked.output
+
+
+@pytest.mark.parametrize("name", ["shop/../../payroll", "../payroll", "shop/./web", "shop//web", "shop/web?x=y"])
+def test_a_bundles_repository_does_not_lead_out_of_the_customers_prefix(name: str) -> None:
+    """Also where the vendor has signed it: when they made the bundle, the name was the word of their IMS."""
+    with pytest.raises(ValidationError):
+        BundledArtifact(component="web", repository=name, digest=BAD, tag="bld_1")

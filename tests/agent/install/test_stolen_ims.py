@@ -15,11 +15,12 @@ from customer import Customer
 from agent.failure import JobFailedError
 from agent.install.approvals import LocalApproval
 from agent.install.executor import InstallExecutor
+from agent.install.registries import UnsafeRepositoryError
 from agent.ledger.verify import entries
 from agent.oci.signature import sign
 from agent.oci.vendor_key import VendorKey
 from agent.trust.claims import claims_of
-from api.contract.agents import DeployJob, JobResult, PlanResult, SyncResult
+from api.contract.agents import DeployJob, JobResult, PlanResult, RegistryAccess, SyncJob, SyncResult
 from api.contract.base import Failure
 from api.contract.components import HelmChartConfig, HelmRepository, PathSource, Source, TerraformModuleConfig
 
@@ -116,6 +117,21 @@ async def test_what_the_vendors_key_has_not_signed_is_neither_copied_nor_run(vic
 async def test_another_repository_or_install_does_not_help(victim: Customer) -> None:
     await refused(attack(victim, job(victim, repository="attacker/network")), "signature_refused")
     await refused(attack(victim, job(victim, install_id="ins_2")), "wrong_agent")
+    assert nothing_ran(victim)
+
+
+@pytest.mark.parametrize(
+    "name", ["x/../../payroll", "shop/../network", "..", "/payroll", "shop//network", "shop/net?x=", "a%2e"]
+)
+async def test_a_repository_does_not_lead_out_of_the_customers_prefix(victim: Customer, name: str) -> None:
+    """In a URL, `..` would."""
+    await refused(attack(victim, job(victim, repository=name)), "unsafe_name")
+    ticket = victim.vendor.ticket("ticket-x", digests=None)
+    access = RegistryAccess(url=victim.vendor.url, repository=name, username=ticket.username, password=ticket.password)
+    brings = SyncJob(deploy_id="dep_1", component="network", digest=victim.digests["network"], registry=access)
+    await refused(InstallExecutor(victim.site).run(brings, victim.context("job_sync")), "unsafe_name")
+    with pytest.raises(UnsafeRepositoryError):
+        await victim.site.registry.make_ready(name)
     assert nothing_ran(victim)
 
 
