@@ -20,6 +20,7 @@ from api.contract.problems import (
     PROBLEM_TYPE_PREFIX,
     FieldProblem,
     InvalidError,
+    NoSuchPathError,
     Problem,
     ProblemError,
     RateLimitedError,
@@ -128,6 +129,14 @@ def install_handlers(app: FastAPI) -> None:
             refusal = await _refusal(request)
             unread = InvalidError("the body can't be read", remedy="Send JSON in UTF-8, as application/json.")
             return await on_problem(request, refusal or unread)
+        if (
+            error.status_code == 404
+        ):  # no object is missing, but the path leads nowhere: a client must not take one for the other
+            missing = NoSuchPathError(
+                f"there is no path {request.url.path}",
+                remedy="Check the IMS's URL, which is without `/v1`, and the path after it.",
+            )
+            return problem_answer(missing.problem())
         title = str(error.detail)
         code = title.lower().replace(" ", "_")
         return problem_answer(
