@@ -55,6 +55,8 @@ async def test_each_list_can_be_narrowed_to_what_a_data_source_asks_for(ims: Ims
     assert await found(ims, "/v1/tokens", name="ci") == ["ci"]
     for kind in ("secrets", "webhooks"):
         assert await found(ims, f"/v1/{kind}", name="lock") == ["lock"]
+    problem = await ims.refused(422, "GET", "/v1/installs?release_number=0")
+    assert problem["errors"][0] | {"field": ""} == {"field": "", "message": "0 is too little", "remedy": "Give at least 1."}
     for path in (
         "/v1/deploys?status=odd",
         "/v1/builds?status=odd",
