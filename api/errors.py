@@ -20,6 +20,7 @@ from api.contract.problems import (
     PROBLEM_TYPE_PREFIX,
     FieldProblem,
     InvalidError,
+    NoSuchPathError,
     Problem,
     ProblemError,
     RateLimitedError,
@@ -61,6 +62,10 @@ def field_problem(error: dict[str, Any]) -> FieldProblem:
     if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == ACTION_PATTERN:
         remedy = "Use one action such as `deploy.created`, all of an object such as `deploy.*`, or `*`."
         return FieldProblem(field=field, message="not an action as it must be", remedy=remedy)
+    if error["type"] == "greater_than_equal":
+        return FieldProblem(
+            field=field, message=f"{error['input']} is too little", remedy=f"Give at least {error['ctx']['ge']}."
+        )
     if error["type"].startswith(("datetime_", "timezone_")):
         remedy = "Write it with date, time and zone, such as 2026-11-21T09:00:00Z."
         return FieldProblem(field=field, message="not a moment as it must be", remedy=remedy)
@@ -128,6 +133,13 @@ def install_handlers(app: FastAPI) -> None:
             refusal = await _refusal(request)
             unread = InvalidError("the body can't be read", remedy="Send JSON in UTF-8, as application/json.")
             return await on_problem(request, refusal or unread)
+        if error.status_code == 404:
+            # No object is missing, but the path leads nowhere: a client must not take one for the other.
+            missing = NoSuchPathError(
+                f"there is no path {request.url.path}",
+                remedy="Check the IMS's URL, which is without `/v1`, and the path after it.",
+            )
+            return problem_answer(missing.problem())
         title = str(error.detail)
         code = title.lower().replace(" ", "_")
         return problem_answer(

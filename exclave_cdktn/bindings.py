@@ -2043,6 +2043,11 @@ class DataExclaveAgent(DataSource):
         return self.get_string_attribute("install_id")
 
     @property
+    def install_name(self) -> str:
+        """The name of the install agent's install."""
+        return self.get_string_attribute("install_name")
+
+    @property
     def kind(self) -> str:
         """`build` or `install`."""
         return self.get_string_attribute("kind")

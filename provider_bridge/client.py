@@ -102,7 +102,7 @@ class Client:
             made = self._create(parts, body, key)
             return made if self.get(*parts, made["id"]).get("version") == made.get("version") else None
         except ProblemError as problem:
-            if problem.status in (404, 409):
+            if problem.is_not_there or problem.status == 409:
                 return None
             raise
 

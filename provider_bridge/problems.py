@@ -30,6 +30,11 @@ class ProblemError(Exception):
         self.remedy = remedy
         self.errors = errors
 
+    @property
+    def is_not_there(self) -> bool:
+        """Whether the IMS says that there is no such object. A 404 of a proxy, or of a wrong URL, says nothing of objects."""
+        return self.status == 404 and self.code == "not_found"
+
 
 class UnreachableError(Exception):
     """The IMS gives no answer, or none that is its own, for as long as the provider tries. The text names URL and reason."""

@@ -79,11 +79,13 @@ def public(tx: Read, rows: list[AgentRow], intervals: Intervals) -> list[Agent]:
     """Rows as the API shows them: without keys and hashes."""
     hidden = {"public_key", "vendor_key", "sealing_key", "access_hash", "access_until", "nonces", "offline_since", "health_at"}
     loads = health.loads(tx, rows)
+    names = {install.id: install.name for install in tx.get_many(InstallRow, (row.install_id for row in rows))}
     found = []
     for row in rows:
         status = health.status(row, tx.now, intervals)
         since = (row.last_seen_at or row.enrolled_at) if status == "offline" else None
-        found.append(Agent(status=status, offline_since=since, load=loads.get(row.id), **row.model_dump(exclude=hidden)))
+        shown = row.model_dump(exclude=hidden) | {"install_name": names.get(row.install_id or "")}
+        found.append(Agent(status=status, offline_since=since, load=loads.get(row.id), **shown))
     return found
 
 

@@ -31,4 +31,4 @@ def offer(tx: Write, agent: str, body: AgentUpdateCreate) -> Job:
     tx.session.add(AgentUpdateRow(job_id=job.id, version=body.version, digest=body.digest))
     after = {"job": job.id, "version": body.version, "digest": body.digest}
     tx.emit("agent.update_offered", row.id, before={"version": row.version}, after=after, install_id=row.install_id)
-    return view.public(job)
+    return view.public(tx, job)

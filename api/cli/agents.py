@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from api.cli.session import collect, ims_options, limit_option, names, open_private, run, segment, show_json, show_table
+from api.cli.session import collect, ims_options, limit_option, open_private, run, segment, show_json, show_table
 from api.client import ImsClient
 from api.contract.agents import Agent, AgentUpdateCreate, EnrollmentCreate, EnrollmentCreated, Job
 from api.contract.base import Page
@@ -52,12 +52,7 @@ def enroll(install: str | None, build: bool, output: Path | None, url: str, as_j
 @ims_options
 def list_agents(version: str | None, limit: int | None, url: str, as_json: bool) -> None:
     """List the agents, and whether they are there."""
-
-    async def work(ims: ImsClient) -> tuple[Page[Agent], dict[str | None, str]]:
-        found = await collect(ims, "/v1/agents", Agent, limit, {"version": version} if version else None)
-        return found, {} if as_json else await names(ims, "/v1/installs", (agent.install_id for agent in found.items))
-
-    found, of_installs = run(url, work)
+    found = run(url, lambda ims: collect(ims, "/v1/agents", Agent, limit, {"version": version} if version else None))
     if as_json:
         show_json(found)
         return
@@ -66,7 +61,7 @@ def list_agents(version: str | None, limit: int | None, url: str, as_json: bool)
             agent.id,
             agent.kind,
             agent.name,
-            of_installs[agent.install_id],
+            agent.install_name or agent.install_id or "-",
             agent.version,
             f"offline since {agent.offline_since:%Y-%m-%d %H:%M:%SZ}" if agent.offline_since else agent.status,
         ]

@@ -11,7 +11,6 @@ from api.cli.session import (
     collect,
     ims_options,
     limit_option,
-    names,
     release_option,
     run,
     segment,
@@ -51,18 +50,14 @@ def list_deploys(
     given = {"order": "desc", "install": install, "selector": selector, "kind": "drift" if drift else None}
     params = {name: value for name, value in (given | which_release(release)).items() if value}
 
-    async def work(ims: ImsClient) -> tuple[Page[Deploy], dict[str | None, str]]:
-        found = await collect(ims, "/v1/deploys", Deploy, limit, params)
-        return found, {} if as_json else await names(ims, "/v1/installs", (one.install_id for one in found.items))
-
-    found, of_installs = run(url, work)
+    found = run(url, lambda ims: collect(ims, "/v1/deploys", Deploy, limit, params))
     if as_json:
         show_json(found)
         return
     rows = [
         [
             deploy.id,
-            of_installs[deploy.install_id],
+            deploy.install_name or deploy.install_id,
             deploy.kind,
             str(deploy.release_number or "-"),
             deploy.status,

@@ -7,10 +7,9 @@ import sys
 import click
 
 from api.cli.follow import follow_job, read_job
-from api.cli.session import collect, ims_options, limit_option, names, run, segment, show_json, show_table
+from api.cli.session import collect, ims_options, limit_option, run, segment, show_json, show_table
 from api.client import ImsClient
 from api.contract.agents import Job
-from api.contract.base import Page
 from api.contract.logs import LogPrune, LogsPruned
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -26,12 +25,7 @@ def jobs_command() -> None:
 @ims_options
 def list_jobs(limit: int, url: str, as_json: bool) -> None:
     """List the newest jobs."""
-
-    async def work(ims: ImsClient) -> tuple[Page[Job], dict[str | None, str]]:
-        found = await collect(ims, "/v1/jobs", Job, limit, {"order": "desc"})
-        return found, {} if as_json else await names(ims, "/v1/installs", (job.install_id for job in found.items))
-
-    found, of_installs = run(url, work)
+    found = run(url, lambda ims: collect(ims, "/v1/jobs", Job, limit, {"order": "desc"}))
     if as_json:
         show_json(found)
         return
@@ -39,7 +33,7 @@ def list_jobs(limit: int, url: str, as_json: bool) -> None:
         [
             job.id,
             job.kind,
-            of_installs[job.install_id],
+            job.install_name or job.install_id or "-",
             job.state,
             str(job.attempt),
             job.failure.message.splitlines()[0] if job.failure else "",

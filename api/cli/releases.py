@@ -4,9 +4,7 @@ import importlib
 
 import click
 
-from api.cli.session import collect, ims_options, limit_option, names, run, segment, show_json, show_table
-from api.client import ImsClient
-from api.contract.base import Page
+from api.cli.session import collect, ims_options, limit_option, run, segment, show_json, show_table
 from api.contract.resources import Release
 
 
@@ -38,17 +36,13 @@ def list_releases(app: str | None, number: int | None, limit: int, url: str, as_
     given = {"order": "desc", "app": app, "number": number}
     params = {name: value for name, value in given.items() if value}
 
-    async def work(ims: ImsClient) -> tuple[Page[Release], dict[str | None, str]]:
-        found = await collect(ims, "/v1/releases", Release, limit, params)
-        return found, {} if as_json else await names(ims, "/v1/apps", (one.app_id for one in found.items))
-
-    found, of_apps = run(url, work)
+    found = run(url, lambda ims: collect(ims, "/v1/releases", Release, limit, params))
     if as_json:
         show_json(found)
         return
     rows = [
         [
-            of_apps[one.app_id],
+            one.app_name or one.app_id,
             str(one.number),
             one.status,
             one.id,

@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar
 from urllib.parse import quote
@@ -22,7 +22,6 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T", bound=BaseModel)
 _PAGE = 1000
-_AT_ONCE = 8
 
 
 class _NoTokenError(click.ClickException):
@@ -114,26 +113,6 @@ async def collect(
         after = found.after
         if after is None or len(items) == limit:
             return Page[of](items=items, after=after)  # type: ignore[valid-type]
-
-
-class _Named(BaseModel):
-    name: str
-
-
-async def names(ims: ImsClient, path: str, ids: Iterable[str | None]) -> dict[str | None, str]:
-    """The names of the objects at `path`/ID, for people to read. What has none, or is gone meanwhile, keeps its id."""
-    found: dict[str | None, str] = {None: "-"}
-    at_once = asyncio.Semaphore(_AT_ONCE)
-
-    async def find(one: str) -> None:
-        async with at_once:
-            try:
-                found[one] = (await ims.call("GET", f"{path}/{segment(one)}", answer=_Named)).name
-            except ApiError:
-                found[one] = one
-
-    await asyncio.gather(*(find(one) for one in {each for each in ids if each}))
-    return found
 
 
 def show_json(model: BaseModel) -> None:

@@ -392,6 +392,7 @@ class Agent(Model):
     name: str
     kind: AgentKind
     install_id: str | None
+    install_name: str | None = Field(default=None, description="The name of the install agent's install.")
     version: str
     platform: str
     enrolled_at: Timestamp
@@ -411,6 +412,7 @@ class Job(Model):
     attempt: int
     agent_id: str | None
     install_id: str | None
+    install_name: str | None = Field(default=None, description="The name of the install that it is for, if it is for one.")
     build_id: str | None
     step_id: str | None
     cancel: Cancel

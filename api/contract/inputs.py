@@ -1,6 +1,7 @@
 """An app's inputs: what each install must or may say about itself, and the check of the values given."""
 
 import json
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
@@ -111,6 +112,13 @@ def _check_reference(spec: InputSpec, at: str, value: Json) -> FieldProblem | No
     )
 
 
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # rarely needed, and slow to load
+
+    near = get_close_matches(name, known, n=1)
+    return f"Did you mean {near[0]!r}?" if near else ""
+
+
 def check_values(
     specs: list[InputSpec], plain: dict[str, Json], sensitive: dict[str, Json]
 ) -> tuple[dict[str, Json], dict[str, Json], list[FieldProblem]]:
@@ -132,7 +140,7 @@ def check_values(
                     FieldProblem(
                         field=at,
                         message=f"the app has no input {name!r}; it declares: {declared}",
-                        remedy="Declare the input on the app, or remove it here.",
+                        remedy=_suggestion(name, known) or "Declare the input on the app, or remove it here.",
                     )
                 )
                 continue

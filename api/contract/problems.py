@@ -100,6 +100,12 @@ class NotFoundError(ProblemError):
     status, code, title = 404, "not_found", "Not found"
 
 
+class NoSuchPathError(ProblemError):
+    """The API has no such path: nothing is said of any object."""
+
+    status, code, title = 404, "no_such_path", "No such path"
+
+
 class NameTakenError(ProblemError):
     """Another object already has this name."""
 

@@ -226,6 +226,7 @@ class Release(Model):
 
     id: str
     app_id: str
+    app_name: str = Field(default="", description="The name of its app; empty from an IMS of an earlier version.")
     number: int
     status: ReleaseStatus
     labels: dict[str, str]
@@ -338,7 +339,9 @@ class Deploy(Model):
 
     id: str
     install_id: str
+    install_name: str = Field(default="", description="The name of its install; empty from an IMS of an earlier version.")
     app_id: str
+    app_name: str = Field(default="", description="The name of its app; empty from an IMS of an earlier version.")
     release_id: str | None
     release_number: int | None
     kind: DeployKind

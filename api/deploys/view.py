@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlmodel import col, select
 
 from api.apps import service as apps
+from api.apps.models import AppRow
 from api.contract.approvals import StepApproval
 from api.contract.base import Page
 from api.contract.resources import Deploy, DeployKind, DeployStatus, PlanSummary, Step, StepStatus
@@ -16,7 +17,7 @@ from api.deploys.asking import approver
 from api.deploys.models import ApprovalRow, DeployRow, StepRow
 from api.deploys.service import find
 from api.installs import service as installs
-from api.installs.models import LABELS
+from api.installs.models import LABELS, InstallRow
 from api.jobs import waiting
 from api.jobs.models import JobRow
 from api.releases.models import ReleaseRow
@@ -34,6 +35,8 @@ def publics(tx: Read, rows: list[DeployRow]) -> list[Deploy]:
     if not rows:
         return []
     deploys = [row.id for row in rows]
+    installed_as = {install.id: install.name for install in tx.get_many(InstallRow, (row.install_id for row in rows))}
+    apps_named = {app.id: app.name for app in tx.get_many(AppRow, (row.app_id for row in rows))}
     numbers = {release.id: release.number for release in tx.get_many(ReleaseRow, (row.release_id for row in rows))}
     steps = {of: {step.id: step for step in mine} for of, mine in loading.steps_of(tx, deploys).items()}
     jobs = {job.id: job for job in tx.get_many(JobRow, (step.job_id for mine in steps.values() for step in mine.values()))}
@@ -49,6 +52,8 @@ def publics(tx: Read, rows: list[DeployRow]) -> list[Deploy]:
         mine = [_step(step, seen) for step in steps[row.id].values()]
         found.append(
             Deploy(
+                install_name=installed_as[row.install_id],
+                app_name=apps_named[row.app_id],
                 release_number=numbers.get(row.release_id or ""),
                 steps=mine,
                 left_out=list(dict.fromkeys(step.component for step in steps[row.id].values() if step.left_out)),

@@ -94,7 +94,8 @@ def check_install(specs: list[InputSpec], name: str, draft: DraftInstall) -> lis
 def of_component(problem: FieldProblem | Failure) -> DraftProblem:
     """A problem of a release, whose field begins with `components.<name>.`, as the component's own write would say it."""
     _, name, at = (problem.field or "").split(".", 2)
-    return DraftProblem(component=name, field=f"config.{at}", message=problem.message, remedy=problem.remedy)
+    message = problem.message.removeprefix(f"component {name}: ")
+    return DraftProblem(component=name, field=f"config.{at}", message=message, remedy=problem.remedy)
 
 
 def _read(given: dict[str, Json]) -> tuple[dict[str, ComponentConfig], list[DraftProblem]]:

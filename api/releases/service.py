@@ -73,6 +73,7 @@ def public(tx: Read, row: ReleaseRow) -> Release:
 def publics(tx: Read, rows: list[ReleaseRow]) -> list[Release]:
     """The same of many rows. The number of queries doesn't grow with them."""
     made = builds_of(tx, *(row.id for row in rows))
+    names = {app.id: app.name for app in tx.get_many(AppRow, (row.app_id for row in rows))}
     build_ids = list({build.id for _, build in made})
     made_of, jobs = builds.components_of(tx, build_ids), builds.jobs_of(tx, build_ids)
     why = waiting.reasons(tx, jobs.values())
@@ -83,6 +84,7 @@ def publics(tx: Read, rows: list[ReleaseRow]) -> list[Release]:
         shown[link.release_id].append(_build(link, build, made_of[build.id][1], waiting_for))
     return [
         Release(
+            app_name=names[row.app_id],
             builds=shown[row.id],
             waiting_for=""
             if row.ended_at

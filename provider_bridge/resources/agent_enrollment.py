@@ -95,7 +95,7 @@ class AgentEnrollmentEphemeral(EphemeralResource):
                 try:
                     self.connection.client.delete(*_PATH, private["id"])
                 except ProblemError as problem:
-                    if problem.status != 404:
+                    if not problem.is_not_there:
                         raise
 
 

@@ -57,7 +57,7 @@ class ApiResource(Resource):
         try:
             return bool(client.get(collection, prior[name])["id"] == client.get(collection, planned[name])["id"])
         except ProblemError as problem:
-            if problem.status == 404:
+            if problem.is_not_there:
                 return False
             raise
 
@@ -75,7 +75,7 @@ class ApiResource(Resource):
             try:
                 return self.api_read(call, client, state)
             except ProblemError as problem:
-                if problem.status == 404:
+                if problem.is_not_there:
                     return None
                 raise
 
@@ -92,7 +92,7 @@ class ApiResource(Resource):
                 try:
                     return self.api_delete(call, client, prior)
                 except ProblemError as problem:
-                    if problem.status == 404:
+                    if problem.is_not_there:
                         return None
                     if problem.code != "in_use" or not self.connection.activity.wait_for_others(call.stop):
                         raise

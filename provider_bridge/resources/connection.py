@@ -85,7 +85,7 @@ class Connection:
                 return dry_run(self.client)
             except ProblemError as problem:
                 ours = problem.code == "name_taken" and creates in self._names
-                if problem.status != 404 and not ours:
+                if not problem.is_not_there and not ours:
                     raise
             except UnreachableError as problem:
                 if self._warned.acquire(blocking=False):

@@ -7,7 +7,7 @@ release tells. Where something that counts isn't known in the plan, nothing is s
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from provider_bridge.framework.diagnostics import Diagnostic, Key, Path, error
@@ -15,6 +15,7 @@ from provider_bridge.framework.schema import Attributes, Body
 from provider_bridge.problems import Json
 from provider_bridge.protocol.values import UNKNOWN, Object, Value, is_known
 from provider_bridge.records import Record
+from provider_bridge.resources.lists import all_pages
 
 if TYPE_CHECKING:
     from provider_bridge.client import Client
@@ -153,8 +154,15 @@ class Plans:
     def check_release(self, client: "Client", app: Value, components: Value) -> list[Diagnostic]:
         """What is wrong with an app as it will be when a release of these components (by name) is made."""
         with self._lock:
-            noted_components = dict(self._components.get(_key(app), {}))
-        draft = self._draft(client, app, components, noted_components)
+            planned = dict(self._components.get(_key(app), {}))
+        wanted = components if isinstance(components, dict) else {}
+        stored = _stored(client, app) if wanted and isinstance(app, str) else {}
+        others = {name: version for name, version in wanted.items()
+                  if isinstance(app, str) and name not in planned and version is not UNKNOWN}  # fmt: skip
+        if wrong := _without_version(others, stored):
+            return wrong
+        is_newest = all(version == stored[name] for name, version in others.items())
+        draft = self._draft(app, components, planned, stored) if is_newest else None
         noted = {"app": _key(app), "draft": draft}
         with self._lock:
             if noted not in self._releases:
@@ -162,16 +170,16 @@ class Plans:
         if draft is None:
             return []
         found = client.check("apps", *([app] if isinstance(app, str) else []), "check", body=draft)
-        named = components if isinstance(components, dict) else {}
         return [
-            _told(each, ("components", Key(each["component"])) if each["component"] in named else (), noted_components)
+            _told(each, ("components", Key(each["component"])) if each["component"] in wanted else (), planned)
             for each in found["problems"]
-            if each["component"] not in noted_components or noted_components[each["component"]].is_known_at(each["field"])
+            if each["component"] not in planned or planned[each["component"]].is_known_at(each["field"])
         ]
 
     def _draft(
-        self, client: "Client", app: Value, components: Value, planned: dict[str, PlannedComponent]
+        self, app: Value, components: Value, planned: Mapping[str, PlannedComponent], stored: Collection[str]
     ) -> Json | None:  # fmt: skip
+        """The app as it will be; None if that isn't known."""
         with self._lock:
             key = _key(app)
             if (key == _NEW and self._new_apps != 1) or key in self._unsure:
@@ -179,9 +187,8 @@ class Plans:
             noted: dict[str, Json] = {name: each.config for name, each in planned.items()}
             draft: Json = {"inputs": self._inputs.get(key), "secrets": sorted(self._secrets)}
         if isinstance(components, dict):
-            stored = client.get("apps", app, "components", limit=1000)["items"] if key != _NEW else []
             noted = {name: config for name, config in noted.items() if name in components}
-            noted |= {each["name"]: None for each in stored if each["name"] not in components}
+            noted |= {name: None for name in stored if name not in components}
         return {**draft, "components": noted, "complete": key == _NEW}
 
     def check_install(self, client: "Client", name: str, settings: Json) -> list[Json]:
@@ -275,6 +282,25 @@ class Plans:
     def _id(self, app: str) -> str:
         """Of an app that may be given by its name: its id, if it is in the plan."""
         return self._names.get(app, app)
+
+
+def _stored(client: "Client", app: str) -> dict[str, int]:
+    """The app's components, as they are stored: the newest version of each."""
+    return {each["name"]: each["version"] for each in all_pages(client, ["apps", app, "components"], {})}
+
+
+def _without_version(wanted: Mapping[str, int], stored: Mapping[str, int]) -> list[Diagnostic]:
+    """What a release asks for that isn't there, of components that nothing has planned before it."""
+    wrong = {
+        name: f"component {name!r} has no version {version}; the newest is {stored[name]}"
+        if name in stored
+        else f"the app has no component {name!r}; it has: {', '.join(sorted(stored)) or 'none'}"
+        for name, version in wanted.items()
+        if version > stored.get(name, 0)
+    }
+    remedy = "Correct it, or take the version from the component: `exclave_….NAME.version`."
+    return [error("This can't be released so", f"{what}.", remedy=remedy, path=("components", Key(name)))
+            for name, what in wrong.items()]  # fmt: skip
 
 
 def in_words(preview: Json) -> str:

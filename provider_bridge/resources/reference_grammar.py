@@ -376,8 +376,21 @@ def _near(name: str, known: Iterable[str] = FUNCTIONS) -> list[str]:
 
 
 def _meant(path: Path) -> str:
-    near = _near(str(path[0]), {root.partition(".")[0] for root in ROOTS} - {path[0]})
-    return f"Did you mean `{'.'.join(map(str, (*near, *path[1:])))}`?" if near else ""
+    """Did you mean …? Empty if nothing is near."""
+    known: tuple[str, ...]
+    match path:
+        case ("components", _, "image", *_):
+            at, known = 3, IMAGE_FIELDS
+        case ("components", name, output):
+            return f"Did you mean `components.{name}.outputs.{output}`?"
+        case ("components", _, _, *_):
+            at, known = 2, ("image", "outputs")
+        case ("install", _, *_):
+            at, known = 1, (*INSTALL_FIELDS, "labels")
+        case _:
+            at, known = 0, tuple(sorted({root.partition(".")[0] for root in ROOTS} - {path[0]}))
+    near = _near(str(path[at]), known) if at < len(path) else []
+    return f"Did you mean `{'.'.join(map(str, (*path[:at], *near, *path[at + 1 :])))}`?" if near else ""
 
 
 def _piped(name: str, wanted: tuple[str, ...]) -> str:

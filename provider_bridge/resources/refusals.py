@@ -32,6 +32,10 @@ def diagnostics_of(problem: ProblemError, schema: Body) -> list[Diagnostic]:
     """One error for each field that the problem names; one for the whole resource if it names none."""
     if not problem.errors:
         return [error(problem.title, problem.detail, remedy=_remedy(problem))]
+    if problem.code == "precondition_failed":
+        # What somebody has changed is named once for each attribute, however many of its entries that were.
+        told = {attribute_path(schema, each.field)[0][:1]: each for each in problem.errors}
+        return [error(problem.title, f"{each.message}.", remedy=_remedy(problem), path=path) for path, each in told.items()]
     return [
         at_attribute(schema, problem.title, each.field, each.message, each.remedy or problem.remedy) for each in problem.errors
     ]
@@ -78,6 +82,8 @@ def attribute_path(schema: Body, field: str) -> tuple[Path, bool]:
 
 
 def _remedy(problem: ProblemError) -> str:
+    if problem.code == "precondition_failed":
+        return "Nothing is overwritten. Plan again: the new plan is made of what is there now."
     if problem.remedy or problem.status not in (401, 403):
         return problem.remedy
     return "Set the provider's `token` or `token_file` (or EXCLAVE_TOKEN, EXCLAVE_TOKEN_FILE) to a token that may do this."

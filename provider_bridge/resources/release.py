@@ -141,7 +141,7 @@ class ReleaseDataSource(ApiDataSource):
 def _numbered(client: "Client", app: str, number: str) -> Json:
     found = client.get("releases", app=app, number=number, limit=1)["items"] if number.isdigit() else []
     if not found:
-        raise RefusedError(error("No such release", f"App {app!r} has no release {number}."))
+        raise RefusedError(error("No such release", f"App {app!r} has no release {number}.", path=("number",)))
     return found[0]
 
 

@@ -226,7 +226,7 @@ async def test_components_and_events_come_in_pages_too(ims: Ims, shop: Shop) -> 
 
 
 async def test_errors_are_problems_whatever_goes_wrong(ims: Ims) -> None:
-    assert (await ims.refused(404, "GET", "/nope"))["type"] == "urn:exclave:problem:not_found"
+    assert (await ims.refused(404, "GET", "/nope"))["type"] == "urn:exclave:problem:no_such_path"
     assert (await ims.refused(405, "PATCH", "/v1/apps"))["type"] == "urn:exclave:problem:method_not_allowed"
     broken = await ims.refused(422, "POST", "/v1/apps", headers={"content-type": "application/json"}, content=b"{nope")
     assert [error["field"] for error in broken["errors"]] == [""]

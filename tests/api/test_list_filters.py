@@ -55,6 +55,8 @@ async def test_each_list_can_be_narrowed_to_what_a_data_source_asks_for(ims: Ims
     assert await found(ims, "/v1/tokens", name="ci") == ["ci"]
     for kind in ("secrets", "webhooks"):
         assert await found(ims, f"/v1/{kind}", name="lock") == ["lock"]
+    problem = await ims.refused(422, "GET", "/v1/installs?release_number=0")
+    assert problem["errors"][0] | {"field": ""} == {"field": "", "message": "0 is too little", "remedy": "Give at least 1."}
     for path in (
         "/v1/deploys?status=odd",
         "/v1/builds?status=odd",
@@ -84,3 +86,15 @@ async def test_releases_have_labels_to_choose_them_by(ims: Ims, shop: Shop) -> N
     assert await found(ims, "/v1/releases", "number", selector="channel=stable") == [2]
     problem = await ims.refused(422, "POST", "/v1/releases", {"app_id": "shop", "labels": {"a b": ""}})
     assert [one["field"] for one in problem["errors"]] == ["labels"]
+
+
+async def test_what_has_an_id_of_an_install_or_app_has_its_name_too(ims: Ims, shop: Shop) -> None:
+    await shop.install("acme")
+    deploy = await shop.begin("acme")
+    assert (deploy["install_name"], deploy["app_name"]) == ("acme", "shop")
+    assert await found(ims, "/v1/deploys", "install_name") == ["acme"]
+    assert await found(ims, "/v1/releases", "app_name") == ["shop"]
+    assert await found(ims, "/v1/agents", "install_name") == [None, "acme"]
+    assert set(await found(ims, "/v1/jobs", "install_name")) == {None, "acme"}
+    await ims.ok("DELETE", "/v1/installs/acme?force=true")
+    assert await found(ims, "/v1/deploys", "install_name") == ["acme"]

@@ -103,7 +103,7 @@ async def test_a_long_list_takes_no_more_statements_than_a_short_one(shop: Shop)
     few = await count(shop.ims)
     await grow(shop, range(3, 15))
     assert await count(shop.ims) == few
-    assert max(few.values()) <= 12, few  # three of them say who calls
+    assert max(few.values()) <= 14, few  # three of them say who calls, and two give names
 
 
 async def test_a_large_deploy_and_a_large_release_take_no_more_statements_than_small_ones(shop: Shop) -> None:

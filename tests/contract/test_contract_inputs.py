@@ -117,3 +117,11 @@ def test_a_wrong_value_is_told_at_its_field(plain: dict[str, Any], sensitive: di
 def test_a_required_sensitive_input_is_asked_for_where_it_belongs() -> None:
     (problem,) = check_values(specs({"name": "s", "sensitive": True}), {}, {})[2]
     assert problem.field == "sensitive_inputs"
+
+
+def test_an_input_with_a_wrong_name_is_told_what_may_be_meant() -> None:
+    _, _, problems = check_values([InputSpec(name="domain", required=False)], {"domian": "x", "colour": "red"}, {})
+    assert [problem.remedy for problem in problems] == [
+        "Did you mean 'domain'?",
+        "Declare the input on the app, or remove it here.",
+    ]

@@ -26,6 +26,7 @@ def test_codes_are_stable_and_each_has_one_meaning() -> None:
         "invalid": 422,
         "unauthorized": 401,
         "not_found": 404,
+        "no_such_path": 404,
         "name_taken": 409,
         "in_use": 409,
         "conflict": 409,

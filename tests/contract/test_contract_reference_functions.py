@@ -123,6 +123,12 @@ def test_scalars_stand_in_a_text_and_lists_maps_and_null_do_not() -> None:
         ('{{ "\\ud800" }}', "escape", ""),
         ("{{ inputs.__class__.__mro__ }}{{ ().x }}", "can't stand here", ""),
         ("{{ component.a.outputs.b }}", "is not known", "Did you mean `components.a.outputs.b`?"),
+        ("{{ components.a.output.b }}", "is not known", "Did you mean `components.a.outputs.b`?"),
+        ("{{ components.a.b }}", "is not known", "Did you mean `components.a.outputs.b`?"),
+        ("{{ components.a.image.tags }}", "is not known", "Did you mean `components.a.image.tag`?"),
+        ("{{ components.a.image }}", "is not known", "Correct the reference."),
+        ("{{ install.regoin }}", "is not known", "Did you mean `install.region`?"),
+        ("{{ install.label.tier }}", "is not known", "Did you mean `install.labels.tier`?"),
         ("{{ lower.upper }}", "is not known; allowed are inputs.NAME", ""),
     ],
 )

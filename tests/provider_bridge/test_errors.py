@@ -342,3 +342,15 @@ def test_a_plan_without_the_ims_warns_once_that_it_is_unchecked(terraform: Terra
     assert run.code == 2
     assert flat(run).count("This plan is unchecked") == 1
     assert "127.0.0.1:9 gives no answer" in flat(run)
+
+
+def test_a_proxy_that_knows_no_object_does_not_have_everything_made_again(terraform: Terraform, ims: FakeIms) -> None:
+    terraform.write(APP)
+    assert terraform.apply().code == 0
+    for body in (b"<html>Nothing here</html>", b'{"type": "urn:exclave:problem:no_such_path", "title": "No such path"}'):
+        ims.next_answers.append((404, {}, body))
+        run = terraform.plan()
+        assert run.code == 1, run.output
+        assert "will be created" not in run.output
+    assert "No such path" in run.output
+    assert terraform.plan().code == 0

@@ -50,7 +50,8 @@ def run(provider: Provider, request: Message, call: Call) -> Message:
     try:
         result = function.run(_arguments(function, request))
     except FunctionError as failure:
-        return pb.CallFunction.Response(error=pb.FunctionError(text=failure.message, function_argument=failure.argument))
+        text = failure.message.removesuffix(".")  # Terraform puts one after it
+        return pb.CallFunction.Response(error=pb.FunctionError(text=text, function_argument=failure.argument))
     except Exception as exception:
         log_bug(exception)
         text = f"{type(exception).__name__}: {exception}\n\n{BUG_REMEDY}"

@@ -83,7 +83,7 @@ def deploy(of: str, release_id: str | None, status: str = "succeeded", kind: str
                 "status": status,
             },
             **{"approval": "auto", "inputs_version": 1, "steps": [], "left_out": [], "outputs": {}, "sensitive_outputs": {}},
-            **{"waiting_for": "", "version": 1, "created_by": "", "created_at": NOW},
+            **{"waiting_for": "", "version": 1, "created_by": "", "created_at": NOW, "install_name": "", "app_name": ""},
         }
     )
 

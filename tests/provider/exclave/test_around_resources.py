@@ -265,12 +265,14 @@ def test_a_change_that_somebody_made_since_the_plan_is_told_and_kept(workspace: 
     workspace.run(Step(first))
     workspace.write("main.tf", second)
     assert workspace.command("plan", "-json", "-input=false", "-out=late").code == 0
-    ims.call("PUT", f"apps/{name}", {"description": "somebody else's", "inputs": []})
+    labels = {"by": "ann", "for": "bob"}
+    ims.call("PUT", f"apps/{name}", {"description": "somebody else's", "inputs": [], "labels": labels})
     run = workspace.command("apply", "-json", "-input=false", "late")
     assert run.code == 1
-    (said, *_) = run.diagnostics("error")
-    assert "Changed meanwhile" in said["summary"]
-    assert "token:admin changed" in " ".join(each["detail"] for each in run.diagnostics("error")), run.text
+    said = run.diagnostics("error")
+    assert {each["summary"] for each in said} == {"Changed meanwhile"}
+    assert all("token:admin changed it at " in each["detail"] and "Plan again" in each["detail"] for each in said), run.text
+    assert len(said) <= 3, "one for each attribute that was changed"
     assert ims.get(f"apps/{name}")["description"] == "somebody else's"
     workspace.run(Step(second, plan=[planned("exclave_app.a", "update")]))
 

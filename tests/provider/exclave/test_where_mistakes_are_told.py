@@ -196,3 +196,28 @@ def test_components_of_two_new_apps_are_looked_at_alone(workspace: Workspace, im
         Step(two + whole("{{ inputs.of_which }}").removesuffix(RELEASE), plan_only=True),
     )
     assert ims.get(f"apps?name={name}")["items"] == []
+
+
+@on_every_engine
+def test_a_version_that_is_not_there_is_told_by_the_plan_of_the_release(workspace: Workspace, name: str) -> None:
+    stored = APP.replace("NAME", name) + ONE.replace("TEXT", "")
+    release = f"""
+        resource "exclave_release" "r" {{
+          app_id = "{name}"
+          components = {{
+            one = 1
+          }}
+        }}
+    """
+    newest = Said(detail="component 'one' has no version 2; the newest is 1", address="exclave_release.r", line="one = 2")
+    missing = Said(detail="has no component 'two'; it has: one", address="exclave_release.r", line="two = 1")
+    workspace.run(
+        Step(stored),
+        Step(stored + release.replace("one = 1", "one = 2"), error=newest, plan_only=True),
+        Step(stored + release.replace("one = 1", "two = 1"), error=missing, plan_only=True),
+        Step(stored + release, plan=[planned("exclave_release.r", "create")], plan_only=True),
+        Step(stored.replace("kind: One", "kind: Other")),
+        Step(
+            stored.replace("kind: One", "kind: Other") + release, plan=[planned("exclave_release.r", "create")], plan_only=True
+        ),
+    )
