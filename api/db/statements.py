@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
-from sqlalchemy import ARRAY, Boolean, Connection, Dialect, String, Table, bindparam
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import ARRAY, Boolean, Column, Dialect, String, Table, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 from sqlmodel.sql.expression import Select, SelectOfScalar
+
+from api.db.link import Link, Rows
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -23,10 +24,14 @@ Ts = TypeVarTuple("Ts")
 class Command:
     """One statement for one kind of database, and what its parameters go through. `columns`: those that it sets."""
 
-    def __init__(self, statement: Any, dialect: Dialect, columns: Iterable[str] | None = None) -> None:
+    def __init__(
+        self, statement: Any, dialect: Dialect, columns: Iterable[str] | None = None, *, many: "Bulk | None" = None
+    ) -> None:
         names = None if columns is None else list(columns)
         compiled = statement.compile(dialect=dialect, column_keys=names, compile_kwargs={"render_postcompile": True})
         self.text = str(compiled)
+        self.many = many
+        """The same for many rows at once, where that is quicker."""
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}
         self._positional: bool = compiled.positional
         self._parameters = [
@@ -34,21 +39,12 @@ class Command:
             for name in (compiled.positiontup if compiled.positional else compiled.params)
         ]
 
-    def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Sequence[Any]]:
+    def rows(self, link: Link, values: Mapping[str, Any]) -> Rows:
         """Run it; all rows as the driver gives them. Raises SQLAlchemy's errors."""
-        cursor = run(connection, self.text, self._bind(values))
-        found: list[Sequence[Any]] = cursor.fetchall()
-        cursor.close()
-        return found
+        return link.rows(self.text, self.bind(values))
 
-    def change(self, connection: Connection, many: Iterable[Mapping[str, Any]]) -> int:
-        """Run it for each of many; how many rows that has changed. Raises SQLAlchemy's errors."""
-        cursor = run(connection, self.text, [self._bind(values) for values in many], many=True)
-        changed: int = cursor.rowcount
-        cursor.close()
-        return changed
-
-    def _bind(self, values: Mapping[str, Any]) -> Any:
+    def bind(self, values: Mapping[str, Any]) -> Any:
+        """Parameters as the driver takes them."""
         if self._constants:
             values = {**self._constants, **values}
         if self._positional:
@@ -56,23 +52,33 @@ class Command:
         return {name: process(values[name]) if process else values[name] for name, process in self._parameters}
 
 
-def run(connection: Connection, text: str, parameters: Any = (), *, many: bool = False) -> Any:
-    """Run a text; gives the driver's cursor. Raises SQLAlchemy's errors."""
-    pooled, dialect = connection.connection, connection.dialect
-    for told in connection.dispatch.before_cursor_execute:  # as of all that SQLAlchemy runs itself
-        told(connection, None, text, parameters, None, many)
-    cursor = pooled.cursor()
-    errors: Any = dialect.loaded_dbapi.Error
-    try:
-        (cursor.executemany if many else cursor.execute)(text, parameters)
-    except errors as error:
-        lost = dialect.is_disconnect(error, pooled.dbapi_connection, cursor)
-        if lost:
-            connection.invalidate(error)
-        raise DBAPIError.instance(
-            text, None, error, errors, hide_parameters=True, connection_invalidated=lost, dialect=dialect
-        ) from error
-    return cursor
+class Bulk:
+    """An INSERT, or an UPDATE of rows by their keys, of many rows at once: for PostgreSQL, with an array for each column.
+
+    It takes the values of `columns` by their names, and those of `keys` by the names that `RowShape.where` gives them.
+    """
+
+    def __init__(
+        self, table: Table, dialect: Dialect, columns: Sequence[Column[Any]], keys: Sequence[Column[Any]] = ()
+    ) -> None:
+        quote = dialect.identifier_preparer.quote
+        named = [(column.key, column) for column in columns] + [(f"key_{column.key}", column) for column in keys]
+        self._parameters = [(name, column.type.dialect_impl(dialect).bind_processor(dialect)) for name, column in named]
+        arrays = ", ".join(f"%({name})s::{column.type.compile(dialect=dialect)}[]" for name, column in named)
+        into, values = dialect.identifier_preparer.format_table(table), ", ".join(quote(name) for name, _ in named)
+        if keys:
+            changes = ", ".join(f"{quote(column.name)} = given.{quote(column.key)}" for column in columns)
+            same = " AND ".join(f"{into}.{quote(column.name)} = given.{quote(f'key_{column.key}')}" for column in keys)
+            self.text = f"UPDATE {into} SET {changes} FROM unnest({arrays}) AS given({values}) WHERE {same}"  # noqa: S608
+        else:
+            self.text = f"INSERT INTO {into} ({values}) SELECT * FROM unnest({arrays})"  # noqa: S608 - names, no values
+
+    def bind(self, many: Sequence[Mapping[str, Any]]) -> Any:
+        """Parameters as the driver takes them."""
+        return {
+            name: [process(values[name]) for values in many] if process else [values[name] for values in many]
+            for name, process in self._parameters
+        }
 
 
 class RowShape:
@@ -90,7 +96,9 @@ class RowShape:
         processes = dict(self._readers)
         self._key_at = [(self._names.index(name), processes.get(name)) for name in self._key]
         self._is_row = [column == bindparam(f"key_{column.key}", None, column.type) for column in table.primary_key]
-        self.insert = Command(table.insert(), dialect, self._names)
+        self._bulk = dialect.name == "postgresql"
+        every = Bulk(table, dialect, list(table.columns)) if self._bulk else None
+        self.insert = Command(table.insert(), dialect, self._names, many=every)
         self.delete = Command(table.delete().where(*self._is_row), dialect)
         self.select = Command(table.select().where(*self._is_row), dialect)
         self.select_many = Command(table.select().where(among(table.primary_key.columns[0], "keys")), dialect)
@@ -99,7 +107,9 @@ class RowShape:
         """Gives the command that sets certain columns of a row."""
 
     def _update(self, columns: tuple[str, ...]) -> Command:
-        return Command(self._table.update().where(*self._is_row), self._dialect, columns)
+        table, dialect = self._table, self._dialect
+        many = Bulk(table, dialect, [table.c[name] for name in columns], list(table.primary_key)) if self._bulk else None
+        return Command(table.update().where(*self._is_row), dialect, columns, many=many)
 
     def values(self, row: Sequence[Any]) -> dict[str, Any]:
         """A whole row as the driver gives it, by name and in our types."""
@@ -158,16 +168,16 @@ class Columns(Generic[*Ts]):
         self._statement = statement
         self._commands: dict[str, tuple[Command, list[tuple[int, Any]]]] = {}
 
-    def rows(self, connection: Connection, parameters: Mapping[str, Any]) -> list[tuple[*Ts]]:
+    def rows(self, link: Link, parameters: Mapping[str, Any]) -> list[tuple[*Ts]]:
         """Run it; every row, in our types. Raises SQLAlchemy's errors."""
-        dialect = connection.dialect
+        dialect = link.dialect
         if dialect.name not in self._commands:
             types = [column.type.dialect_impl(dialect) for column in self._statement.selected_columns]
             readers = [(at, read) for at, of in enumerate(types) if (read := of.result_processor(dialect, None))]
             self._commands[dialect.name] = Command(self._statement, dialect), readers
         command, readers = self._commands[dialect.name]
         found: list[Any] = []
-        for row in command.rows(connection, parameters):
+        for row in command.rows(link, parameters):
             values = list(row)
             for at, read in readers:
                 values[at] = read(values[at])

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection
 from sqlmodel.sql.expression import SelectOfScalar
 
 from api.contract.base import Json
+from api.db.link import Link
 from api.db.scope import EVERYTHING, Scope
 from api.db.session import Session
 from api.db.statements import Query
@@ -85,7 +85,7 @@ class Write(Read):
 class History(Protocol):
     """The audit history as the one writer keeps it (`api.events.chain`): a batch's lines are written together, at its end."""
 
-    def begin(self, connection: Connection, *, shared: bool) -> None:
+    def begin(self, link: Link, *, shared: bool) -> None:
         """A batch begins. `shared`: another process may have added lines since the last one."""
 
     def add(
@@ -99,7 +99,7 @@ class History(Protocol):
     def undo(self, mark: int) -> None:
         """Forget the lines since a mark: their change was undone."""
 
-    def write(self, connection: Connection) -> None:
+    def write(self, link: Link) -> None:
         """Write the batch's lines, in the transaction of the changes that they tell of."""
 
     def ended(self, *, committed: bool) -> None:

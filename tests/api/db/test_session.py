@@ -11,9 +11,10 @@ from sqlmodel import col, select
 
 from api.apps.models import AppRow
 from api.components.models import ComponentRow
+from api.db.link import Link, StaleRowError, run
 from api.db.schema import metadata, open_database
-from api.db.session import Session, StaleRowError
-from api.db.statements import Query, among, run
+from api.db.session import Session
+from api.db.statements import Query, among
 from api.deploys import drift, loading
 from api.deploys import service as deploys
 from api.installs import service as installs
@@ -36,7 +37,7 @@ def connection(tmp_path: Path, database_url: str | None) -> Iterator[Connection]
 
 @pytest.fixture
 def session(connection: Connection) -> Session:
-    return Session(connection)
+    return Session(Link(connection))
 
 
 def token(name: str) -> TokenRow:
@@ -49,10 +50,10 @@ def login(name: str) -> SessionRow:
 
 def added(connection: Connection, *names: str) -> Session:
     """A new session, with tokens in the database that it doesn't know yet."""
-    before = Session(connection)
+    before = Session(Link(connection))
     before.add_all(token(name) for name in names)
     before.flush()
-    return Session(connection)
+    return Session(Link(connection))
 
 
 def test_a_row_is_one_object_whichever_query_finds_it(connection: Connection) -> None:
@@ -69,7 +70,7 @@ def test_a_row_is_one_object_whichever_query_finds_it(connection: Connection) ->
 
 def test_every_table_s_rows_are_read_as_they_were_written(connection: Connection) -> None:
     """The order of a query's columns is that of the table, for each table: rows are put together by it."""
-    session = Session(connection)
+    session = Session(Link(connection))
     for mapper in TokenRow._sa_registry.mappers:
         chosen = [column.key for column in select(mapper.class_).selected_columns]
         assert chosen == [column.key for column in mapper.local_table.columns]
@@ -172,7 +173,7 @@ def test_a_query_for_texts_goes_by_an_index(connection: Connection) -> None:
     for query in (NAMED, *of_agents, *of_deploys):
         command = query.command(connection.dialect)
         explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
-        plan = [str(line[-1]) for line in run(connection, explain + command.text, command._bind(given)).fetchall()]
+        plan = [str(line[-1]) for line in run(connection, explain + command.text, command.bind(given)).fetchall()]
         scans = [line for line in plan if (line.startswith("SCAN ") and "json_each" not in line) or "Seq Scan" in line]
         assert not scans, (command.text, plan)
 
