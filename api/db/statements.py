@@ -5,7 +5,7 @@ driver's own cursor: what SQLAlchemy does around each execution takes a hundred 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
@@ -15,6 +15,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 from sqlmodel.sql.expression import Select, SelectOfScalar
 
+from api.db.arrays import array_of
 from api.db.link import Link, Rows
 
 R = TypeVar("R")
@@ -63,7 +64,7 @@ class Bulk:
     ) -> None:
         quote = dialect.identifier_preparer.quote
         named = [(column.key, column) for column in columns] + [(f"key_{column.key}", column) for column in keys]
-        self._parameters = [(name, column.type.dialect_impl(dialect).bind_processor(dialect)) for name, column in named]
+        self._parameters = [(name, array_of(column.type, dialect)) for name, column in named]
         arrays = ", ".join(f"%({name})s::{column.type.compile(dialect=dialect)}[]" for name, column in named)
         into, values = dialect.identifier_preparer.format_table(table), ", ".join(quote(name) for name, _ in named)
         if keys:
@@ -75,10 +76,7 @@ class Bulk:
 
     def bind(self, many: Sequence[Mapping[str, Any]]) -> Any:
         """Parameters as the driver takes them."""
-        return {
-            name: [process(values[name]) for values in many] if process else [values[name] for values in many]
-            for name, process in self._parameters
-        }
+        return {name: array([values[name] for values in many]) for name, array in self._parameters}
 
 
 class RowShape:
@@ -194,9 +192,9 @@ class _Texts(TypeDecorator[Iterable[str]]):
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         return dialect.type_descriptor(ARRAY(String) if dialect.name == "postgresql" else String())
 
-    def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> Any:
-        texts = list(value or ())
-        return texts if dialect.name == "postgresql" else json.dumps(texts)
+    def bind_processor(self, dialect: Dialect) -> Callable[[Iterable[str] | None], str]:
+        literal = array_of(String(), dialect) if dialect.name == "postgresql" else json.dumps
+        return lambda value: literal(list(value or ()))
 
 
 class _Among(FunctionElement[bool]):
