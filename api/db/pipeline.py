@@ -34,12 +34,12 @@ class PipelinedLink(Link):
 
     def rows(self, text: str, parameters: Any) -> Rows:
         """See `Link`."""
-        if self.answered and not self._unsent:
-            return super().rows(text, parameters)
         return self.rows_of([(text, parameters)])[0]
 
     def rows_of(self, queries: Sequence[tuple[str, Any]]) -> list[Rows]:
         """See `Link`: one message for all."""
+        if self.answered and not self._unsent and len(queries) == 1:
+            return [super().rows(*queries[0])]
         for text, parameters in queries:
             tell(self._connection, text, parameters)
         found: list[Rows] = [cursor.fetchall() for cursor in self._send(queries)]

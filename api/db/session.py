@@ -7,8 +7,9 @@ loaded by itself. A row outlives its session, as a plain object.
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any, TypeVar, TypeVarTuple, overload
 
 from sqlalchemy import Connection, Delete, Executable, Insert, Result, ScalarResult, Update
@@ -19,7 +20,7 @@ from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from api.db.link import Link
 from api.db.row import Row
-from api.db.statements import Columns, Query, RowShape, shape_of
+from api.db.statements import Columns, Command, Query, RowShape, shape_of
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -88,6 +89,30 @@ class Session:
                 self._adopt(of, shape, row)
             self.lacks(of, unknown)
         return [row for key in wanted if (row := self._rows[of, key]) is not None]
+
+    def fetch(
+        self, *queries: tuple[Query[Any], Mapping[str, Any]], keys: Mapping[type, Iterable[str | None]] = MappingProxyType({})
+    ) -> list[list[Any]]:
+        """The rows of several queries, asked for at once: none needs what another finds.
+
+        Of `keys`, rows by their primary keys, `get` and `get_many` know afterwards what there is.
+        """
+        self.flush()
+        unknown = {
+            of: [key for key in {*wanted} if key is not None and (of, key) not in self._rows] for of, wanted in keys.items()
+        }
+        asked: list[tuple[type, Command, Mapping[str, Any]]] = [
+            (of, shape_of(of, self._dialect).select_many, {"keys": wanted}) for of, wanted in unknown.items() if wanted
+        ]
+        asked += [(query.of, query.command(self._dialect), parameters) for query, parameters in queries]
+        answers = self._link.rows_of([(command.text, command.bind(parameters)) for _, command, parameters in asked])
+        found = []
+        for (of, _, _), rows in zip(asked, answers, strict=True):
+            shape = shape_of(of, self._dialect)
+            found.append([self._adopt(of, shape, row) for row in rows])
+        for of, wanted in unknown.items():
+            self.lacks(of, wanted)
+        return found[len(found) - len(queries) :]
 
     def lacks(self, of: type, keys: Iterable[Any]) -> None:
         """Note that those of these keys that aren't known have no row, because somebody has looked."""

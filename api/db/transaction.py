@@ -1,8 +1,9 @@
 """What a service function gets: a session, the time, ids, and the two things that happen with a commit."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from sqlmodel.sql.expression import SelectOfScalar
@@ -31,6 +32,12 @@ class Read:
     def get_many(self, of: type[R], keys: Iterable[str | None]) -> list[R]:
         """Rows by their primary keys, in any order: those that aren't known yet with one query for all."""
         return self.session.get_many(of, keys)
+
+    def fetch(
+        self, *queries: tuple[Query[Any], Mapping[str, Any]], keys: Mapping[type, Iterable[str | None]] = MappingProxyType({})
+    ) -> list[list[Any]]:
+        """The rows of several queries in one message, and of `keys`, which `get` then finds (see `Session.fetch`)."""
+        return self.session.fetch(*queries, keys=keys)
 
     @property
     def memo(self) -> dict[Any, Any]:

@@ -38,16 +38,18 @@ def installed_on(tx: Read, install_ids: Collection[str]) -> dict[str, list[Insta
     return there
 
 
-def load(tx: Read, deploy_ids: Collection[str]) -> None:
-    """Look up at once what `advance` is going to ask for, of many deploys."""
-    if not deploy_ids:
+def load(tx: Read, steps: Sequence[StepRow], install_ids: Collection[str]) -> None:
+    """Look up at once what `advance` is going to ask for, of the deploys that these are all steps of, in order."""
+    of: dict[str, list[StepRow]] = {}
+    for step in steps:
+        of.setdefault(step.deploy_id, []).append(step)
+    if not of:
         return
-    rows = tx.get_many(DeployRow, deploy_ids)
-    steps = steps_of(tx, deploy_ids)
-    tx.memo.update({("steps", deploy_id): found for deploy_id, found in steps.items()})
-    tx.all(_INSTALLED, installs={row.install_id for row in rows})
-    wanted = {(row.install_id, step.component) for row in rows for step in steps[row.id]}
-    tx.session.lacks(InstalledComponentRow, wanted)
+    tx.fetch((_INSTALLED, {"installs": install_ids}), keys={DeployRow: of.keys()})
+    tx.memo.update({("steps", deploy_id): found for deploy_id, found in of.items()})
+    for deploy in tx.get_many(DeployRow, of.keys()):
+        if deploy.install_id in install_ids:
+            tx.session.lacks(InstalledComponentRow, {(deploy.install_id, step.component) for step in of[deploy.id]})
 
 
 def load_pending(tx: Read, deploys: Sequence[DeployRow]) -> None:

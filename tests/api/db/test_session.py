@@ -20,6 +20,7 @@ from api.deploys import service as deploys
 from api.installs import service as installs
 from api.jobs import hot
 from api.logins.models import DeviceLoginRow, SessionRow
+from api.releases import service as releases
 from api.settings import Settings
 from api.tokens.models import TokenRow
 
@@ -165,11 +166,20 @@ def test_a_query_for_any_number_of_texts(connection: Connection) -> None:
 
 
 def test_a_query_for_texts_goes_by_an_index(connection: Connection) -> None:
-    of_agents = (hot._LEASED, hot._OFFERED, hot._PLANS)
+    of_agents = (hot._LEASED, hot._OFFERED, hot._PLANS, hot._DEPLOYS_OF, hot._STEPS_MOVED, releases._LINKS, releases._LINKED)
     of_deploys = (loading._STEPS, loading._INSTALLED, deploys._UNDER_WAY, drift._UNDER_WAY, installs._BY_NAME)
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL enable_seqscan = off"))  # the tables are empty; what counts is whether it must
-    given = {"agents": ["a"], "installs": ["a"], "deploys": ["a"], "names": ["a"], "now": NOW}
+    given = {
+        "steps": ["a"],
+        "jobs": ["a"],
+        "releases": ["a"],
+        "agents": ["a"],
+        "installs": ["a"],
+        "deploys": ["a"],
+        "names": ["a"],
+        "now": NOW,
+    }
     for query in (NAMED, *of_agents, *of_deploys):
         command = query.command(connection.dialect)
         explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
