@@ -1,7 +1,8 @@
 """What a release's life means."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sqlmodel import col, func, select
@@ -45,10 +46,15 @@ _LINKED = Query(
 )
 
 
-def load(tx: Read, release_ids: Collection[str | None], *more: tuple[Query[Any], dict[str, Any]]) -> list[Any]:
+def load(
+    tx: Read,
+    release_ids: Collection[str | None],
+    *more: tuple[Query[Any], dict[str, Any]],
+    keys: Mapping[type, Iterable[str | None]] = MappingProxyType({}),
+) -> list[Any]:
     """Look up at once what was made for many releases. Gives the rows of more queries, which are asked at the same time."""
     of = {"releases": [one for one in release_ids if one]}
-    links, _, *found = tx.fetch((_LINKS, of), (_LINKED, of), *more, keys={ReleaseRow: release_ids})
+    links, _, *found = tx.fetch((_LINKS, of), (_LINKED, of), *more, keys={ReleaseRow: release_ids, **keys})
     for row in tx.get_many(ReleaseRow, release_ids):
         if row.status == "ready":  # what it has stays as it is
             tx.memo["links", row.id] = [link for link in links if link.release_id == row.id]
@@ -77,8 +83,8 @@ def digests_of(tx: Read, release_id: str) -> dict[str, str]:
 def parts_of(tx: Read, release_id: str) -> tuple[dict[str, ComponentConfig], dict[str, BuildRow]]:
     """What a release was made of and what was made of it: configs and builds, by component."""
     made = {link.component: build for link, build in builds_of(tx, release_id)}
-    made_of = builds.components_of(tx, [build.id for build in made.values()])
-    return {component: made_of[build.id][1].config for component, build in made.items()}, made
+    configs = {row.id: row.config for row in tx.get_many(ComponentConfigRow, (build.config_id for build in made.values()))}
+    return {component: configs[build.config_id] for component, build in made.items()}, made
 
 
 def configs_of(tx: Read, release_id: str) -> dict[str, ComponentConfig]:

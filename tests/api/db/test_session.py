@@ -167,7 +167,7 @@ def test_a_query_for_any_number_of_texts(connection: Connection) -> None:
 
 def test_a_query_for_texts_goes_by_an_index(connection: Connection) -> None:
     of_agents = (hot._LEASED, hot._OFFERED, hot._PLANS, hot._DEPLOYS_OF, hot._STEPS_MOVED, releases._LINKS, releases._LINKED)
-    of_deploys = (loading._STEPS, loading._INSTALLED, deploys._UNDER_WAY, drift._UNDER_WAY, installs._BY_NAME)
+    of_deploys = (loading._STEPS, loading._INSTALLED, deploys.UNDER_WAY, drift.UNDER_WAY, installs._BY_NAME)
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL enable_seqscan = off"))  # the tables are empty; what counts is whether it must
     given = {
