@@ -88,5 +88,5 @@ class PlainJson(TypeDecorator[Any]):
         return value
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
-        """From the text, as in `JsonOf`."""
-        return lambda value: None if value is None else json.loads(value)
+        """From the text, as in `JsonOf`. SQLite makes a number of one."""
+        return lambda value: json.loads(value) if isinstance(value, str) else value

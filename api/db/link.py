@@ -43,8 +43,11 @@ def run(connection: Connection, text: str, parameters: Any = (), *, many: bool =
     """Run a text; gives the driver's cursor. Raises SQLAlchemy's errors."""
     tell(connection, text, parameters, many=many)
     cursor = connection.connection.cursor()
-    with errors(connection, [text], cursor):
+    errors: Any = connection.dialect.loaded_dbapi.Error
+    try:
         (cursor.executemany if many else cursor.execute)(text, parameters)
+    except errors as error:
+        raise as_sqlalchemy_s(error, connection, text, cursor) from error
     return cursor
 
 
@@ -54,20 +57,21 @@ def tell(connection: Connection, text: str, parameters: Any, *, many: bool = Fal
         told(connection, None, text, parameters, None, many)
 
 
-@contextlib.contextmanager
-def errors(connection: Connection, texts: Sequence[str], cursor: Any = None) -> Iterator[None]:
-    """The driver's errors as SQLAlchemy's. A connection that is lost is known to be lost."""
+def as_sqlalchemy_s(error: Any, connection: Connection, text: str, cursor: Any = None) -> Any:
+    """The driver's error as SQLAlchemy's. A connection that is lost is known to be lost."""
     pooled, dialect = connection.connection, connection.dialect
-    of_driver: Any = dialect.loaded_dbapi.Error
-    try:
-        yield
-    except of_driver as error:
-        lost = dialect.is_disconnect(error, pooled.dbapi_connection, cursor)
-        if lost:
-            connection.invalidate(error)
-        raise DBAPIError.instance(
-            "; ".join(texts), None, error, of_driver, hide_parameters=True, connection_invalidated=lost, dialect=dialect
-        ) from error
+    lost = dialect.is_disconnect(error, pooled.dbapi_connection, cursor)
+    if lost:
+        connection.invalidate(error)
+    return DBAPIError.instance(
+        text,
+        None,
+        error,
+        dialect.loaded_dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=lost,
+        dialect=dialect,
+    )
 
 
 def check_changed(changed: int, expected: int | None, text: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection
 
-from api.db.link import Change, Link, Rows, check_changed, errors, run, tell
+from api.db.link import Change, Link, Rows, as_sqlalchemy_s, check_changed, run, tell
 
 
 @dataclass
@@ -104,31 +104,29 @@ class PipelinedLink(Link):
             return []
         pooled: Any = self._connection.connection
         counted, asked = [], []
-        texts = [one.text for one in unsent] + [text for text, _ in queries]
-        with errors(self._connection, texts), _message(pooled):
-            for one in unsent:
-                cursor = pooled.cursor()
-                cursor.execute(one.text, one.parameters or None)
-                counted.append((cursor, one))
-            for text, parameters in queries:
-                cursor = pooled.cursor()
-                cursor.execute(text, parameters)
-                asked.append(cursor)
-            if commit:
-                pooled.commit()
+        try:
+            with pooled.pipeline():
+                for one in unsent:
+                    cursor = pooled.cursor()
+                    cursor.execute(one.text, one.parameters or None)
+                    counted.append((cursor, one))
+                for text, parameters in queries:
+                    cursor = pooled.cursor()
+                    cursor.execute(text, parameters)
+                    asked.append(cursor)
+                if commit:
+                    pooled.commit()
+        except psycopg.Error as error:
+            texts = [one.text for one in unsent] + [text for text, _ in queries]
+            raise as_sqlalchemy_s(_cause(error), self._connection, "; ".join(texts)) from error
         for cursor, one in counted:
             check_changed(cursor.rowcount, one.expected, one.text)
         return asked
 
 
-@contextlib.contextmanager
-def _message(connection: Any) -> Iterator[None]:
-    """A pipeline. Raises the error of the statement that failed, not that of one that was passed over because of it."""
-    try:
-        with connection.pipeline():
-            yield
-    except psycopg.errors.PipelineAborted as passed_over:
-        failed = passed_over.__context__
-        while isinstance(failed, psycopg.errors.PipelineAborted):
-            failed = failed.__context__
-        raise failed if isinstance(failed, psycopg.Error) else passed_over from None
+def _cause(error: psycopg.Error) -> psycopg.Error:
+    """The error of the statement that failed, given that of one that was passed over because of it."""
+    cause: BaseException | None = error
+    while isinstance(cause, psycopg.errors.PipelineAborted):
+        cause = cause.__context__
+    return cause if isinstance(cause, psycopg.Error) else error
