@@ -35,7 +35,7 @@ def approve(
 ) -> None:
     """Ask about each plan that waits, and answer. Raises click.ClickException."""
     try:
-        identity = Home(home).identity()
+        identity = Home(home, make=False).identity()
         if identity is None or identity.enrolled.kind != "install":
             raise click.ClickException(f"--home {home} is not the folder of an install agent that has enrolled.")
 

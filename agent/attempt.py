@@ -14,7 +14,7 @@ from agent.journal import JournalEntry
 from agent.redaction import Redactor
 from agent.report import Office, forget, report
 from api.client import ApiError, UnreachableError
-from api.contract.agents import Finish, Lease
+from api.contract.agents import Finish, Lease, RegistryAccess
 from api.contract.base import Failure
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Attempt:
         """How the work ended; None if the agent stops and a later process can begin it again."""
         attempt = self._lease.attempt
         context = JobContext(
-            self._lease.job_id, self._uploader.line, self._redactor, self._cancellation, attempt, self._release
+            self._lease.job_id, self._uploader.line, self._redactor, self._cancellation, attempt, self._release, self._ticket
         )
         room = self._room()
         if self._lease.payload.kind in _CHANGES_THE_ACCOUNT and room < durable.RESERVED_BYTES:
@@ -135,6 +135,13 @@ class Attempt:
             return await self._office.session.release_of(self._lease.job_id)
         except (ApiError, UnreachableError) as error:
             raise ImsAwayError(f"the IMS doesn't say how the release is signed: {error}") from None
+
+    async def _ticket(self) -> RegistryAccess | None:
+        """See `JobContext.ticket`. Raises ImsAwayError."""
+        try:
+            return await self._office.session.ticket_of(self._lease.job_id, self._lease.attempt)
+        except (ApiError, UnreachableError) as error:
+            raise ImsAwayError(f"the IMS gives no further ticket: {error}") from None
 
     def _room(self) -> int:
         return shutil.disk_usage(self._office.spools).free

@@ -95,8 +95,14 @@ class Home:
 
     @contextmanager
     def occupied(self) -> Iterator[None]:
-        """Keep other agents out of the folder. Raises HomeInUseError. The lock ends with the process, however it ends."""
-        descriptor = os.open(self.folder / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Keep other agents out of the folder. Raises HomeInUseError or IdentityError.
+
+        The lock ends with the process, however it ends.
+        """
+        try:
+            descriptor = os.open(self.folder / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise IdentityError(f"{self.folder} can't be used: {error.strerror}; run this as the agent's user") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -109,10 +115,12 @@ class Home:
     def identity(self) -> Identity | None:
         """The identity in this folder, or None before enrolment. Raises IdentityError."""
         file = self.folder / "identity.json"
-        if not file.exists():
-            return None
         try:
+            if not file.exists():
+                return None
             return Identity(self._key(), EnrollResponse.model_validate_json(file.read_bytes()), self._sealing_key())
+        except PermissionError as error:
+            raise IdentityError(f"{error.filename} can't be read: {error.strerror}. Run this as the agent's user") from None
         except (OSError, ValueError) as error:
             raise IdentityError(
                 f"the identity in {self.folder} can't be read ({error}); remove the folder and enrol the agent anew"

@@ -6,10 +6,14 @@ from typing import Protocol
 
 from agent.cancellation import Cancellation
 from agent.redaction import Redactor
-from api.contract.agents import JobPayload, JobResult
+from api.contract.agents import JobPayload, JobResult, RegistryAccess
 
 
 async def _unsigned() -> str | None:
+    return None
+
+
+async def _no_other() -> RegistryAccess | None:
     return None
 
 
@@ -17,7 +21,8 @@ async def _unsigned() -> str | None:
 class JobContext:
     """One attempt of a job. `log` takes whole lines, without the line's end; `redactor` guards everything that leaves.
 
-    `release` asks the IMS for the document (a DSSE envelope) with which the job's release is signed; None if it isn't.
+    `release` asks the IMS for the document (a DSSE envelope) with which the job's release is signed; None if it isn't. `ticket`
+    asks it for another pull ticket, as the job's own works once; None if the IMS is an earlier one.
     """
 
     job_id: str
@@ -26,6 +31,7 @@ class JobContext:
     cancellation: Cancellation
     attempt: int = 1
     release: Callable[[], Awaitable[str | None]] = _unsigned
+    ticket: Callable[[], Awaitable[RegistryAccess | None]] = _no_other
 
 
 class Executor(Protocol):

@@ -1,11 +1,13 @@
 """Take known secrets out of every text that leaves the agent: log chunks, failures, plan summaries, outputs.
 
-A secret is found by its value, wherever it turns up: as it is, in base64, URL-encoded, or escaped in JSON. Values shorter than
-4 characters are not taken out: they would match everywhere and hide nothing. The customer's own patterns are looked for in
-each line by itself.
+A secret is found by its value, wherever it turns up: as it is, URL-encoded, escaped in JSON (also twice), and in base64, also
+as a part of something longer (the password in a Basic header) and broken into lines. So are the lines of one that has
+several, and the texts in one that is a JSON document. Values shorter than 4 characters are not taken out: they would match
+everywhere and hide nothing. The customer's own patterns are looked for in each line by itself.
 """
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -18,7 +20,16 @@ from api.contract.resources import PlannedChange, ValueChange
 
 PLACEHOLDER = "(sensitive)"
 MINIMUM_LENGTH = 4
-_MINIMUM_LINE = 8
+_MINIMUM_PART = 8
+"""Of a line of a secret, or a text in one: shorter ones, such as a key's name, would be taken out everywhere."""
+
+_WRAPS = (64, 76)
+"""Where base64 is broken into lines: by PEM, and by MIME and the command `base64`."""
+
+_PERCENT = re.compile(r"%[0-9A-F]{2}")
+
+_LEFT_BY_OTHERS = ("", "/", "$&+,;=", "$&+,;=:@", "!'()*", "!$&'()*+,;=")
+"""What URL encoders leave as it is: Python, Go (user name and password, path), JavaScript, RFC 3986's sub-delims."""
 
 
 class Redactor:
@@ -26,7 +37,7 @@ class Redactor:
 
     def __init__(self, values: Iterable[Json] = ()) -> None:
         self._forms: set[str] = set()
-        self._firsts: set[str] = set()
+        self._by_first: dict[str, list[str]] = {}
         self._longest = 0
         self._patterns: list[re.Pattern[str]] = []
         for value in values:
@@ -36,9 +47,10 @@ class Redactor:
         """Take `value` for secret: a text, a number, or each of these in a list or a map."""
         for text in _texts(value):
             for form in _forms(text):
-                self._forms.add(form)
-                self._firsts.add(form[0])
-                self._longest = max(self._longest, len(form))
+                if form not in self._forms:
+                    self._forms.add(form)
+                    self._by_first.setdefault(form[0], []).append(form)
+                    self._longest = max(self._longest, len(form))
 
     def hide(self, pattern: re.Pattern[str]) -> None:
         """Take everything for secret that the pattern finds in a line."""
@@ -132,7 +144,10 @@ class Redactor:
     def settled(self, text: str) -> int:
         """How much of `text` can't be touched by what may still follow it."""
         for at in range(max(0, len(text) - self._longest), len(text)):
-            if text[at] in self._firsts and any(form.startswith(text[at:]) for form in self._forms):
+            if (begin := self._by_first.get(text[at])) is None:
+                continue
+            tail = text[at:]
+            if any(form.startswith(tail) for form in begin):
                 cut = at
                 break
         else:
@@ -167,10 +182,8 @@ def _texts(value: Json) -> Iterator[str]:
     match value:
         case str():
             yield value
-            lines = value.splitlines()
-            if len(lines) > 1:
-                # A key in PEM is printed line by line, each with a prefix of its own.
-                yield from (line for line in lines if len(line) >= _MINIMUM_LINE)
+            yield value.strip()  # a file's end of line seldom comes along
+            yield from (part for part in _parts(value) if len(part) >= _MINIMUM_PART)
         case bool() | None:
             return
         case int() | float():
@@ -183,20 +196,41 @@ def _texts(value: Json) -> Iterator[str]:
                 yield from _texts(item)
 
 
+def _parts(text: str) -> Iterator[str]:
+    """What of a secret text may turn up alone."""
+    lines = text.splitlines()
+    if len(lines) > 1:
+        # A key in PEM is printed line by line, each with a prefix of its own.
+        yield from lines
+        yield from (line.strip() for line in lines)
+    if text.lstrip().startswith(("{", "[", '"')):
+        with contextlib.suppress(ValueError, RecursionError):
+            yield from _texts(json.loads(text))
+
+
 def _forms(text: str) -> Iterator[str]:
     if len(text) < MINIMUM_LENGTH:
         return
-    data = text.encode()
     escaped = json.dumps(text, ensure_ascii=False)[1:-1]
-    yield from (
-        text,
-        escaped,
-        json.dumps(text)[1:-1],
-        # Terraform's jsonencode escapes these three as well.
-        escaped.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
-        quote(text),
-        quote(text, safe=""),
-        quote_plus(text),
-        base64.b64encode(data).decode().rstrip("="),
-        base64.urlsafe_b64encode(data).decode().rstrip("="),
-    )
+    yield from (text, escaped, json.dumps(text)[1:-1])
+    # Terraform's jsonencode escapes these three as well.
+    yield escaped.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    yield json.dumps(escaped, ensure_ascii=False)[1:-1]  # a JSON document in another
+    for form in (*(quote(text, safe=safe) for safe in _LEFT_BY_OTHERS), quote_plus(text)):
+        yield form
+        yield _PERCENT.sub(lambda found: found[0].lower(), form)
+    yield from _in_base64(text.encode())
+
+
+def _in_base64(data: bytes) -> Iterator[str]:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        whole = encode(data).decode().rstrip("=")
+        yield whole
+        for width in _WRAPS:
+            yield from (line for at in range(0, len(whole), width) if len(line := whole[at : at + width]) >= _MINIMUM_PART)
+        for before in range(3):
+            # The characters that don't depend on what stands before it, which has a length of so many bytes beyond three each,
+            # nor on what stands after it.
+            inside = encode(bytes(before) + data).decode()[-(-before * 8 // 6) : (before + len(data)) * 8 // 6]
+            if len(inside) >= MINIMUM_LENGTH:
+                yield inside

@@ -19,7 +19,16 @@ from agent.spool import Chunk
 from agent.understood import NotUnderstood, not_understood
 from api.client import ApiError, ImsClient, retry_after
 from api.contract.agent_approvals import AgentDecision, PendingApprovals
-from api.contract.agents import Finish, Heartbeat, HeartbeatAnswer, Lease, LeaseRequest, SignInResponse
+from api.contract.agents import (
+    Finish,
+    Heartbeat,
+    HeartbeatAnswer,
+    Lease,
+    LeaseRequest,
+    RegistryAccess,
+    SignInResponse,
+    TicketRequest,
+)
 from api.contract.health import Health
 from api.contract.problems import AgentRevokedError
 from api.contract.signed_releases import ReleaseSignature
@@ -124,6 +133,23 @@ class Session:
                 return None
             raise
         return found.envelope
+
+    async def ticket_of(self, job_id: str, attempt: int) -> RegistryAccess | None:
+        """Another pull ticket for a job that the agent holds; None if the IMS knows of none, as earlier ones do."""
+        try:
+            return await self._signed_in(
+                lambda: self._ims.call(
+                    "POST",
+                    f"/v1/agent/jobs/{job_id}/ticket",
+                    body=TicketRequest(attempt=attempt),
+                    answer=RegistryAccess,
+                    timeout=_CALL_SECONDS,
+                )
+            )
+        except ApiError as error:
+            if error.of_ims and error.status in (404, 405):
+                return None
+            raise
 
     async def heartbeat(self, job_id: str, attempt: int, timeout: float) -> HeartbeatAnswer:
         """Renew a lease."""

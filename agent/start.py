@@ -211,7 +211,11 @@ def _start(kind: AgentKind, options: AgentOptions) -> Start:
         if str(token_file) == "-":
             return sys.stdin.readline().strip()
         try:
-            return token_file.read_text().strip()
+            return token_file.read_text(encoding="ascii").strip()
+        except UnicodeDecodeError:
+            raise StartError(
+                f"--token-file {token_file} has no token: it isn't plain text. Give the file that has the enrolment token."
+            ) from None
         except OSError as error:
             raise StartError(
                 f"--token-file {token_file} can't be read: {error.strerror}. Give the file that has the enrolment token."

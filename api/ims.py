@@ -1,6 +1,7 @@
 """One running IMS: what the routes share."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from starlette.requests import HTTPConnection
@@ -26,7 +27,7 @@ class Ims:
     limiter: Limiter
     sessions: KnownSessions = field(default_factory=KnownSessions)
 
-    @property
+    @cached_property
     def sources(self) -> Sources:
         """What job payloads are made of."""
         found = places(self.settings)

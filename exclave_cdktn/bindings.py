@@ -677,6 +677,13 @@ class ExclaveDeployment(Resource):
         return self.get_string_attribute("install_id")
 
     @property
+    def left_out(self) -> Sequence[str]:
+        """Components that the newest deploy did not bring, or not wholly: somebody skipped them, or had them planned in
+        part (`exclave deploys create --target`). The next plan deploys them.
+        """
+        return self.get_list_attribute("left_out")
+
+    @property
     def outputs(self) -> Mapping[str, str]:
         """The components' outputs, by `component.output`: strings as they are, anything else as JSON for `jsondecode`.
         Sensitive outputs stay in the customer's account.
@@ -2384,6 +2391,7 @@ class DataExclaveBuilds(DataSource):
         *,
         app_id: str | None = None,
         component: str | None = None,
+        component_version: float | None = None,
         status: str | None = None,
         **meta: Unpack[Meta],
     ) -> None:
@@ -2392,11 +2400,13 @@ class DataExclaveBuilds(DataSource):
         Args:
             app_id: Only those of this app: its id or name.
             component: Only those of components with this name.
+            component_version: Only those of this version of a component's config.
             status: Only those of this status. One of queued, running, succeeded, failed, cancelled.
         """
         attributes = {
             "app_id": app_id,
             "component": component,
+            "component_version": component_version,
             "status": status,
         }
         super().__init__(construct_scope, construct_id, self.TYPE, attributes, meta)
@@ -2415,6 +2425,11 @@ class DataExclaveBuilds(DataSource):
     def component(self) -> str:
         """Only those of components with this name."""
         return self.get_string_attribute("component")
+
+    @property
+    def component_version(self) -> float:
+        """Only those of this version of a component's config."""
+        return self.get_number_attribute("component_version")
 
     @property
     def status(self) -> str:
@@ -2699,6 +2714,13 @@ class DataExclaveDeployment(DataSource):
         return self.get_string_attribute("install_id")
 
     @property
+    def left_out(self) -> Sequence[str]:
+        """Components that the newest deploy did not bring, or not wholly: somebody skipped them, or had them planned in
+        part (`exclave deploys create --target`). The next plan deploys them.
+        """
+        return self.get_list_attribute("left_out")
+
+    @property
     def outputs(self) -> Mapping[str, str]:
         """The components' outputs, by `component.output`: strings as they are, anything else as JSON for `jsondecode`.
         Sensitive outputs stay in the customer's account.
@@ -2731,6 +2753,7 @@ class DataExclaveDeployments(DataSource):
         install_id: str | None = None,
         kind: str | None = None,
         release_id: str | None = None,
+        release_number: float | None = None,
         selector: str | None = None,
         status: str | None = None,
         **meta: Unpack[Meta],
@@ -2742,6 +2765,7 @@ class DataExclaveDeployments(DataSource):
             install_id: Only those of this install: its id or name.
             kind: Only those of this kind; drift runs come only so. One of deploy, teardown, drift.
             release_id: Only those of this release, by its id.
+            release_number: Only those of the release of this number in its app.
             selector: Only those of installs with these labels: `region=eu,tier!=free,env in (a,b),canary,!old`; all must
                 hold.
             status: Only those of this status. One of pending, running, succeeded, failed, cancelling, cancelled.
@@ -2751,6 +2775,7 @@ class DataExclaveDeployments(DataSource):
             "install_id": install_id,
             "kind": kind,
             "release_id": release_id,
+            "release_number": release_number,
             "selector": selector,
             "status": status,
         }
@@ -2780,6 +2805,11 @@ class DataExclaveDeployments(DataSource):
     def release_id(self) -> str:
         """Only those of this release, by its id."""
         return self.get_string_attribute("release_id")
+
+    @property
+    def release_number(self) -> float:
+        """Only those of the release of this number in its app."""
+        return self.get_number_attribute("release_number")
 
     @property
     def selector(self) -> str:
@@ -3134,6 +3164,8 @@ class DataExclaveInstalls(DataSource):
         /,
         *,
         app_id: str | None = None,
+        release_id: str | None = None,
+        release_number: float | None = None,
         selector: str | None = None,
         **meta: Unpack[Meta],
     ) -> None:
@@ -3141,10 +3173,14 @@ class DataExclaveInstalls(DataSource):
 
         Args:
             app_id: Only those of this app: its id or name.
+            release_id: Only those that run a component of this release, by its id.
+            release_number: Only those that run a component of the release of this number.
             selector: Only those with these labels: `region=eu,tier!=free,env in (a,b),canary,!old`; all must hold.
         """
         attributes = {
             "app_id": app_id,
+            "release_id": release_id,
+            "release_number": release_number,
             "selector": selector,
         }
         super().__init__(construct_scope, construct_id, self.TYPE, attributes, meta)
@@ -3158,6 +3194,16 @@ class DataExclaveInstalls(DataSource):
     def installs(self) -> cdk.IResolvable:
         """What was found: the installs."""
         return self.interpolation_for_attribute("installs")
+
+    @property
+    def release_id(self) -> str:
+        """Only those that run a component of this release, by its id."""
+        return self.get_string_attribute("release_id")
+
+    @property
+    def release_number(self) -> float:
+        """Only those that run a component of the release of this number."""
+        return self.get_number_attribute("release_number")
 
     @property
     def selector(self) -> str:
@@ -3353,6 +3399,7 @@ class DataExclaveReleases(DataSource):
         /,
         *,
         app_id: str | None = None,
+        number: float | None = None,
         selector: str | None = None,
         status: str | None = None,
         **meta: Unpack[Meta],
@@ -3361,11 +3408,13 @@ class DataExclaveReleases(DataSource):
 
         Args:
             app_id: Only those of this app: its id or name.
+            number: Only those of this number in their app.
             selector: Only those with these labels: `region=eu,tier!=free,env in (a,b),canary,!old`; all must hold.
             status: Only those of this status. One of building, ready, failed.
         """
         attributes = {
             "app_id": app_id,
+            "number": number,
             "selector": selector,
             "status": status,
         }
@@ -3375,6 +3424,11 @@ class DataExclaveReleases(DataSource):
     def app_id(self) -> str:
         """Only those of this app: its id or name."""
         return self.get_string_attribute("app_id")
+
+    @property
+    def number(self) -> float:
+        """Only those of this number in their app."""
+        return self.get_number_attribute("number")
 
     @property
     def releases(self) -> cdk.IResolvable:

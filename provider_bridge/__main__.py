@@ -28,20 +28,19 @@ def main() -> None:
     from provider_bridge.protocol import serve
 
     made: list[ExclaveProvider] = []
-    parent = os.getppid()
+    is_there = True
     try:
         if "--debug" in sys.argv[1:]:
             serve.serve_reattach(_load(made), os.environ, SOURCE_ADDRESS)
         else:
-            serve.serve_terraform(lambda: _load(made), os.environ)
+            is_there = serve.serve_terraform(lambda: _load(made), os.environ)
     except serve.NotAPluginRunError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
-    if os.getppid() == parent:
+    if is_there:
         # Else Terraform was killed: what it has noted of this run isn't known.
         for provider in made:
             provider.close()
-    sys.stdout.flush()
     # Not sys.exit: it would wait for threads that wait for calls that nobody makes any more.
     os._exit(0)
 

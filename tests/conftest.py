@@ -1,59 +1,24 @@
-"""Marks the tests that run real programs, which `scripts/test unit` leaves out; and chooses the database to test with."""
+"""Marks each test with its kind (see `kinds`), chooses the database to test with, and leaves each test a usual process."""
 
 import gc
 import logging
 import os
 import signal
+import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx._transports.default
 import pytest
-from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from httpx._config import DEFAULT_TIMEOUT_CONFIG, create_ssl_context
 from hypothesis import HealthCheck, settings
+from kinds import Guard, has_one_of, is_elsewhere, is_in, mark
 from postgresql import PostgresServer, postgres_server, programs
 
 settings.register_profile("usual", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("usual")  # the same examples each time, however long a loaded machine takes for one
-
-REAL_PROGRAMS = (
-    "e2e",
-    "provider",
-    "agent/airgap/test_airgap.py",
-    "agent/build/test_custom.py",
-    "agent/build/test_docker_build.py",
-    "agent/build/test_helm_chart.py",
-    "agent/build/test_kubernetes_manifest.py",
-    "agent/bundle/test_bundle.py",
-    "agent/engine/test_run_engine.py",
-    "agent/install/helm_chart",
-    "agent/oci/test_copy.py",
-    "agent/oci/test_provenance.py",
-    "agent/plugin/test_conformance.py",
-    "agent/test_agent_cli.py",
-    "agent/test_support_bundle.py",
-    "api/backup/test_backup.py",
-    "api/cli/test_access_commands.py",
-    "api/cli/test_bundle_cli.py",
-    "api/cli/test_ims_cli.py",
-    "api/cli/test_webhooks_cli.py",
-    "api/logins/test_login_command.py",
-    "api/registry/test_conformance_of_registries.py",
-    "api/registry/test_registry_standalone.py",
-    "api/test_contract_of_the_api.py",
-    "api/test_life_of_jobs.py",
-    "api/test_server_kill.py",
-    "deploy",
-    "provider_bridge/test_apply.py",
-    "provider_bridge/test_errors.py",
-    "provider_bridge/test_installed.py",
-    "provider_bridge/test_interrupt.py",
-    "provider_bridge/test_packaging.py",
-)
-"""Terraform, agents, servers or other real programs as processes of their own; and two that try out a great deal."""
-
-_WITH_REAL_PROGRAMS = {"account"}
-"""Fixtures that do the same: a customer's account has registries, and most of its tests run an engine or plugins."""
 
 SAME_ON_ANY_DATABASE = (
     "access/test_rate_limits.py",
@@ -71,41 +36,62 @@ SAME_ON_ANY_DATABASE = (
 )
 """Tests with an IMS whose subject is in front of the database or beside it: once, on SQLite, is enough."""
 
-_HERE = Path(__file__).parent
-_FILES = [_HERE / path for path in REAL_PROGRAMS]
-_ONCE = [_HERE / "api" / path for path in SAME_ON_ANY_DATABASE]
-
+_ONCE = [Path(__file__).parent / "api" / path for path in SAME_ON_ANY_DATABASE]
 
 _ON_THE_CHOSEN_DATABASE = {"postgres_if_chosen", "ims"}
 """Fixtures that everything that depends on `--database` has, by itself or through another one."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses among the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if _is_one_of(item, _FILES) or _has_one_of(item, _WITH_REAL_PROGRAMS):
-            item.add_marker(pytest.mark.e2e)
+        mark(item)
     if config.getoption("--database") != "sqlite":  # the rest would do the same as without the option
-        others = {item for item in items if _is_one_of(item, _ONCE) or not _has_one_of(item, _ON_THE_CHOSEN_DATABASE)}
+        others = {item for item in items if is_in(item.path, _ONCE) or not has_one_of(item, _ON_THE_CHOSEN_DATABASE)}
         config.hook.pytest_deselected(items=list(others))
         items[:] = [item for item in items if item not in others]
 
 
-def _is_one_of(item: pytest.Item, paths: list[Path]) -> bool:
-    return any(item.path == path or path in item.path.parents for path in paths)
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Importing files takes longer than many tests: with `-m unit`, those that have no unit test are left out at once."""
+    return True if config.option.markexpr == "unit" and is_elsewhere(collection_path) else None
 
 
-def _has_one_of(item: pytest.Item, fixtures: set[str]) -> bool:
-    return not fixtures.isdisjoint(getattr(item, "fixturenames", ()))
+_guard = Guard()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    return (yield from _guard.watch(item))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    return (yield from _guard.watch(item))
 
 
 _PATIENCE = 60.0
 """Seconds that a test's HTTP call may take. httpx's own 5 s are what a loaded machine exceeds, and then they decide a test."""
 
 
+_trusted: dict[bool, ssl.SSLContext] = {}
+
+
+def _context(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
+    """What httpx makes for each client: reading the authorities that everybody trusts takes 20 ms, so it is done once."""
+    elsewhere = trust_env and ("SSL_CERT_FILE" in os.environ or "SSL_CERT_DIR" in os.environ)
+    if verify is not True or cert or elsewhere:
+        return create_ssl_context(verify, cert, trust_env)
+    if trust_env not in _trusted:
+        _trusted[trust_env] = create_ssl_context(verify, cert, trust_env)
+    return _trusted[trust_env]
+
+
 def pytest_configure() -> None:
     """A shell that runs the tests in the background has them ignore SIGINT, and with them every program that they start."""
     for part in ("connect", "read", "write", "pool"):
         setattr(DEFAULT_TIMEOUT_CONFIG, part, _PATIENCE)
+    httpx._transports.default.create_ssl_context = _context
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -147,6 +133,16 @@ def usual_interpreter() -> Iterator[None]:
     yield
     gc.set_threshold(*thresholds)
     sys.setswitchinterval(interval)
+
+
+@pytest.fixture(autouse=True)
+def no_power_failures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A unit test doesn't wait for the disk: what is written is there for all who look, until the machine stops."""
+    flush = os.fsync
+    if request.node.get_closest_marker("unit"):
+        os.fsync = lambda file: os.fstat(file) and None  # type: ignore[assignment]
+    yield
+    os.fsync = flush
 
 
 @pytest.fixture(autouse=True)

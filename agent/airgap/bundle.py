@@ -2,6 +2,7 @@
 
 The bundle's head is an artifact of its own, in the repository `exclave/release`: its config says which artifacts belong to the
 release and what a delta leaves out. It is signed with the vendor's key, as each artifact is, so a bundle needs no other trust.
+A release that is signed as a whole (`release-signed`) brings its document along, as a layer of the head.
 """
 
 import asyncio
@@ -20,7 +21,11 @@ from agent.oci.push import push_bytes, push_file
 from agent.oci.signature import put_signature, verify
 from agent.oci.store import Readable, Writable
 from agent.oci.vendor_key import VendorKey
+from agent.trust.claims import claims_said
+from agent.trust.releases import ReleaseRefusedError, SignedRelease, opened_release
 from api.contract.base import Digest
+from api.contract.dsse import ENVELOPE_TYPE
+from api.contract.signed_releases import ENVELOPE_CHARACTERS, ReleaseSignature
 
 RELEASE_TYPE = "application/vnd.exclave.release.v1+json"
 RELEASE_REPOSITORY = "exclave/release"
@@ -62,11 +67,16 @@ class BundledRelease(BaseModel):
 
 @dataclass(frozen=True)
 class Checked:
-    """A bundle that is what its vendor has signed. Only `check` makes one."""
+    """A bundle that is what its vendor has signed. Only `check` makes one.
+
+    `signed` is its release's own document, if it has one that a pinned key has signed; else `unsigned` says why there is none.
+    """
 
     head: str
     release: BundledRelease
     graphs: tuple[tuple[BundledArtifact, Graph], ...]
+    signed: SignedRelease | None
+    unsigned: str
 
 
 async def create(
@@ -75,21 +85,26 @@ async def create(
     source: Readable,
     key: VendorKey,
     *,
+    signature: ReleaseSignature | None = None,
     since: Path | None = None,
     tools: Sequence[Path] = (),
     log: Callable[[str], None],
 ) -> str:
     """Write the bundle of `release`, whose artifacts `source` has, to the new file `path`; gives the digest of its head.
 
+    With `signature`, the release as it was signed as a whole rides along, whoever signed it: receivers know whom they trust.
     With `since`, an earlier bundle, the blobs that it has are left out. `tools` are files that ride along. The file appears
-    whole or not at all. Raises JobFailedError; an artifact that isn't signed with `key` is refused.
+    whole or not at all. Raises JobFailedError; an artifact that isn't signed with `key` is refused, and so is a `signature`
+    that is for anything else than the release.
     """
+    signed = opened_release(signature.envelope, (key.public_pem, signature.public_key)) if signature else None
+    _check_same(release, signed)
     present, base = await _present(since, key) if since else (frozenset[str](), None)
     temporary = path.with_name(f".{path.name}.partial")
     layout = LayoutWriter(temporary, present)
     try:
         for one in release.artifacts:
-            await verify(source, one.repository, one.digest, (key.public_pem,))
+            await verify(source, one.repository, one.digest, (key.public_pem,), _claims(release, one, signed))
             report = await copy_artifact(
                 source,
                 layout,
@@ -101,7 +116,7 @@ async def create(
             )
             log(f"{one.component}: {one.repository}@{one.digest}, {_said(report)}")
         document = release.model_copy(update={"base": base, "left_out": sorted(layout.left_out)})
-        head = await _head(layout, document, tools)
+        head = await _head(layout, document, tools, signature)
         await put_signature(layout, RELEASE_REPOSITORY, head, key, RELEASE_REPOSITORY)
         await asyncio.to_thread(layout.finish)
         temporary.rename(path)
@@ -115,6 +130,8 @@ async def create(
 async def check(layout: LayoutReader, pinned: tuple[str, ...]) -> Checked:
     """Read everything in a bundle: signatures by a `pinned` key, every digest, and that nothing is missing or smuggled in.
 
+    A release that is signed as a whole must be the bundle's, and each artifact signed for the config that it says.
+
     Raises BadBundleError, BadLayoutError, SignatureError, DigestMismatchError, NotFoundError.
     """
     heads = [each for each in layout.entries if each.annotations.get(REF_NAME, "").startswith(f"{RELEASE_REPOSITORY}:")]
@@ -124,10 +141,12 @@ async def check(layout: LayoutReader, pinned: tuple[str, ...]) -> Checked:
     head = heads[0].digest
     await verify(layout, RELEASE_REPOSITORY, head, pinned)
     release = await _document(layout, head)
+    signed, unsigned = await _signed_release(layout, head, pinned)
+    _check_same(release, signed)
     graphs = [await read_graph(layout, RELEASE_REPOSITORY, head)]
     artifacts = []
     for one in release.artifacts:
-        await verify(layout, one.repository, one.digest, pinned)
+        await verify(layout, one.repository, one.digest, pinned, _claims(release, one, signed))
         graph = await read_graph(layout, one.repository, one.digest)
         graphs.append(graph)
         artifacts.append((one, graph))
@@ -143,7 +162,7 @@ async def check(layout: LayoutReader, pinned: tuple[str, ...]) -> Checked:
     strange = set(here) - set(wanted) - {digest for graph in graphs for digest in graph.manifests}
     if strange:
         raise BadBundleError(f"the bundle has {min(strange)}, which belongs to nothing that the vendor has signed")
-    return Checked(head, release, tuple(artifacts))
+    return Checked(head, release, tuple(artifacts), signed, unsigned)
 
 
 async def push(layout: LayoutReader, checked: Checked, one: BundledArtifact, target: Writable, repository: str) -> CopyReport:
@@ -174,10 +193,16 @@ async def _present(since: Path, key: VendorKey) -> tuple[frozenset[str], str]:
         layout.close()
 
 
-async def _head(layout: LayoutWriter, document: BundledRelease, tools: Sequence[Path]) -> str:
+async def _head(
+    layout: LayoutWriter, document: BundledRelease, tools: Sequence[Path], signature: ReleaseSignature | None
+) -> str:
     config = canonical_json(document.model_dump(mode="json"))
     await push_bytes(layout, RELEASE_REPOSITORY, config)
-    layers = []
+    layers: list[dict[str, object]] = []
+    if signature is not None:
+        envelope = signature.envelope.encode()
+        await layout.put_bytes(RELEASE_REPOSITORY, envelope)  # in a delta, too: it is checked by itself
+        layers.append({"mediaType": ENVELOPE_TYPE, "digest": digest_of(envelope), "size": len(envelope)})
     for tool in tools:
         digest, size = await asyncio.to_thread(digest_of_file, tool), tool.stat().st_size
         await push_file(layout, RELEASE_REPOSITORY, tool, digest, size)
@@ -204,6 +229,40 @@ async def _document(layout: LayoutReader, head: str) -> BundledRelease:
         return BundledRelease.model_validate_json(await layout.read_blob(RELEASE_REPOSITORY, config.digest, config.size))
     except ValidationError as error:
         raise BadBundleError(f"the bundle's head can't be read: {error.errors()[0]['msg']}") from None
+
+
+async def _signed_release(layout: LayoutReader, head: str, pinned: tuple[str, ...]) -> tuple[SignedRelease | None, str]:
+    """The release as it was signed as a whole, or why there is none that counts."""
+    layers = (await layout.get_manifest(RELEASE_REPOSITORY, head)).body().layers
+    found = [layer for layer in layers if layer.media_type == ENVELOPE_TYPE]
+    if not found:
+        return None, "the vendor hasn't signed it as a whole"
+    if len(found) > 1 or found[0].size > ENVELOPE_CHARACTERS or layout.blobs.get(found[0].digest) != found[0].size:
+        raise BadBundleError("the bundle's head doesn't have one signed release, of a size that one can have")
+    envelope = await layout.read_blob(RELEASE_REPOSITORY, found[0].digest, found[0].size)
+    try:
+        return opened_release(envelope.decode(errors="replace"), pinned), ""
+    except ReleaseRefusedError as error:
+        return None, str(error)
+
+
+def _check_same(release: BundledRelease, signed: SignedRelease | None) -> None:
+    """Raises BadBundleError if what was signed as a whole is another release."""
+    if signed is None:
+        return
+    said = signed.document
+    if (said.app, said.number) != (release.app, release.number):
+        raise BadBundleError(
+            f"the bundle has {release.app} release {release.number}, and {said.app} release {said.number} signed as a whole"
+        )
+    lines = {name: line.digest for name, line in said.components.items()}
+    if len(release.artifacts) != len(lines) or lines != {one.component: one.digest for one in release.artifacts}:
+        raise BadBundleError(f"the bundle's artifacts aren't those of release {said.number} as the vendor has signed it")
+
+
+def _claims(release: BundledRelease, one: BundledArtifact, signed: SignedRelease | None) -> dict[str, str]:
+    """What an artifact's signature must say besides its digest."""
+    return claims_said(release.app, one.component, signed.document.components[one.component].config) if signed else {}
 
 
 def _said(report: CopyReport) -> str:

@@ -3,22 +3,27 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
 import click
+from pydantic import ValidationError
 
-from agent.airgap.bundle import BundledArtifact, BundledRelease, check, create, push
+from agent.airgap.bundle import BundledArtifact, BundledRelease, Checked, check, create, push
 from agent.airgap.layout import LayoutReader
+from agent.airgap.rules import Rules
 from agent.failure import JobFailedError
-from agent.install.registries import CustomerRegistry, RegistryWriter, cloud_of, read_writer
+from agent.install.registries import CustomerRegistry, EcrWriter, GarWriter, RegistryWriter, cloud_of, read_writer
 from agent.oci.client import RegistryClient
 from agent.oci.kms_key import open_key
 from agent.oci.token import Credential
 from agent.outbound import OutboundError, outbound_client
+from agent.trust.notices import fingerprint
 from api.client import ApiError, ImsClient, UnreachableError
 from api.contract.resources import App, Build, Release
+from api.contract.signed_releases import StoredSignature
 
 T = TypeVar("T")
 
@@ -30,9 +35,21 @@ _vendor_key = click.option(
     "--vendor-key",
     "vendor_keys",
     multiple=True,
-    required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The vendor's public key (PEM), which you have from elsewhere than the bundle. May be given twice.",
+    help="The vendor's public key (PEM), which you have from elsewhere than the bundle. May be given twice. Left out: the keys "
+    "that the agent of --home trusts.",
+)
+_home = click.option(
+    "--home",
+    envvar="EXCLAVE_AGENT_HOME",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder of the install agent, which may be running: its policy, and what it knows to be revoked, hold here, too.",
+)
+_policy = click.option(
+    "--policy",
+    envvar="EXCLAVE_POLICY",
+    type=_file,
+    help="The customer's policy file, if it isn't policy.yaml in --home.",
 )
 
 
@@ -69,9 +86,7 @@ def create_command(
 ) -> None:
     """Write the release with the id RELEASE as a file."""
     token = service_token()
-    writer = read_writer(registry_credentials) if registry_credentials else None
-    if writer is not None and not isinstance(writer, RegistryWriter):
-        raise click.UsageError("--registry-credentials needs a file with url, username and password here")
+    writer = vendor_registry(registry_credentials)
 
     async def work() -> str:
         async with ImsClient(url, token) as ims, outbound_client() as http:
@@ -79,7 +94,10 @@ def create_command(
             login = Credential(writer.username, writer.password) if writer else Credential(TOKEN_USER, token)
             source = RegistryClient(writer.url if writer else url, login, http)
             key = await asyncio.to_thread(open_key, signing_key, Path.cwd())
-            return await create(output, described, source, key, since=since, tools=tools, log=click.echo)
+            signature = await _signature(ims, release)
+            if signature is None:
+                click.echo("The release isn't signed as a whole: customers who ask for that won't take it.")
+            return await create(output, described, source, key, signature=signature, since=since, tools=tools, log=click.echo)
 
     head = run_command(work)
     click.echo(f"{output}: {output.stat().st_size} bytes, {head}")
@@ -88,14 +106,23 @@ def create_command(
 @bundle_command.command("verify")
 @click.argument("file", type=_file)
 @_vendor_key
-def verify_command(file: Path, vendor_keys: tuple[Path, ...]) -> None:
-    """Check every signature and every byte of FILE. Needs no network."""
+@_home
+@_policy
+def verify_command(file: Path, vendor_keys: tuple[Path, ...], home: Path | None, policy: Path | None) -> None:
+    """Check every signature and every byte of FILE.
+
+    And the customer's own rules, if they are given. Needs no network.
+    """
 
     async def work(layout: LayoutReader) -> None:
-        checked = await check(layout, _keys(vendor_keys))
+        checked, _ = await _admitted(layout, vendor_keys, home, policy)
         click.echo(f"{checked.release.app} release {checked.release.number} ({checked.release.release_id}), {checked.head}")
         for one in checked.release.artifacts:
             click.echo(f"  {one.component}: {one.repository}@{one.digest}")
+        if checked.signed:
+            click.echo(f"Signed as a whole: {checked.signed.digest}, by {fingerprint(checked.signed.key)}.")
+        else:
+            click.echo(f"Not signed as a whole: {checked.unsigned}.")
         if checked.release.base:
             click.echo(f"A delta: push the bundle {checked.release.base} before it.")
 
@@ -105,21 +132,23 @@ def verify_command(file: Path, vendor_keys: tuple[Path, ...]) -> None:
 @bundle_command.command("push")
 @click.argument("file", type=_file)
 @_vendor_key
+@_home
+@_policy
 @click.option(
     "--registry-credentials", required=True, type=_file, help="The file that the install's agent has for the registry."
 )
-def push_command(file: Path, vendor_keys: tuple[Path, ...], registry_credentials: Path) -> None:
+def push_command(
+    file: Path, vendor_keys: tuple[Path, ...], home: Path | None, policy: Path | None, registry_credentials: Path
+) -> None:
     """Check FILE, and bring its artifacts into a registry.
 
-    With their signatures and referrers. Needs no IMS.
+    It is checked as by `verify`; signatures and referrers go along. Needs no IMS.
     """
-    try:
-        writer = read_writer(registry_credentials)
-    except (OSError, ValueError) as error:
-        raise click.ClickException(f"--registry-credentials {registry_credentials} can't be used: {error}") from None
+    writer = _writer(registry_credentials)
 
     async def work(layout: LayoutReader) -> None:
-        checked = await check(layout, _keys(vendor_keys))
+        checked, rules = await _admitted(layout, vendor_keys, home, policy)
+        await asyncio.to_thread(rules.learn, checked)
         async with outbound_client() as http:
             registry = CustomerRegistry(writer, http, cloud_of(writer))
             for one in checked.release.artifacts:
@@ -160,8 +189,46 @@ def service_token() -> str:
     raise click.ClickException("No token. Set EXCLAVE_TOKEN to a service token, or EXCLAVE_TOKEN_FILE to a file that has one.")
 
 
-def _keys(files: tuple[Path, ...]) -> tuple[str, ...]:
-    return tuple(file.read_text() for file in files)
+def vendor_registry(file: Path | None) -> RegistryWriter | None:
+    """The login of the vendor's registry, if it isn't the IMS's. Raises click.ClickException."""
+    writer = _writer(file) if file else None
+    if writer is not None and not isinstance(writer, RegistryWriter):
+        raise click.UsageError("--registry-credentials needs a file with url, username and password here")
+    return writer
+
+
+def _writer(file: Path) -> RegistryWriter | EcrWriter | GarWriter:
+    try:
+        return read_writer(file)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'the file'}: {each['msg']}" for each in error.errors())
+        raise click.ClickException(f"--registry-credentials {file} can't be used: {wrong}") from None
+    except OSError as error:
+        raise click.ClickException(f"--registry-credentials {file} can't be read: {error.strerror}") from None
+
+
+async def _signature(ims: ImsClient, release_id: str) -> StoredSignature | None:
+    try:
+        return await ims.call("GET", f"/v1/releases/{quote(release_id, safe='')}/signature", answer=StoredSignature)
+    except ApiError as error:
+        if error.code == "not_found":
+            return None
+        raise
+
+
+async def _admitted(
+    layout: LayoutReader, vendor_keys: tuple[Path, ...], home: Path | None, policy: Path | None
+) -> tuple[Checked, Rules]:
+    """What is in the bundle, once it is the vendor's and the customer's rules take it; and these rules."""
+    if not vendor_keys and home is None:
+        raise click.UsageError(
+            "give --vendor-key, the vendor's public key, or --home, the folder of an agent that has pinned it"
+        )
+    keys = tuple(file.read_text() for file in vendor_keys)
+    rules = await asyncio.to_thread(Rules.of, home, policy, keys)
+    checked = await check(layout, rules.keys)
+    await asyncio.to_thread(rules.check, checked, datetime.now(UTC))
+    return checked, rules
 
 
 def _with_layout(file: Path, work: Callable[[LayoutReader], Awaitable[None]]) -> None:

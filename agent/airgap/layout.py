@@ -197,6 +197,14 @@ class LayoutWriter:
             self._tar.offset += size + padding
             self._blobs.add(digest)
 
+    async def put_bytes(self, repository: str, data: bytes) -> None:
+        """Store a small blob here, also one that an earlier bundle has."""
+
+        async def chunks() -> AsyncGenerator[bytes, None]:
+            yield data
+
+        await self.put_blob(repository, digest_of(data), len(data), chunks)
+
     async def put_manifest(
         self, repository: str, reference: str, data: bytes, media_type: str, *, over: str | None = None
     ) -> None:

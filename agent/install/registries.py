@@ -272,7 +272,8 @@ class CustomerRegistry:
 
     async def client(self, retry: RetryPolicy = DEFAULT_RETRY) -> RegistryClient:
         """A client for one job. Raises CloudRegistryError."""
-        return RegistryClient(self.writer.url, await self._credential(), self.http, retry=retry)
+        renew = self._another if self.cloud else None
+        return RegistryClient(self.writer.url, await self._credential(), self.http, retry=retry, renew=renew)
 
     async def make_ready(self, name: str) -> None:
         """See to it that `repository(name)` can be pushed to. Raises CloudRegistryError."""
@@ -280,6 +281,13 @@ class CustomerRegistry:
         if self.cloud is not None and repository not in self._made:
             await asyncio.to_thread(self.cloud.make_repository, repository)
             self._made.add(repository)
+
+    async def _another(self) -> Credential:
+        """A new login, whatever was said of how long the one before holds: the session behind it may have ended earlier."""
+        assert self.cloud
+        async with self._lock:
+            self._held = await asyncio.to_thread(self.cloud.credential)
+            return self._held[0]
 
     async def _credential(self) -> Credential:
         if isinstance(self.writer, RegistryWriter):

@@ -10,7 +10,7 @@ from agent.install.site import Site
 from agent.install.trusted import note_learnt
 from agent.install.workspace import PlannedRelease
 from agent.job import JobContext
-from agent.trust.releases import ReleaseRefusedError, ReleaseUnsignedError, opened_release
+from agent.trust.releases import ReleaseUnsignedError, check_may_run, opened_release
 from api.contract.agents import DeployJob
 
 
@@ -56,14 +56,6 @@ def begun(job: DeployJob, planned: PlannedRelease | None, site: Site) -> None:
 
 
 def _check(planned: PlannedRelease, site: Site, *, changes: bool) -> None:
-    if planned.document in {*site.trust.revoked(), *site.policy.document.revoked}:
-        raise ReleaseRefusedError(
-            f"release {planned.number} ({planned.document}) is revoked", remedy="Deploy a release that isn't."
-        )
-    highest = site.trust.highest_release()
-    if changes and site.policy.document.releases == "forward" and planned.number < highest:
-        raise ReleaseRefusedError(
-            f"the customer's policy says `releases: forward`, and release {planned.number} is older than {highest}, which was "
-            "applied here",
-            remedy="Make a new release of the older components, sign it, and deploy that.",
-        )
+    forward = changes and site.policy.document.releases == "forward"
+    highest = site.trust.highest_release() if forward else 0
+    check_may_run(planned.number, planned.document, {*site.trust.revoked(), *site.policy.document.revoked}, highest)

@@ -16,10 +16,10 @@ _PROGRESS_SECONDS = 2.0
 async def sync(job: SyncJob, context: JobContext, site: Site) -> SyncResult:
     """Redeem the ticket, check the signature at the vendor's registry, copy, check it again in the customer's.
 
-    One client is used for the vendor's registry: its ticket works once, and the token that it buys serves the whole copy.
+    One client is used for the vendor's registry: its ticket works once, and a copy that outlasts what it buys asks for another.
     Raises JobFailedError; nothing is copied if the signature isn't by a pinned key.
     """
-    source = registry_of(job.registry, site.http)
+    source = registry_of(job.registry, site.http, context.ticket)
     repository = job.registry.repository
     await verify(source, repository, job.digest, site.vendor_keys)
     own = site.registry.repository(repository)

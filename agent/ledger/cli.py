@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -9,6 +11,8 @@ import click
 
 if TYPE_CHECKING:
     from agent.ledger.entry import Entry
+    from agent.ledger.verify import LedgerFile
+    from api.contract.base import Json
 
 _home = click.option(
     "--home",
@@ -32,31 +36,40 @@ def ledger_command() -> None:
 def verify_command(home: Path | None, head: str | None, as_json: bool, files: tuple[Path, ...]) -> None:
     """Check that no entry was changed, removed or put in. FILES are exported ledgers, if it isn't the one in --home.
 
-    It ends with 1 and names the file and the line if the chain doesn't hold.
+    Entries of kinds that only a later version knows are links of the chain as all others. It ends with 1 and names the file and
+    the line if the chain doesn't hold.
     """
     from agent.ledger.verify import verify
 
-    verdict = verify(_files(home, files), head)
+    with _files(home, files) as opened:
+        verdict = verify(opened, head)
     last = verdict.last
+    missing = "" if verdict.entries or verdict.broken else _missing(home, files)
     if as_json:
         document = {
-            "ok": verdict.broken is None,
+            "ok": verdict.broken is None and not missing,
             "entries": verdict.entries,
             "first": verdict.first.seq if verdict.first else None,
             "last": last.seq if last else None,
             "head": last.hash if last else None,
             "torn": verdict.torn,
+            "unknown": dict(verdict.unknown),
             "broken": verdict.broken.__dict__ if verdict.broken else None,
         }
         click.echo(json.dumps(document))
-        sys.exit(1 if verdict.broken else 0)
+        sys.exit(1 if verdict.broken or missing else 0)
     if verdict.broken:
         held = f" Up to entry {last.seq} it holds." if last else ""
         raise click.ClickException(f"{verdict.broken}.{held}")
+    if missing:
+        raise click.ClickException(missing)
     if last is None or verdict.first is None:
         click.echo("The ledger is empty.")
         return
     click.echo(f"{verdict.entries} entries, {verdict.first.seq} to {last.seq}: the chain holds.")
+    if verdict.unknown:
+        said = ", ".join(f"{count} {_plain(event)}" for event, count in sorted(verdict.unknown.items()))
+        click.echo(f"Of kinds that this version doesn't know: {said}.")
     if verdict.torn:
         click.echo("The last line was cut off by a crash; the agent's next entry notes it.")
     if verdict.first.seq > 1:
@@ -73,7 +86,8 @@ def show_command(home: Path | None, count: int, job: str | None, as_json: bool) 
     """Show the newest entries."""
     from agent.ledger.verify import entries
 
-    found = [each for each in entries(_files(home, ())) if job in (None, each.data.get("job"))][-count:]
+    with _files(home, ()) as opened:
+        found = [each for each in entries(opened) if job in (None, each.data.get("job"))][-count:]
     for each in found:
         click.echo(each.line().decode().rstrip() if as_json else _told(each))
 
@@ -83,20 +97,47 @@ def show_command(home: Path | None, count: int, job: str | None, as_json: bool) 
 @click.option("--output", type=click.File("wb"), default="-", show_default=True, help="Where to.")
 def export_command(home: Path | None, output: BinaryIO) -> None:
     """Write the whole ledger, byte for byte, into one file."""
-    for file in _files(home, ()):
-        output.write(file.read_bytes())
+    from agent.ledger.verify import contents
+
+    with _files(home, ()) as opened:
+        for line in contents(opened):
+            output.write(line)
 
 
-def _files(home: Path | None, files: tuple[Path, ...]) -> list[Path]:
+def _missing(home: Path | None, files: tuple[Path, ...]) -> str:
+    """Why there should be an entry, where there is none; empty if there need be none."""
+    if files:
+        return f"{files[0]} has no entry: it is no exported ledger, or nothing is left of it."
+    if home is not None and (home / "identity.json").exists():
+        return f"An agent has enrolled in {home}, and its ledger has no entry: it never ran, or its ledger was taken away."
+    return ""
+
+
+@contextmanager
+def _files(home: Path | None, files: tuple[Path, ...]) -> "Iterator[list[LedgerFile]]":
+    """The files to look at; those of an agent as they are at one moment."""
     from agent.ledger.ledger import Ledger
 
-    if files:
-        return list(files)
-    if home is None:
+    if not files and home is None:
         raise click.UsageError("give --home, the agent's folder")
-    return Ledger(home.absolute()).files()
+    try:
+        if files or home is None:
+            yield list(files)
+            return
+        with Ledger(home.absolute()).held() as held:
+            yield list(held)
+    except PermissionError as error:
+        raise click.ClickException(f"{error.filename} can't be read: {error.strerror}. Run this as the agent's user.") from None
 
 
 def _told(entry: "Entry") -> str:
-    said = " ".join(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in entry.data.items())
-    return f"{entry.seq:>6} {entry.at:%Y-%m-%d %H:%M:%SZ} {entry.event} {said}".rstrip()
+    from agent.ledger.entry import KNOWN
+
+    said = " ".join(f"{_plain(name)}={_plain(value)}" for name, value in entry.data.items())
+    event = entry.event if entry.event in KNOWN else f"{_plain(entry.event)} (unknown to this version)"
+    return f"{entry.seq:>6} {entry.at:%Y-%m-%d %H:%M:%SZ} {event} {said}".rstrip()
+
+
+def _plain(value: "Json") -> str:
+    """As text; with escapes if something in it would do more to a terminal than be shown. Some of it comes from the vendor."""
+    return value if isinstance(value, str) and value.isprintable() else json.dumps(value)

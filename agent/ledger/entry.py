@@ -3,7 +3,7 @@
 import hashlib
 import json
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from agent.oci.manifest import canonical_json
 from api.contract.base import Digest, Json, Model
@@ -28,16 +28,22 @@ Event = Literal[
     "job.ended",
 ]
 
+KNOWN: frozenset[str] = frozenset(get_args(Event))
+"""What this version writes. A later one may have written others, before it was put back: they are links like all."""
+
 NOTHING: Digest = "sha256:" + "0" * 64
 """What the first entry of all names as the one before it (`prev`)."""
 
 
 class Entry(Model):
-    """What happened. `seq` counts from 1; `prev` is the hash of the entry before; `hash` covers every other field."""
+    """What happened. `seq` counts from 1; `prev` is the hash of the entry before; `hash` covers every other field.
+
+    `event` is an `Event`, or of a kind that this version doesn't know.
+    """
 
     seq: int
     at: datetime
-    event: Event
+    event: str
     data: dict[str, Json]
     prev: Digest
     hash: Digest

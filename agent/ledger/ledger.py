@@ -10,10 +10,11 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from agent.durable import flush_folder
 from agent.failure import CodedError
@@ -38,6 +39,23 @@ def _now() -> datetime:
 
 
 @dataclass(frozen=True)
+class HeldFile:
+    """A file of the ledger, as it was when it was opened: what comes after is left out, and it may be gone from the folder."""
+
+    name: str
+    content: BinaryIO
+    size: int
+
+    def lines(self) -> Iterator[bytes]:
+        """Its lines, with their ends, from the first one. The last one has none if it was torn."""
+        self.content.seek(0)
+        left = self.size
+        while left > 0 and (line := self.content.readline(left)):
+            left -= len(line)
+            yield line
+
+
+@dataclass(frozen=True)
 class Ledger:
     """The ledger in an agent's home."""
 
@@ -54,6 +72,18 @@ class Ledger:
     def files(self) -> list[Path]:
         """Its files, oldest first."""
         return sorted(self.folder.glob("[0-9]*.jsonl"), key=lambda file: int(file.stem))
+
+    @contextmanager
+    def held(self) -> Iterator[list[HeldFile]]:
+        """Its files as they all are at one moment, oldest first, whatever the agent appends and takes away meanwhile.
+
+        Raises OSError.
+        """
+        with ExitStack() as stack:
+            with self._locked_to_read():
+                opened = [(file.name, stack.enter_context(file.open("rb"))) for file in self.files()]
+                found = [HeldFile(name, content, os.fstat(content.fileno()).st_size) for name, content in opened]
+            yield found
 
     def append(self, event: Event, **data: Json) -> Entry:
         """Add an entry, durably. Blocks. Raises LedgerUnwritableError."""
@@ -114,6 +144,14 @@ class Ledger:
         finally:
             os.close(descriptor)
         return made
+
+    @contextmanager
+    def _locked_to_read(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            with suppress(FileNotFoundError):  # a ledger that no agent has ever written, or a copy of one
+                lock = stack.enter_context((self.folder / "lock").open("rb"))
+                fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

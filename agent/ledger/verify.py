@@ -1,10 +1,14 @@
 """Check a ledger's chain, without the agent and without the IMS."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.ledger.entry import NOTHING, Entry, hash_of, parse
+from agent.ledger.entry import KNOWN, NOTHING, Entry, hash_of, parse
+from agent.ledger.ledger import HeldFile
+
+LedgerFile = Path | HeldFile
 
 
 @dataclass(frozen=True)
@@ -21,16 +25,20 @@ class Broken:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found. The chain holds from `first` to `last`; `torn` = a crash cut off what comes after it."""
+    """What a check found. The chain holds from `first` to `last`; `torn` = a crash cut off what comes after it.
+
+    `unknown` counts, by kind, the entries of kinds that this version doesn't know.
+    """
 
     entries: int
     first: Entry | None
     last: Entry | None
     broken: Broken | None
     torn: bool = False
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
 
-def verify(files: Sequence[Path], head: str | None = None) -> Verdict:
+def verify(files: Sequence[LedgerFile], head: str | None = None) -> Verdict:
     """Check files, oldest first, up to the first line that is wrong.
 
     `head` is a hash that somebody wrote down earlier: the chain must have an entry with it. Without it, a ledger whose last
@@ -39,6 +47,7 @@ def verify(files: Sequence[Path], head: str | None = None) -> Verdict:
     first = last = None
     count = 0
     torn = found = False
+    unknown: Counter[str] = Counter()
     for file, number, line in _lines(files):
         if not line.endswith(b"\n") and file == files[-1]:
             torn = True  # no end of a line: a crash's work, which the agent's next entry cuts off and notes
@@ -49,16 +58,17 @@ def verify(files: Sequence[Path], head: str | None = None) -> Verdict:
             return Verdict(count, first, last, Broken(file.name, number, reason), torn)
         first, last, count = first or made, made, count + 1
         found = found or made.hash == head
+        unknown.update({made.event} - KNOWN)
     if head and not found:
         name, reason = (
             (files[-1].name if files else "ledger"),
             f"no entry has the hash {head}: entries were cut off or replaced",
         )
         return Verdict(count, first, last, Broken(name, 0, reason), torn)
-    return Verdict(count, first, last, None, torn)
+    return Verdict(count, first, last, None, torn, unknown)
 
 
-def entries(files: Sequence[Path]) -> Iterator[Entry]:
+def entries(files: Sequence[LedgerFile]) -> Iterator[Entry]:
     """Every entry that can be read, checked or not."""
     for _, _, line in _lines(files):
         made = parse(line)
@@ -66,8 +76,17 @@ def entries(files: Sequence[Path]) -> Iterator[Entry]:
             yield made
 
 
-def _lines(files: Sequence[Path]) -> Iterator[tuple[Path, int, bytes]]:
+def contents(files: Sequence[LedgerFile]) -> Iterator[bytes]:
+    """Every line, byte for byte."""
+    for _, _, line in _lines(files):
+        yield line
+
+
+def _lines(files: Sequence[LedgerFile]) -> Iterator[tuple[LedgerFile, int, bytes]]:
     for file in files:
+        if isinstance(file, HeldFile):
+            yield from ((file, number, line) for number, line in enumerate(file.lines(), 1))
+            continue
         with file.open("rb") as opened:
             for number, line in enumerate(opened, 1):
                 yield file, number, line

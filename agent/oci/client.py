@@ -18,7 +18,7 @@ from agent.oci.errors import AccessRefusedError, BadAnswerError, NotFoundError, 
 from agent.oci.manifest import ACCEPT, IMAGE_INDEX, IMAGE_MANIFEST, Descriptor, Manifest
 from agent.oci.reach import check_reach, origin_of
 from agent.oci.retry import RetryPolicy
-from agent.oci.token import Authorizer, Credential, LoginTicket, Scope
+from agent.oci.token import Authorizer, Credential, LoginTicket, Renew, Scope
 from agent.oci.transport import Address, Answer, Transport
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class Referrers:
 
 
 class RegistryClient:
-    """One registry, with one credential.
+    """One registry, with one credential, and with what `renew` gets when that has done its service.
 
     Every method raises RegistryUnavailableError when there is no answer after all tries, TicketRefusedError when the token
     endpoint doesn't take the credential, AccessRefusedError, and BadAnswerError. The caller owns `http`. Repositories are named
@@ -57,12 +57,13 @@ class RegistryClient:
         retry: RetryPolicy = DEFAULT_RETRY,
         clock: Callable[[], float] = time.monotonic,
         prefix: str = "",
+        renew: Renew | None = None,
     ) -> None:
         self.url = httpx.URL(url.rstrip("/") + "/")
         self.retry = retry
         self._transport = Transport(http, retry)
         self._prefix = prefix
-        self._authorizer = Authorizer(self.url, credential, self._transport, clock, prefix)
+        self._authorizer = Authorizer(self.url, credential, self._transport, clock, prefix, renew)
         self._written: set[str] = set()
 
     def name_of(self, repository: str) -> str:

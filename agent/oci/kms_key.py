@@ -31,7 +31,7 @@ def open_key(text: str | None, folder: Path) -> VendorKey:
     if text.startswith(GOOGLE):
         return GoogleKmsKey(text.removeprefix(GOOGLE))
     if not Path(text).exists():
-        raise VendorKeyError(f"there is no signing key {text}", remedy="Name an existing file, or leave --signing-key out.")
+        raise VendorKeyError(f"there is no signing key {text}", remedy="Name a file that is there.")
     return VendorKey.load_or_create(Path(text))
 
 
@@ -111,7 +111,7 @@ def _asked(key: str, ask: Callable[[], Any]) -> Any:
         raise
     except Exception as error:  # both clouds' libraries have several families of errors, partly made at run time
         raise VendorKeyError(
-            f"the signing key {key} can't be used: {error}",
+            f"the signing key {key} can't be used: {str(error).rstrip('.')}",
             remedy="Check that the key is enabled and that this agent's identity may sign with it.",
         ) from None
 

@@ -8,7 +8,7 @@ here asks twice for what it has, and nothing pings `/v2/`.
 import asyncio
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -48,6 +48,10 @@ class LoginTicket:
 
     url: str
     ticket: Credential
+
+
+Renew = Callable[[], Awaitable[Credential | None]]
+"""Gets another credential in place of one that has done its service: a new ticket, a new login. None if there is none."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,8 @@ class _LoginAnswer(BaseModel):
 class Authorizer:
     """Gives the Authorization header for requests to one registry, asking the token endpoint when it must.
 
-    Scopes name repositories as tickets do; `prefix` is what the registry itself has before them.
+    A ticket that was redeemed, and a login that the registry takes no more, are replaced by what `renew` gets: a transfer may
+    last longer than they. Scopes name repositories as tickets do; `prefix` is what the registry itself has before them.
     """
 
     def __init__(
@@ -127,6 +132,7 @@ class Authorizer:
         transport: Transport,
         clock: Callable[[], float],
         prefix: str = "",
+        renew: Renew | None = None,
     ) -> None:
         self._registry = registry
         self._prefix = f"{prefix}/" if prefix else ""
@@ -134,6 +140,8 @@ class Authorizer:
         self._credential = credential.ticket if isinstance(credential, LoginTicket) else credential
         self._transport = transport
         self._clock = clock
+        self._renew = renew
+        self._redeemed = False
         self._challenge: Challenge | None = None
         self._tokens: dict[tuple[Scope, ...], _Token] = {}
         self._logins: dict[tuple[Scope, ...], _Login] = {}
@@ -160,6 +168,8 @@ class Authorizer:
                 del self._tokens[scopes]
                 if challenge.scheme == "basic":
                     self._logins.pop(scopes, None)
+            if challenge.scheme == "basic" and self._credential and self._credential.basic == sent:
+                await self._another()
             authorization = await self._authorization(challenge, scopes)
         return authorization if authorization != sent else None
 
@@ -171,7 +181,7 @@ class Authorizer:
             if held is not None and held.fresh_until > self._clock():
                 return held.authorization
         if self._login is None:
-            token = await self._fetch(challenge, scopes, self._credential)
+            token = await self._fetch(challenge, scopes, await self._unspent())
         else:
             login = await self._logged_in(self._login.url, scopes)
             if challenge.scheme == "basic":
@@ -203,7 +213,7 @@ class Authorizer:
             if held is not None and held.fresh_until > self._clock():
                 return held
         asked_at = self._clock()
-        answer = await self._ask(httpx.URL(url), list(map(str, scopes)), self._credential, "the endpoint for logins")
+        answer = await self._ask(httpx.URL(url), list(map(str, scopes)), await self._unspent(), "the endpoint for logins")
         try:
             login = _LoginAnswer.model_validate_json(answer.body)
         except ValidationError:
@@ -211,6 +221,17 @@ class Authorizer:
         bought = _Login(Credential(login.username, login.password), asked_at + login.expires_in - _EARLY_SECONDS)
         self._logins[scopes] = bought
         return bought
+
+    async def _unspent(self) -> Credential | None:
+        """The credential; another one if it was redeemed before."""
+        if self._redeemed:
+            await self._another()
+        self._redeemed = True
+        return self._credential
+
+    async def _another(self) -> None:
+        if self._renew is not None:
+            self._credential = await self._renew() or self._credential
 
     async def _ask(self, url: httpx.URL, wanted: list[str], credential: Credential | None, whom: str) -> Answer:
         headers = {"Authorization": credential.basic} if credential else {}

@@ -1,6 +1,7 @@
 """`exclave agent policy`, `pause` and `resume`: what the customer says, on the agent's own machine and without the IMS."""
 
 import getpass
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +48,11 @@ def check_command(file: Path) -> None:
         policy = PolicySource(file.absolute().parent, file).load()
     except PolicyFileError as error:
         raise click.ClickException(f"{error}\n{error.failure.remedy}") from None
+    if policy.document.rego:
+        if missing := [each for each in policy.document.rego.files if not (policy.folder / each).exists()]:
+            raise click.ClickException(f"{file}: rego.files: {policy.folder / missing[0]} isn't there: no plan could be judged")
+        if shutil.which(policy.document.rego.opa) is None:
+            click.echo(f"Note: this machine has no program {policy.document.rego.opa}; that of the agent needs it.", err=True)
     click.echo(f"{file} is right: {_counted(len(policy.document.rules), 'rule')}.")
 
 
@@ -83,7 +89,14 @@ def pause_command(home: Path, reason: str) -> None:
     from agent.policy.pause import KillSwitch, Paused
 
     paused = Paused(by=getpass.getuser(), since=datetime.now(UTC), reason=reason)
-    KillSwitch(home.absolute()).pause(paused)
+    try:
+        KillSwitch(home.absolute()).pause(paused)
+    except OSError as error:
+        raise click.ClickException(
+            f"NOT paused: {home} can't be written: {error.strerror}. Run this as the agent's user, or stop the agent."
+        ) from None
+    if not (home / "identity.json").exists():
+        click.echo(f"Warning: no agent has enrolled in {home}. If that isn't its folder, it goes on.", err=True)
     _note(home, "agent.paused", by=paused.by, reason=reason)
     click.echo("Paused. What runs goes on to its end; nothing else begins until `exclave agent resume`.")
 
@@ -94,7 +107,13 @@ def resume_command(home: Path) -> None:
     """Let a paused agent begin jobs again. What was refused in between isn't done by itself."""
     from agent.policy.pause import KillSwitch
 
-    if not KillSwitch(home.absolute()).resume():
+    try:
+        resumed = KillSwitch(home.absolute()).resume()
+    except OSError as error:
+        raise click.ClickException(
+            f"still paused: {home} can't be written: {error.strerror}. Run this as the agent's user."
+        ) from None
+    if not resumed:
         click.echo("The agent wasn't paused.")
         return
     _note(home, "agent.resumed", by=getpass.getuser())

@@ -16,7 +16,7 @@ Windowed = Literal["apply", "destroy", "update"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Effect = Literal["refuse", "ask"]
 
-_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
+TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
 
 
 def _time_zone(name: str) -> str:
@@ -37,7 +37,7 @@ def _expression(text: str) -> str:
 
 Expression = Annotated[str, Field(min_length=1), AfterValidator(_expression)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
-TimeOfDay = Annotated[str, Field(pattern=_TIME, description="`HH:MM`, from 00:00 to 24:00.")]
+TimeOfDay = Annotated[str, Field(pattern=TIME, description="`HH:MM`, from 00:00 to 24:00.")]
 Glob = Annotated[str, Field(min_length=1, description="`*` stands for any characters, `?` for one, `[ab]` for one of these.")]
 Globs = Annotated[tuple[Glob, ...], Field(min_length=1)]
 
@@ -136,7 +136,7 @@ class PolicyDocument(Model):
     )
     rules: tuple[Rule, ...] = ()
     rego: Rego | None = None
-    windows: tuple[Window, ...] = ()
+    windows: tuple[Window, ...] = Field(default=(), min_length=1)
     redact: tuple[Expression, ...] = ()
     plan_values: Literal["names", "redacted"] = Field(
         default="names",

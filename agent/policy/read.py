@@ -8,12 +8,13 @@ import re
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from agent.build.yaml_reader import YamlWrongError, documents
 from agent.failure import CodedError
-from agent.policy.document import PolicyDocument, Rule
+from agent.policy.document import TIME, PolicyDocument, Rule
 from agent.policy.rule_sets import RULE_SETS
-from api.contract.base import Json
+from api.contract.base import DIGEST_PATTERN, Json
 
 Path = tuple[str | int, ...]
 _REMEDY = "Correct the file; `exclave agent policy check` says whether it is right. See docs/reference/policy.md."
@@ -21,8 +22,16 @@ _NUMBER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _PLAIN: dict[str, Json] = {"": None, "~": None, "null": None, "true": True, "false": False}
 _WORDS = {
-    "Extra inputs are not permitted": "there is no such field",
-    "Field required": "it is missing",
+    "extra_forbidden": "there is no such field",
+    "missing": "it is missing",
+    "tuple_type": "write a list, such as [a, b]",
+    "too_short": "name at least one, or leave the field out",
+    "string_too_short": "it is empty",
+    "string_type": "write a text; a number needs quotes to be one",
+}
+_OF_PATTERN = {
+    TIME: "write a time such as 22:00, from 00:00 to 24:00",
+    DIGEST_PATTERN: "write sha256: and 64 hex digits",
 }
 
 
@@ -48,7 +57,14 @@ def read_policy(file: str, text: str | bytes) -> PolicyDocument:
     try:
         document = PolicyDocument.model_validate(content)
     except ValidationError as error:
-        wrong = [f"{file}:{_line(lines, each['loc'])}: {_dotted(each['loc'])}{_said(each['msg'])}" for each in error.errors()]
+        found = error.errors()
+        # A list of which nothing is right counts as an empty one, too.
+        within = {each["loc"][:depth] for each in found for depth in range(len(each["loc"]))}
+        wrong = [
+            f"{file}:{_line(lines, each['loc'])}: {_dotted(each['loc'])}{_said(each)}"
+            for each in found
+            if each["type"] != "too_short" or each["loc"] not in within
+        ]
         raise PolicyFileError("\n".join(wrong)) from None
     for index, rule in enumerate(document.rules):
         _check_set(file, rule, _line(lines, ("rules", index, "use")))
@@ -105,8 +121,7 @@ def _dotted(path: Path) -> str:
     return f"{text}: " if text else ""
 
 
-def _said(message: str) -> str:
-    for begins, words in _WORDS.items():
-        if message.startswith(begins):
-            return words
-    return message.removeprefix("Value error, ")
+def _said(error: ErrorDetails) -> str:
+    if error["type"] == "string_pattern_mismatch" and (words := _OF_PATTERN.get(error["ctx"]["pattern"])):
+        return words
+    return _WORDS.get(error["type"]) or error["msg"].removeprefix("Value error, ")

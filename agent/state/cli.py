@@ -153,7 +153,7 @@ def _kept(home: Path, *, alone: bool = False) -> Iterator["KeptStates"]:
     from agent.install.terraform_module.kept_state import KeptStates
 
     try:
-        place = Home(home)
+        place = Home(home, make=False)
         identity = place.identity()
         if identity is None or identity.enrolled.kind != "install":
             raise click.ClickException(f"--home {home} is not the folder of an install agent that has enrolled.")

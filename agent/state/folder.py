@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.durable import flush_folder, write_durably
+from agent.durable import ASIDE, flush_folder, sweep_asides, write_durably
 from agent.state.store import Found, MovedOnError, StateUnreachableError
-
-_UNFINISHED = ".new"
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,8 @@ class FolderStore:
         file = self.folder / name
         with self._words(), self._alone():
             file.unlink(missing_ok=True)
+            if file.parent.exists():
+                sweep_asides(file)
             folder = file.parent
             while folder != self.folder and folder.exists() and not any(folder.iterdir()):
                 folder.rmdir()
@@ -63,7 +63,7 @@ class FolderStore:
                 Path(where, name).relative_to(self.folder).as_posix()
                 for where, _, files in os.walk((self.folder / prefix).parent, onerror=_unless_gone)
                 for name in files
-                if not name.endswith(_UNFINISHED)
+                if not name.endswith(ASIDE)
             ]
             return sorted(name for name in found if name.startswith(prefix))
 

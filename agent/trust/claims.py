@@ -29,4 +29,9 @@ def config_digest(config: ComponentConfig) -> Digest:
 
 def claims_of(app: str, component: str, config: ComponentConfig) -> dict[str, str]:
     """The claims under which a build is signed."""
-    return {APP: app, COMPONENT: component, CONFIG: config_digest(config)}
+    return claims_said(app, component, config_digest(config))
+
+
+def claims_said(app: str, component: str, config: Digest) -> dict[str, str]:
+    """The same, of a config of which only the digest is known."""
+    return {APP: app, COMPONENT: component, CONFIG: config}

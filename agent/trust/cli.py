@@ -55,8 +55,8 @@ def add_command(key: Path, home: Path) -> None:
     from agent.oci.signature import public_key_of
     from agent.trust.notices import fingerprint
 
-    pem = key.read_text()
     try:
+        pem = key.read_text()
         public_key_of(pem)
     except ValueError as error:
         raise click.ClickException(f"{key} is no public key in PEM that a vendor can have: {error}") from None
@@ -91,7 +91,7 @@ def _store(home: Path) -> "Iterator[TrustStore]":
     from agent.trust.store import TrustFileError, TrustStore
 
     try:
-        identity = Home(home).identity()
+        identity = Home(home, make=False).identity()
         if identity is None or identity.enrolled.kind != "install":
             raise click.ClickException(f"--home {home} is not the folder of an install agent that has enrolled.")
         yield TrustStore(home.absolute(), tuple(identity.enrolled.vendor_keys))

@@ -4,7 +4,7 @@ A build's signature says for which component and config an artifact was made; th
 It is signed where a person or the vendor's CI has the key, never by a job, so the IMS can offer only what somebody meant.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -72,6 +72,21 @@ class SignedRelease:
         for name, other in others.items():
             if name not in said.components or said.components[name].digest != other:
                 raise ReleaseRefusedError(f"release {said.number}, as the vendor has signed it, doesn't have {other} as {name}")
+
+
+def check_may_run(number: int, document: Digest, revoked: Container[Digest], highest: int) -> None:
+    """Whether the customer still takes a signed release: its document isn't revoked, nor its number below `highest`.
+
+    `highest` is that of the releases that were applied, where the rule is `forward`, and else 0. Raises ReleaseRefusedError.
+    """
+    if document in revoked:
+        raise ReleaseRefusedError(f"release {number} ({document}) is revoked", remedy="Deploy a release that isn't.")
+    if number < highest:
+        raise ReleaseRefusedError(
+            f"the customer's policy says `releases: forward`, and release {number} is older than {highest}, which was "
+            "applied here",
+            remedy="Make a new release of the older components, sign it, and deploy that.",
+        )
 
 
 def changes(document: ReleaseDocument, before: ReleaseDocument | None) -> dict[str, str]:

@@ -7,8 +7,7 @@ from urllib.parse import quote
 
 import click
 
-from agent.airgap.cli import TOKEN_USER, run_command, service_token
-from agent.install.registries import RegistryWriter, read_writer
+from agent.airgap.cli import TOKEN_USER, run_command, service_token, vendor_registry
 from agent.oci.client import RegistryClient
 from agent.oci.kms_key import open_key
 from agent.oci.signature import verify
@@ -66,9 +65,7 @@ def sign_command(
     release changes against the last one that was signed, and asked.
     """
     token = service_token()
-    writer = read_writer(registry_credentials) if registry_credentials else None
-    if writer is not None and not isinstance(writer, RegistryWriter):
-        raise click.UsageError("--registry-credentials needs a file with url, username and password here")
+    writer = vendor_registry(registry_credentials)
 
     async def work() -> tuple[ReleaseDocument, StoredSignature]:
         path = f"/v1/releases/{quote(release, safe='')}"

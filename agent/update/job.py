@@ -137,7 +137,7 @@ async def _stage(job: UpdateJob, context: JobContext, site: Site, updates: Updat
         return
     versions, supervised = updates.versions, updates.supervised
     current = await asyncio.to_thread(versions.current)
-    registry = registry_of(job.registry, site.http)
+    registry = registry_of(job.registry, site.http, context.ticket)
     site = await asyncio.to_thread(site.under, policy, job.kind)
     signed = await verify(registry, REPOSITORY, job.digest, site.vendor_keys, claims_of(job.version))
     said = {"job": context.job_id, "version": job.version, "digest": job.digest, "key": fingerprint(signed.key)}

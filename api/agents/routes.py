@@ -23,9 +23,11 @@ from api.contract.agents import (
     Job,
     Lease,
     LeaseRequest,
+    RegistryAccess,
     RotateKeyRequest,
     SignInRequest,
     SignInResponse,
+    TicketRequest,
 )
 from api.contract.base import AgentKind, Page
 from api.contract.health import HealthSample
@@ -34,7 +36,7 @@ from api.contract.problems import ContentTooLargeError, LogFullError
 from api.contract.signed_releases import StoredSignature
 from api.db.idempotency import once
 from api.http import LARGEST, After, Limit, SecretOnce
-from api.jobs import hot, logs, outcomes, queue, signed_release
+from api.jobs import further_ticket, hot, logs, outcomes, queue, signed_release
 
 people = APIRouter(prefix="/v1/agents", tags=["agents"])
 protocol = APIRouter(prefix="/v1/agent", tags=["agent protocol"])
@@ -71,10 +73,18 @@ async def list_agents(
     install: str | None = None,
     kind: AgentKind | None = None,
     name: str | None = None,
+    version: Annotated[str | None, Query(description="Only those that run this version.")] = None,
 ) -> Page[Agent]:
     """Page through the agents, of one install or of all."""
     return await caller.read(
-        service.list_agents, ims.settings.intervals, limit=limit, after=after, install=install, kind=kind, name=name
+        service.list_agents,
+        ims.settings.intervals,
+        limit=limit,
+        after=after,
+        install=install,
+        kind=kind,
+        name=name,
+        version=version,
     )
 
 
@@ -179,6 +189,12 @@ async def heartbeat(job: str, body: Heartbeat, ims: State, agent: AgentSession) 
 async def get_job_release(job: str, ims: State, agent: AgentOf) -> StoredSignature:
     """The document with which the vendor has signed the release that a job brings, for customers who ask for one."""
     return await ims.db.read(signed_release.of_job, agent, job)
+
+
+@protocol.post("/jobs/{job}/ticket")
+async def renew_ticket(job: str, body: TicketRequest, ims: State, agent: AgentOf) -> RegistryAccess:
+    """Get another pull ticket for a job that the agent holds, once what the first one bought has ended in mid-transfer."""
+    return await ims.db.write(f"agent:{agent.id}", further_ticket.for_job, agent, job, body.attempt, ims.sources)
 
 
 @protocol.put("/jobs/{job}/logs/{seq}", status_code=204)

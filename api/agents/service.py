@@ -101,6 +101,7 @@ def list_agents(
     install: str | None,
     kind: AgentKind | None,
     name: str | None,
+    version: str | None,
 ) -> Page[Agent]:
     """One page of agents."""
     # A build agent belongs to the IMS as a whole: only a scope of everything has it.
@@ -112,6 +113,8 @@ def list_agents(
         query = query.where(AgentRow.kind == kind)
     if name:
         query = query.where(AgentRow.name == name)
+    if version:
+        query = query.where(AgentRow.version == version)
     found = page(tx, query, col(AgentRow.id), lambda row: row, limit=limit, after=after)
     return Page(items=public(tx, found.items, intervals), after=found.after)
 

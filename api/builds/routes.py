@@ -9,7 +9,7 @@ from api.apps import service as apps
 from api.builds import service
 from api.contract.base import Page
 from api.contract.resources import Build, BuildStatus
-from api.http import After, Limit, Order
+from api.http import LARGEST, After, Limit, Order
 from api.jobs import outcomes
 
 router = APIRouter(prefix="/v1/builds", tags=["builds"])
@@ -22,6 +22,9 @@ async def list_builds(
     after: After = None,
     app: str | None = None,
     component: Annotated[str | None, Query(description="Only of components with this name.")] = None,
+    component_version: Annotated[
+        int | None, Query(ge=1, le=LARGEST, description="Only of this version of a component's config.")
+    ] = None,
     status: BuildStatus | None = None,
     order: Order = "asc",
 ) -> Page[Build]:
@@ -33,6 +36,7 @@ async def list_builds(
             after=after,
             app_id=apps.find(tx, app).id if app else None,
             component=component,
+            component_version=component_version,
             status=status,
             newest_first=order == "desc",
         )

@@ -90,6 +90,7 @@ def list_builds(
     after: str | None,
     app_id: str | None,
     component: str | None,
+    component_version: int | None,
     status: BuildStatus | None,
     newest_first: bool,
 ) -> Page[Build]:
@@ -99,6 +100,9 @@ def list_builds(
         query = query.where(BuildRow.app_id == app_id)
     if component:
         query = query.where(col(BuildRow.component_id).in_(select(ComponentRow.id).where(ComponentRow.name == component)))
+    if component_version is not None:
+        of_version = select(ComponentConfigRow.id).where(ComponentConfigRow.version == component_version)
+        query = query.where(col(BuildRow.config_id).in_(of_version))
     if status:
         query = query.where(BuildRow.status == status)
     found = page(tx, query, col(BuildRow.id), lambda row: row, limit=limit, after=after, newest_first=newest_first)

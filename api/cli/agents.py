@@ -47,13 +47,14 @@ def enroll(install: str | None, build: bool, output: Path | None, url: str, as_j
 
 
 @agents_command.command("list")
+@click.option("--version", help="Only those that run this version.")
 @limit_option(None)
 @ims_options
-def list_agents(limit: int | None, url: str, as_json: bool) -> None:
+def list_agents(version: str | None, limit: int | None, url: str, as_json: bool) -> None:
     """List the agents, and whether they are there."""
 
     async def work(ims: ImsClient) -> tuple[Page[Agent], dict[str | None, str]]:
-        found = await collect(ims, "/v1/agents", Agent, limit)
+        found = await collect(ims, "/v1/agents", Agent, limit, {"version": version} if version else None)
         return found, {} if as_json else await names(ims, "/v1/installs", (agent.install_id for agent in found.items))
 
     found, of_installs = run(url, work)

@@ -7,7 +7,18 @@ import click
 
 from api.cli.deploy_actions import approve, reject, retry, rollback, show_plan, skip
 from api.cli.follow import follow_deploy, read_deploy
-from api.cli.session import collect, ims_options, limit_option, names, run, segment, show_json, show_table
+from api.cli.session import (
+    collect,
+    ims_options,
+    limit_option,
+    names,
+    release_option,
+    run,
+    segment,
+    show_json,
+    show_table,
+    which_release,
+)
 from api.client import ImsClient
 from api.contract.base import Page
 from api.contract.deploy_batches import DeployBatch, DeployBatchCreate
@@ -28,14 +39,17 @@ for _command in (approve, reject, retry, skip, rollback):
 
 @deploys_command.command("list")
 @click.option("--install", help="Only of this install.")
+@release_option("Only of this release")
 @limit_option(50)
 @click.option("--selector", help="Only of installs with these labels, such as region=eu,tier!=free.")
 @click.option("--drift", is_flag=True, help="List the drift runs instead.")
 @ims_options
-def list_deploys(install: str | None, limit: int, selector: str | None, drift: bool, url: str, as_json: bool) -> None:
+def list_deploys(
+    install: str | None, release: str | None, limit: int, selector: str | None, drift: bool, url: str, as_json: bool
+) -> None:
     """List the deploys, newest first."""
     given = {"order": "desc", "install": install, "selector": selector, "kind": "drift" if drift else None}
-    params = {name: value for name, value in given.items() if value}
+    params = {name: value for name, value in (given | which_release(release)).items() if value}
 
     async def work(ims: ImsClient) -> tuple[Page[Deploy], dict[str | None, str]]:
         found = await collect(ims, "/v1/deploys", Deploy, limit, params)

@@ -7,7 +7,7 @@ import click
 
 from api.cli.connect import connect_command
 from api.cli.deploy_actions import show_plan
-from api.cli.session import collect, ims_options, run, segment, show_json, show_table
+from api.cli.session import collect, ims_options, release_option, run, segment, show_json, show_table, which_release
 from api.client import ImsClient
 from api.contract.base import Page
 from api.contract.renders import InstallRender, RenderedText
@@ -24,11 +24,14 @@ installs_command.add_command(connect_command)
 
 
 @installs_command.command("list")
+@click.option("--app", help="Only of this app.")
+@release_option("Only those that run a component of this release")
 @click.option("--selector", help="Only those with these labels, such as region=eu,tier!=free,env in (a,b),!old.")
 @ims_options
-def list_installs(selector: str | None, url: str, as_json: bool) -> None:
+def list_installs(app: str | None, release: str | None, selector: str | None, url: str, as_json: bool) -> None:
     """List the installs with what runs on them."""
-    params = {"selector": selector} if selector else {}
+    given = {"app": app, "selector": selector, **which_release(release)}
+    params = {name: value for name, value in given.items() if value}
     found = run(url, lambda ims: collect(ims, "/v1/installs", Install, params=params))
     if as_json:
         show_json(found)

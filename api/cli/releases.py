@@ -30,11 +30,13 @@ def releases_command() -> None:
 
 @releases_command.command("list")
 @click.option("--app", help="Only of this app.")
+@click.option("--number", type=click.IntRange(1), help="Only those of this number.")
 @limit_option(100)
 @ims_options
-def list_releases(app: str | None, limit: int, url: str, as_json: bool) -> None:
+def list_releases(app: str | None, number: int | None, limit: int, url: str, as_json: bool) -> None:
     """List the releases, newest first."""
-    params = {"order": "desc", **({"app": app} if app else {})}
+    given = {"order": "desc", "app": app, "number": number}
+    params = {name: value for name, value in given.items() if value}
 
     async def work(ims: ImsClient) -> tuple[Page[Release], dict[str | None, str]]:
         found = await collect(ims, "/v1/releases", Release, limit, params)

@@ -90,6 +90,16 @@ def limit_option(default: int | None) -> Callable[[F], F]:
     return click.option("--limit", type=click.IntRange(1), default=default, help=f"At most so many.  [default: {told}]")
 
 
+def release_option(what: str) -> Callable[[F], F]:
+    """Add --release to a command that lists. See `which_release`."""
+    return click.option("--release", help=f"{what}: its id, or its number in its app.")
+
+
+def which_release(given: str | None) -> dict[str, str | None]:
+    """The query parameter of a list of the API for what `--release` has."""
+    return {"release_number" if given and given.isdecimal() else "release": given}
+
+
 async def collect(
     ims: ImsClient, path: str, of: type[T], limit: int | None = None, params: Mapping[str, str | int] | None = None
 ) -> Page[T]:

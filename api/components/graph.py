@@ -101,13 +101,13 @@ def suggestion(name: str, known: list[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else ""
 
 
-def check_config(name: str, config: ComponentConfig, inputs: list[InputSpec]) -> list[FieldProblem]:
-    """What is wrong with one component's references, seen alone. Fields begin with `config.`.
+def check_config(name: str, config: ComponentConfig, inputs: list[InputSpec] | None) -> list[FieldProblem]:
+    """What is wrong with one component's references, seen alone. Fields begin with `config.`. None: inputs aren't looked at.
 
     Other components may come or change later in the same `terraform apply`: `check_release` looks at them.
     """
     problems = []
-    declared = sorted(spec.name for spec in inputs)
+    declared = sorted(spec.name for spec in inputs or ())
     for field, text in template_texts(config).items():
         at = f"config.{field}"
         try:
@@ -124,7 +124,7 @@ def check_config(name: str, config: ComponentConfig, inputs: list[InputSpec]) ->
                         remedy="Use an output of another component: `{{ components.NAME.outputs.NAME }}`.",
                     )
                 )
-            if ref.input and ref.input not in declared:
+            if ref.input and inputs is not None and ref.input not in declared:
                 problems.append(
                     FieldProblem(
                         field=at,
@@ -138,11 +138,11 @@ def check_config(name: str, config: ComponentConfig, inputs: list[InputSpec]) ->
 
 
 def check_release(
-    configs: dict[str, ComponentConfig], inputs: list[InputSpec], unread: Collection[str] = ()
+    configs: dict[str, ComponentConfig], inputs: list[InputSpec] | None, unread: Collection[str] = ()
 ) -> list[FieldProblem]:
     """What is wrong with a set of components that is to be released. Fields begin with `components.<name>.`.
 
-    `unread` names components that are there, too, but whose configs can't be looked at.
+    `unread` names components that are there, too, but whose configs can't be looked at. See `check_config` for inputs of None.
     """
     known = sorted({*configs, *unread})
     problems = []

@@ -298,6 +298,12 @@ class Heartbeat(Model):
     health: Health | None = Field(default=None, description="At most once a minute.")
 
 
+class TicketRequest(Model):
+    """The wish for another pull ticket, by whoever holds this attempt."""
+
+    attempt: int
+
+
 class HeartbeatAnswer(Model):
     """The lease is renewed. `cancel`: `graceful` = stop as soon as it is safe; `force` = stop now."""
 

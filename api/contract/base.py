@@ -13,7 +13,8 @@ NAME_RULE = "1 to 63 of a-z, 0-9, `-` and `_`; begins with a letter, ends with a
 Name = Annotated[str, Field(pattern=NAME_PATTERN, description=NAME_RULE)]
 """A name that people type. It is used in URLs, repository names and references."""
 
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", description="An OCI digest: `sha256:` and 64 hex digits.")]
+DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
+Digest = Annotated[str, Field(pattern=DIGEST_PATTERN, description="An OCI digest: `sha256:` and 64 hex digits.")]
 
 Json = Any
 """Any JSON value. Where it appears in a model, the field's own description says what is allowed."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from api.contract.base import Json, Model
 from api.contract.inputs import InputSpec
 from api.contract.regions import Platform
+from api.contract.replans import Replan
 from api.contract.resources import Approval, StepKind
 
 
@@ -35,6 +36,11 @@ class AppDraft(Model):
         description="The config of each component by its name, as `ComponentCreate.config` takes it; null takes one out.",
     )
     complete: bool = Field(default=False, description="These are all components: those stored beside them don't count.")
+    partial: bool = Field(
+        default=False,
+        description="These are some of the components, and nothing is known of the others: those stored don't count, and that "
+        "a component, a secret or the inputs of a new app aren't here is no mistake.",
+    )
     secrets: list[str] = Field(default_factory=list, description="Names of secrets that will be there, besides those stored.")
     installs: dict[str, DraftInstall] = Field(default_factory=dict, description="Installs to look at with it, by name.")
 
@@ -71,6 +77,9 @@ class DeployPreviewRequest(Model):
     release_id: str | None = Field(default=None, description="The release's id.")
     release_number: int | None = Field(default=None, ge=1, lt=2**63, description="Its number, instead of its id.")
     draft: AppDraft | None = Field(default=None, description="The app as it is to be released; not with a release.")
+    replan: list[Replan] = Field(
+        default_factory=list, max_length=100, description="Components to plan though nothing differs, as a deploy takes them."
+    )
 
 
 BuildState = Literal["ready", "building", "to_build"]
@@ -89,7 +98,8 @@ class PreviewStep(Model):
 class PreviewComponent(Model):
     """What a deploy would do with one component.
 
-    `check`: planned, and changed only if outputs of what it needs have changed. `none`: it is at this config already.
+    `check`: planned, and changed only if outputs of what it needs have changed, or a plan that was asked for finds something.
+    `none`: it is at this config already.
     """
 
     name: str

@@ -157,7 +157,12 @@ def _lists() -> dict[str, Fields]:
         "exclave_installs": _list(
             "installs",
             "the installs",
-            {"app_id": _APP, "selector": _LABELS},
+            {
+                "app_id": _APP,
+                "release_id": text("Only those that run a component of this release, by its id."),
+                "release_number": _number("Only those that run a component of the release of this number."),
+                "selector": _LABELS,
+            },
             {
                 **answers(Install, id="The install's id.", app_id="The id of its app.", name="The install's name."),
                 "inputs": as_computed(given(InstallCreate, "inputs")),
@@ -175,7 +180,12 @@ def _lists() -> dict[str, Fields]:
         "exclave_releases": _list(
             "releases",
             "the releases, the oldest first",
-            {"app_id": _APP, "status": _choice(Release, "status"), "selector": _LABELS},
+            {
+                "app_id": _APP,
+                "number": _number("Only those of this number in their app."),
+                "status": _choice(Release, "status"),
+                "selector": _LABELS,
+            },
             answers(
                 Release,
                 id="The release's id.",
@@ -190,7 +200,12 @@ def _lists() -> dict[str, Fields]:
         "exclave_builds": _list(
             "builds",
             "the builds, the oldest first",
-            {"app_id": _APP, "component": text("Only those of components with this name."), "status": _choice(Build, "status")},
+            {
+                "app_id": _APP,
+                "component": text("Only those of components with this name."),
+                "component_version": _number("Only those of this version of a component's config."),
+                "status": _choice(Build, "status"),
+            },
             answers(Build, **_BUILD),
         ),
         "exclave_deployments": _list(
@@ -200,6 +215,7 @@ def _lists() -> dict[str, Fields]:
                 "app_id": _APP,
                 "install_id": _INSTALL,
                 "release_id": text("Only those of this release, by its id."),
+                "release_number": _number("Only those of the release of this number in its app."),
                 "status": _choice(Deploy, "status"),
                 "selector": _LABELS_OF_INSTALL,
                 "kind": {
@@ -293,6 +309,10 @@ def _lists_of_access() -> dict[str, Fields]:
 def _choice(model: type[BaseModel], name: str) -> Fields:
     """A filter by one of the values that a field may have."""
     return {**text(f"Only those of this {name}."), "one_of": model.model_json_schema()["properties"][name]["enum"]}
+
+
+def _number(description: str) -> Fields:
+    return {**text(description), "type": "number", "whole": True}
 
 
 def _list(name: str, what: str, filters: Attributes, items: Attributes) -> Fields:

@@ -268,6 +268,12 @@ def _deployment() -> Fields:
                 "description": "The components' outputs, by `component.output`: strings as they are, anything else as JSON for "
                 "`jsondecode`. Sensitive outputs stay in the customer's account.",
             },
+            "left_out": {
+                "type": ["list", "string"],
+                "computed": True,
+                "description": "Components that the newest deploy did not bring, or not wholly: somebody skipped them, or had "
+                "them planned in part (`exclave deploys create --target`). The next plan deploys them.",
+            },
             "timeouts": timeouts(create="60m", update="60m", delete="60m"),
         },
         "identity": _identity("install"),

@@ -10,7 +10,7 @@ from api.contract.base import Digest, Model, Name, Timestamp
 from api.contract.components import ComponentConfig
 
 DOCUMENT_TYPE = "application/vnd.exclave.signed-release.v1+json"
-_ENVELOPE_CHARACTERS = 1024 * 1024
+ENVELOPE_CHARACTERS = 1024 * 1024
 
 
 class ReleaseLine(Model):
@@ -34,7 +34,7 @@ class ReleaseDocument(Model):
 class ReleaseSignature(Model):
     """A signed document, as the IMS keeps it and hands it on. Agents take neither the key nor anything else on its word."""
 
-    envelope: str = Field(max_length=_ENVELOPE_CHARACTERS, description="The DSSE envelope (JSON).")
+    envelope: str = Field(max_length=ENVELOPE_CHARACTERS, description="The DSSE envelope (JSON).")
     public_key: str = Field(max_length=4096, description="The public half (PEM, ECDSA P-256) of the key that signed it.")
 
 

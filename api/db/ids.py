@@ -6,6 +6,7 @@ import threading
 from datetime import datetime
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, in lower case
+_PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 
 
 class IdMaker:
@@ -23,4 +24,4 @@ class IdMaker:
             if fresh <= self._last:
                 fresh = self._last + 1
             self._last = fresh
-        return f"{prefix}_" + "".join(ALPHABET[(fresh >> shift) & 31] for shift in range(125, -1, -5))
+        return f"{prefix}_" + "".join([_PAIRS[(fresh >> shift) & 1023] for shift in range(120, -1, -10)])

@@ -243,12 +243,11 @@ class Session:
                 self._link.change(shape_of(of, self._dialect).insert, [row.__dict__ for row in inserts[of]])
         for of in sorted(deletes, key=_place, reverse=True):
             shape = shape_of(of, self._dialect)
-            self._link.change(shape.delete, [shape.where(shape.key(row.__dict__)) for row in deletes[of]])
+            self._link.change(shape.delete, [row.__dict__ for row in deletes[of]])
 
     def _update(self, of: type[Row], names: tuple[str, ...], rows: list[Row]) -> None:
-        shape = shape_of(of, self._dialect)
-        many = [row.__dict__ | shape.where(shape.key(row.__dict__)) for row in rows]
-        self._link.change(shape.update(names), many, all_there=True)
+        update = shape_of(of, self._dialect).update(names)
+        self._link.change(update, [row.__dict__ for row in rows], all_there=True)
 
     @contextlib.contextmanager
     def begin_nested(self) -> Iterator[None]:

@@ -23,20 +23,33 @@ Ts = TypeVarTuple("Ts")
 
 
 class Command:
-    """One statement for one kind of database, and what its parameters go through. `columns`: those that it sets."""
+    """One statement for one kind of database, and what its parameters go through.
+
+    `columns`: those that it sets. `named`: the names by which parameters are given, where these differ from the statement's.
+    `many`: the same for many rows at once, where that is quicker.
+    """
 
     def __init__(
-        self, statement: Any, dialect: Dialect, columns: Iterable[str] | None = None, *, many: "Bulk | None" = None
+        self,
+        statement: Any,
+        dialect: Dialect,
+        columns: Iterable[str] | None = None,
+        named: Mapping[str, str] | None = None,
+        *,
+        many: "Bulk | None" = None,
     ) -> None:
         names = None if columns is None else list(columns)
         compiled = statement.compile(dialect=dialect, column_keys=names, compile_kwargs={"render_postcompile": True})
         self.text = str(compiled)
         self.many = many
-        """The same for many rows at once, where that is quicker."""
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}
         self._positional: bool = compiled.positional
         self._parameters = [
-            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) if name in compiled.binds else None)
+            (
+                name,
+                (named or {}).get(name, name),
+                compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) if name in compiled.binds else None,
+            )
             for name in (compiled.positiontup if compiled.positional else compiled.params)
         ]
 
@@ -49,14 +62,14 @@ class Command:
         if self._constants:
             values = {**self._constants, **values}
         if self._positional:
-            return tuple([process(values[name]) if process else values[name] for name, process in self._parameters])
-        return {name: process(values[name]) if process else values[name] for name, process in self._parameters}
+            return tuple([process(values[given]) if process else values[given] for _, given, process in self._parameters])
+        return {name: process(values[given]) if process else values[given] for name, given, process in self._parameters}
 
 
 class Bulk:
     """An INSERT, or an UPDATE of rows by their keys, of many rows at once: for PostgreSQL, with an array for each column.
 
-    It takes the values of `columns` by their names, and those of `keys` by the names that `RowShape.where` gives them.
+    It takes the values of rows by their columns' names.
     """
 
     def __init__(
@@ -64,7 +77,7 @@ class Bulk:
     ) -> None:
         quote = dialect.identifier_preparer.quote
         named = [(column.key, column) for column in columns] + [(f"key_{column.key}", column) for column in keys]
-        self._parameters = [(name, array_of(column.type, dialect)) for name, column in named]
+        self._parameters = [(name, column.key, array_of(column.type, dialect)) for name, column in named]
         arrays = ", ".join(f"%({name})s::{column.type.compile(dialect=dialect)}[]" for name, column in named)
         into, values = dialect.identifier_preparer.format_table(table), ", ".join(quote(name) for name, _ in named)
         if keys:
@@ -76,7 +89,7 @@ class Bulk:
 
     def bind(self, many: Sequence[Mapping[str, Any]]) -> Any:
         """Parameters as the driver takes them."""
-        return {name: array([values[name] for values in many]) for name, array in self._parameters}
+        return {name: array([values[given] for values in many]) for name, given, array in self._parameters}
 
 
 class RowShape:
@@ -87,18 +100,20 @@ class RowShape:
         self._names = [column.key for column in table.columns]
         self._key = [column.key for column in table.primary_key]
         self._readers = [
-            (column.key, process)
-            for column in table.columns
+            (at, column.key, process)
+            for at, column in enumerate(table.columns)
             if (process := column.type.dialect_impl(dialect).result_processor(dialect, None))
         ]
-        processes = dict(self._readers)
+        processes = {name: process for _, name, process in self._readers}
         self._key_at = [(self._names.index(name), processes.get(name)) for name in self._key]
+        self._only_key_at = self._key_at[0][0] if self._key_at[0][1] is None and len(self._key) == 1 else None
         self._is_row = [column == bindparam(f"key_{column.key}", None, column.type) for column in table.primary_key]
+        self._named = {f"key_{name}": name for name in self._key}
         self._bulk = dialect.name == "postgresql"
         every = Bulk(table, dialect, list(table.columns)) if self._bulk else None
         self.insert = Command(table.insert(), dialect, self._names, many=every)
-        self.delete = Command(table.delete().where(*self._is_row), dialect)
-        self.select = Command(table.select().where(*self._is_row), dialect)
+        self.delete = Command(table.delete().where(*self._is_row), dialect, named=self._named)
+        self.select = Command(table.select().where(*self._is_row), dialect, named=self._named)
         self.select_many = Command(table.select().where(among(table.primary_key.columns[0], "keys")), dialect)
         """Of a table whose primary key is one column of text."""
         self.update = cache(self._update)
@@ -107,18 +122,21 @@ class RowShape:
     def _update(self, columns: tuple[str, ...]) -> Command:
         table, dialect = self._table, self._dialect
         many = Bulk(table, dialect, [table.c[name] for name in columns], list(table.primary_key)) if self._bulk else None
-        return Command(table.update().where(*self._is_row), dialect, columns, many=many)
+        return Command(table.update().where(*self._is_row), dialect, columns, self._named, many=many)
 
     def values(self, row: Sequence[Any]) -> dict[str, Any]:
         """A whole row as the driver gives it, by name and in our types."""
         values = dict(zip(self._names, row, strict=True))
-        for name, process in self._readers:
-            if values[name] is not None:
-                values[name] = process(values[name])
+        for at, name, process in self._readers:
+            value = row[at]
+            if value is not None:
+                values[name] = process(value)
         return values
 
     def key_of(self, row: Sequence[Any]) -> Any:
         """The primary key of a row as the driver gives it."""
+        if self._only_key_at is not None:
+            return row[self._only_key_at]
         parts = tuple([process(row[at]) if process else row[at] for at, process in self._key_at])
         return parts[0] if len(parts) == 1 else parts
 
@@ -127,9 +145,8 @@ class RowShape:
         return values[self._key[0]] if len(self._key) == 1 else tuple([values[name] for name in self._key])
 
     def where(self, key: Any) -> dict[str, Any]:
-        """A primary key as parameters of `select`, `update` and `delete`."""
-        parts = (key,) if len(self._key) == 1 else key
-        return {f"key_{name}": part for name, part in zip(self._key, parts, strict=True)}
+        """A primary key as parameters of `select`. Those of `update` and `delete` are a row's values."""
+        return {self._key[0]: key} if len(self._key) == 1 else dict(zip(self._key, key, strict=True))
 
 
 _shapes: dict[tuple[str, type], RowShape] = {}

@@ -1,7 +1,7 @@
 """What a deploy does next: `decide(state, event) -> changes`. Pure: no database, no clock, no network."""
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from api.contract.resources import StepKind
 
@@ -17,8 +17,7 @@ _PLANS: tuple[StepKind, ...] = ("plan", "plan_destroy")
 _DONE = ("succeeded", "failed", "cancelled", "skipped")
 
 
-@dataclass(frozen=True)
-class StepState:
+class StepState(NamedTuple):
     """What counts about a step.
 
     `conditional` = runs only if the outputs of a component that it needs have changed. `plan_empty` = of a plan that leaves
@@ -167,13 +166,12 @@ def decide(state: DeployState, event: Event) -> list[Change]:
     cancelling = state.cancelling
 
     def become(step: StepState, phase: StepPhase, because: str = "", *, left_out: bool = False) -> None:
-        steps[step.id] = replace(step, phase=phase, left_out=left_out)
+        steps[step.id] = step._replace(phase=phase, left_out=left_out)
         changes.append(SetPhase(step.id, phase, because, left_out))
 
     match event:
         case StepEnded():
-            step = replace(
-                steps[event.step_id],
+            step = steps[event.step_id]._replace(
                 plan_empty=event.plan_empty,
                 plan_harmless=event.plan_harmless,
                 plan_asks=event.plan_asks,
@@ -187,7 +185,7 @@ def decide(state: DeployState, event: Event) -> list[Change]:
             else:
                 become(step, event.outcome)
         case ReportedLate():
-            steps[event.step_id] = replace(steps[event.step_id], outputs_changed=event.outputs_changed)
+            steps[event.step_id] = steps[event.step_id]._replace(outputs_changed=event.outputs_changed)
             become(steps[event.step_id], event.outcome)
             if event.outcome == "succeeded" and not cancelling:
                 for step in _not_run_for(steps[event.step_id], steps):
@@ -240,7 +238,7 @@ def decide(state: DeployState, event: Event) -> list[Change]:
 
 def with_running(state: DeployState, running: set[str]) -> DeployState:
     """The same state, with the steps whose jobs agents have now."""
-    return replace(state, steps=tuple(replace(step, running=step.id in running) for step in state.steps))
+    return DeployState(tuple([step._replace(running=step.id in running) for step in state.steps]), state.cancelling)
 
 
 def why_no_retry(state: DeployState, step_id: str) -> str:

@@ -55,7 +55,7 @@ def create(
             "Use the install's `inputs_version`.",
         )
     release = targets.release_of(tx, install, body)
-    targets.check_replan(tx, release, body.replan)
+    targets.check_replan(releases.configs_of(tx, release.id) if body.replan and release else None, body.replan)
     steps = _plan(tx, vault, install, release, body.replan)
     row = DeployRow(
         id=tx.new_id("dep"),

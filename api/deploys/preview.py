@@ -22,6 +22,7 @@ from api.contract.previews import (
     PreviewStep,
 )
 from api.contract.problems import InvalidError, ProblemError
+from api.contract.replans import Replan
 from api.contract.resources import Approval, DeployCreate
 from api.db.transaction import Read
 from api.deploys import service, targets
@@ -32,6 +33,8 @@ from api.installs.models import InstallRow
 from api.releases import service as releases
 from api.releases.models import ReleaseRow
 from api.secrets.vault import Vault
+
+_AS_IT_IS = "it is as it is to be"
 
 
 @dataclass
@@ -82,6 +85,8 @@ def preview(tx: Read, vault: Vault, body: DeployPreviewRequest) -> DeployPreview
         with found.noting("install_id"):
             service.check_idle(tx, install)
     if body.kind == "teardown":
+        with found.noting("replan"):
+            targets.check_replan(None, body.replan)
         if install:
             with found.noting("release_id"):
                 targets.release_of(
@@ -91,7 +96,8 @@ def preview(tx: Read, vault: Vault, body: DeployPreviewRequest) -> DeployPreview
     else:
         _choose(tx, found, body)
         wanted = _wanted(tx, vault, found, body)
-        planned = plan_deploy(wanted, current, approve=approval != "auto") if wanted else []
+        anew = {one.component for one in body.replan}
+        planned = plan_deploy(wanted, current, approve=approval != "auto", anew=anew) if wanted else []
     return DeployPreview(
         ok=not found.problems,
         install_id=install.id if install else None,
@@ -100,7 +106,7 @@ def preview(tx: Read, vault: Vault, body: DeployPreviewRequest) -> DeployPreview
         release_id=found.release.id if found.release else None,
         release_number=found.release.number if found.release else None,
         approval=approval,
-        components=_components(found, planned, current),
+        components=_components(found, planned, current, {one.component: one for one in body.replan}),
         steps=[_step(step) for step in planned],
         problems=found.problems,
         notes=_notes(tx, found),
@@ -160,6 +166,8 @@ def _wanted(tx: Read, vault: Vault, found: _Found, body: DeployPreviewRequest) -
     configs = {} if any(problem.component for problem in found.problems) else found.configs
     for refusal in targets.misfits(found.inputs, given, configs, what):
         found.note(refusal, "install_id")
+    with found.noting("replan"):
+        targets.check_replan(found.configs, body.replan)
     if any(problem.component for problem in found.problems):
         return {}
     return {
@@ -167,7 +175,9 @@ def _wanted(tx: Read, vault: Vault, found: _Found, body: DeployPreviewRequest) -
     }
 
 
-def _components(found: _Found, planned: list[PlannedStep], current: dict[str, Piece]) -> list[PreviewComponent]:
+def _components(
+    found: _Found, planned: list[PlannedStep], current: dict[str, Piece], replan: dict[str, Replan]
+) -> list[PreviewComponent]:
     waves: dict[str, int] = {}
     shown: list[PreviewComponent] = []
     for step in planned:
@@ -177,7 +187,7 @@ def _components(found: _Found, planned: list[PlannedStep], current: dict[str, Pi
     asking = {step.piece.name for step in planned if step.key[1] == "approve"}
     for name in sorted({*plans, *current, *(found.configs if planned else ())}):
         plan = plans.get(name)
-        action, why = _action(plan, current, found) if plan else ("none", "it is as it is to be")
+        action, why = _action(plan, current, found, replan.get(name)) if plan else ("none", _AS_IT_IS)
         shown.append(
             PreviewComponent(
                 name=name,
@@ -191,8 +201,22 @@ def _components(found: _Found, planned: list[PlannedStep], current: dict[str, Pi
     return sorted(shown, key=lambda one: (one.wave is None, one.wave or 0))
 
 
-def _action(step: PlannedStep, current: dict[str, Piece], found: _Found) -> tuple[PreviewAction, str]:
+def _action(
+    step: PlannedStep, current: dict[str, Piece], found: _Found, replan: Replan | None
+) -> tuple[PreviewAction, str]:  # fmt: skip
     """What a plan step means for its component, and why there is one."""
+    action, why = _difference(step, current, found)
+    if replan is None:
+        return action, why
+    if action == "none":
+        action, why = "update" if replan.replace else "check", "its plan is asked for"
+    asked = [f"only {', '.join(replan.targets)}"] if replan.targets else []
+    asked += [f"{', '.join(replan.replace)} anew"] if replan.replace else []
+    return action, ": ".join([why, *([", ".join(asked)] if asked else [])])
+
+
+def _difference(step: PlannedStep, current: dict[str, Piece], found: _Found) -> tuple[PreviewAction, str]:
+    """What differs for a component; nothing, if its plan was asked for."""
     piece = step.piece
     if step.key[1] == "plan_destroy":
         return "destroy", "it is no longer part of the app" if found.configs else "everything is torn down"
@@ -204,9 +228,11 @@ def _action(step: PlannedStep, current: dict[str, Piece], found: _Found) -> tupl
         return "create", "it isn't deployed yet"
     if there.fingerprint is None:
         return "update", "it has drifted, or its last deploy did not end well"
+    if not there.fingerprint:
+        return "update", "its last deploy brought it only in part"
     if there.fingerprint == piece.fingerprint:
         unsure = [name for name in used if name in current and current[name].fingerprint is None]
-        return "update", f"{', '.join(unsure)}, which it needs, isn't cleanly deployed"
+        return ("update", f"{', '.join(unsure)}, which it needs, isn't cleanly deployed") if unsure else ("none", _AS_IT_IS)
     if there.digest != piece.digest:
         return "update", "what it is built from has changed" if piece.digest else "it is built anew"
     if there.config.model_dump(exclude={"source"}) != piece.config.model_dump(exclude={"source"}):

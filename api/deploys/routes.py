@@ -10,7 +10,7 @@ from api.contract.deploy_batches import DeployBatch, DeployBatchCreate
 from api.contract.resources import Deploy, DeployCreate, DeployKind, DeployStatus
 from api.db.idempotency import once
 from api.deploys import making, service, view
-from api.http import After, Limit, Order, Wait, long_poll
+from api.http import LARGEST, After, Limit, Order, Wait, long_poll
 from api.labels import Selector
 
 router = APIRouter(prefix="/v1/deploys", tags=["deploys"])
@@ -42,6 +42,9 @@ async def list_deploys(
     kind: DeployKind | None = None,
     app: str | None = None,
     release: Annotated[str | None, Query(description="Only of this release, by its id.")] = None,
+    release_number: Annotated[
+        int | None, Query(ge=1, le=LARGEST, description="Only of the release of this number in its app.")
+    ] = None,
     status: DeployStatus | None = None,
     selector: Selector = None,
     order: Order = "asc",
@@ -55,6 +58,7 @@ async def list_deploys(
         kind=kind,
         app=app,
         release=release,
+        release_number=release_number,
         status=status,
         selector=selector,
         newest_first=order == "desc",

@@ -102,7 +102,7 @@ def advance(tx: Write, deploy: DeployRow, event: engine.Event) -> None:
 
 def state_of(tx: Read, deploy: DeployRow, steps: list[StepRow]) -> engine.DeployState:
     """A deploy as `decide` sees it."""
-    return engine.DeployState(tuple(_state(tx, deploy, step) for step in steps), cancelling=deploy.status == "cancelling")
+    return engine.DeployState(tuple([_state(tx, deploy, step) for step in steps]), cancelling=deploy.status == "cancelling")
 
 
 def _state(tx: Read, deploy: DeployRow, row: StepRow) -> engine.StepState:

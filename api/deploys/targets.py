@@ -1,6 +1,6 @@
 """What a deploy works with: the release that is wanted, and what is there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from api.apps import service as apps
@@ -36,11 +36,12 @@ def release_of(tx: Read, install: InstallRow, body: DeployCreate) -> ReleaseRow 
     return release
 
 
-def check_replan(tx: Read, release: ReleaseRow | None, replan: Sequence[Replan]) -> None:
-    """Whether the release has what is to be planned anew. Raises InvalidError."""
-    if replan and release is None:
+def check_replan(configs: Mapping[str, ComponentConfig] | None, replan: Sequence[Replan]) -> None:
+    """Whether what is to be released (None: a teardown) has what is to be planned anew. Raises InvalidError."""
+    if not replan:
+        return
+    if configs is None:
         raise InvalidError.at("replan", "a teardown plans everything anyway", "Leave it out.")
-    configs = releases.configs_of(tx, release.id) if replan and release else {}
     for at, one in enumerate(replan):
         config = configs.get(one.component)
         if config is None:

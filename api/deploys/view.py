@@ -162,6 +162,7 @@ def list_deploys(
     kind: DeployKind | None,
     app: str | None,
     release: str | None,
+    release_number: int | None,
     status: DeployStatus | None,
     selector: str | None,
     newest_first: bool,
@@ -176,6 +177,9 @@ def list_deploys(
         query = query.where(DeployRow.app_id == apps.find(tx, app).id)
     if release:
         query = query.where(DeployRow.release_id == release)
+    if release_number is not None:
+        numbered = select(ReleaseRow.id).where(ReleaseRow.number == release_number)
+        query = query.where(col(DeployRow.release_id).in_(numbered))
     if status:
         query = query.where(DeployRow.status == status)
     if selector:

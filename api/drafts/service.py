@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from api.apps.models import AppRow
 from api.builds import service as builds
 from api.components import service as components
-from api.components.graph import check_release, check_secrets
+from api.components.graph import check_release, check_secrets, readable_references
 from api.components.modules import check_modules
 from api.contract.base import Failure, Json, Name
 from api.contract.components import ComponentConfig
@@ -28,11 +28,13 @@ _NAME: TypeAdapter[str] = TypeAdapter(Name)
 class Whole:
     """An app with a draft in place of what is stored. `problems` are those of reading the draft.
 
-    `unread` names the components whose configs couldn't be read: they aren't in `configs`.
+    `unread` names the components whose configs couldn't be read: they aren't in `configs`. `partial`: others may come.
     """
 
     app: AppRow | None
     inputs: list[InputSpec]
+    inputs_known: bool
+    partial: bool
     configs: dict[str, ComponentConfig]
     unread: list[str] = field(default_factory=list)
     problems: list[DraftProblem] = field(default_factory=list)
@@ -50,7 +52,7 @@ def check(tx: Read, app: AppRow | None, draft: AppDraft) -> DraftCheck:
 def merged(tx: Read, app: AppRow | None, draft: AppDraft) -> Whole:
     """The app as it would be."""
     given, problems = _read(draft.components)
-    stored = components.of_app(tx, app.id) if app and not draft.complete else {}
+    stored = components.of_app(tx, app.id) if app and not (draft.complete or draft.partial) else {}
     configs = {name: row.config for name, row in stored.items() if name not in draft.components} | given
     inputs = draft.inputs if draft.inputs is not None else app.inputs if app else []
     wrong = check_specs(inputs)
@@ -59,16 +61,26 @@ def merged(tx: Read, app: AppRow | None, draft: AppDraft) -> Whole:
     # A default that can't be one is told once; installs are looked at as if there were none.
     inputs = [spec.model_copy(update={"default": None, "required": False}) if spec.name in odd else spec for spec in inputs]
     unread = [name for name, config in draft.components.items() if config is not None and name not in given]
-    return Whole(app, inputs, dict(sorted(configs.items())), unread, problems)
+    inputs_known = app is not None or draft.inputs is not None or not draft.partial
+    return Whole(app, inputs, inputs_known, draft.partial, dict(sorted(configs.items())), unread, problems)
 
 
 def problems_of(tx: Read, whole: Whole, secrets: list[str]) -> list[DraftProblem]:
     """What is wrong with an app as a whole. `secrets` are known besides those stored."""
     of_app = whole.app.id if whole.app else ""
-    wrong: list[FieldProblem | Failure] = [*check_release(whole.configs, whole.inputs, whole.unread)]
-    wrong += check_secrets(whole.configs, named_secrets.names_for_app(tx, of_app) | set(secrets))
+    others = _referred_to(whole.configs) if whole.partial else set()
+    inputs = whole.inputs if whole.inputs_known else None
+    wrong: list[FieldProblem | Failure] = [*check_release(whole.configs, inputs, {*whole.unread, *others})]
+    if not whole.partial:
+        wrong += check_secrets(whole.configs, named_secrets.names_for_app(tx, of_app) | set(secrets))
     wrong += check_modules(whole.configs, builds.declaring(tx, of_app, whole.configs))
     return [of_component(each) for each in wrong]
+
+
+def _referred_to(configs: dict[str, ComponentConfig]) -> set[str]:
+    """The names of components in any reference."""
+    found = [refs for config in configs.values() for refs in readable_references(config).values()]
+    return {ref.component for refs in found for ref in refs if ref.component}
 
 
 def check_install(specs: list[InputSpec], name: str, draft: DraftInstall) -> list[DraftProblem]:

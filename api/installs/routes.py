@@ -12,7 +12,7 @@ from api.db.idempotency import once
 from api.db.transaction import Write
 from api.deploys import forget
 from api.events.changes import check_version
-from api.http import After, DryRun, Force, IfMatch, Limit, set_etag
+from api.http import LARGEST, After, DryRun, Force, IfMatch, Limit, set_etag
 from api.installs import rendering, service
 from api.labels import Selector
 
@@ -46,10 +46,23 @@ async def list_installs(
     after: After = None,
     app: str | None = None,
     name: str | None = None,
+    release: Annotated[str | None, Query(description="Only those that run a component of this release, by its id.")] = None,
+    release_number: Annotated[
+        int | None, Query(ge=1, le=LARGEST, description="Only those that run a component of the release of this number.")
+    ] = None,
     selector: Selector = None,
 ) -> Page[Install]:
     """Page through the installs, of one app or of all, with certain labels or with any."""
-    return await caller.read(service.list_installs, limit=limit, after=after, app=app, name=name, selector=selector)
+    return await caller.read(
+        service.list_installs,
+        limit=limit,
+        after=after,
+        app=app,
+        name=name,
+        release=release,
+        release_number=release_number,
+        selector=selector,
+    )
 
 
 @router.get("/{install}")

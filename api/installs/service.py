@@ -195,15 +195,31 @@ def get(tx: Read, install: str) -> Install:
 
 
 def list_installs(
-    tx: Read, *, limit: int, after: str | None, app: str | None, name: str | None = None, selector: str | None = None
+    tx: Read,
+    *,
+    limit: int,
+    after: str | None,
+    app: str | None,
+    name: str | None,
+    release: str | None,
+    release_number: int | None,
+    selector: str | None,
 ) -> Page[Install]:
-    """One page of installs."""
+    """One page of installs. One runs a release if any of its components is of it: while a deploy goes on, two may be."""
     query = select(InstallRow).where(col(InstallRow.deleted_at).is_(None))
     query = tx.scope.narrow(query, app=InstallRow.app_id, install=InstallRow.id)
     if app:
         query = query.where(InstallRow.app_id == apps.find(tx, app).id)
     if name:
         query = query.where(InstallRow.name == name)
+    if release or release_number is not None:
+        runs = select(InstalledComponentRow.name).where(InstalledComponentRow.install_id == InstallRow.id)
+        if release:
+            runs = runs.where(InstalledComponentRow.release_id == release)
+        if release_number is not None:
+            numbered = select(ReleaseRow.id).where(ReleaseRow.number == release_number)
+            runs = runs.where(col(InstalledComponentRow.release_id).in_(numbered))
+        query = query.where(runs.exists())
     if selector:
         query = query.where(*LABELS.selects(selector, col(InstallRow.id)))
     found = page(tx, query, col(InstallRow.id), lambda row: row, limit=limit, after=after)

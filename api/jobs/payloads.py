@@ -11,7 +11,7 @@ from api.builds.models import BuildRow
 from api.components import service as components
 from api.components.graph import install_fields
 from api.contract import sealed_box
-from api.contract.agents import AGENT_REPOSITORY, BuildJob, DeployJob, JobPayload, SyncJob, UpdateJob
+from api.contract.agents import AGENT_REPOSITORY, BuildJob, DeployJob, JobPayload, RegistryAccess, SyncJob, UpdateJob
 from api.contract.components import ComponentConfig, ContainerImageConfig, secret_texts
 from api.db.transaction import Read, Write
 from api.deploys import inputs
@@ -49,21 +49,37 @@ def payload(tx: Write, job: JobRow, sources: Sources) -> JobPayload:
     if step is None or deploy is None:
         raise LookupError(f"job {job.id} belongs to no step")
     if step.kind == "sync":
-        access = tickets.issue(
-            tx,
-            job,
-            sources.pulls,
-            repository=step.repository,
-            digests=[step.digest],
-            seconds=sources.ticket_seconds,
-        )
+        access = _to_sync(tx, job, step, sources)
         return SyncJob(deploy_id=deploy.id, component=step.component, digest=step.digest, registry=access)
     return _terraform(tx, job, step, deploy, sources.vault)
 
 
+def another_ticket(tx: Write, job: JobRow, sources: Sources) -> RegistryAccess | None:
+    """One more pull ticket for what the job's own ticket was for; None if the job pulls nothing."""
+    if job.kind == "update_agent":
+        return _to_update(tx, job, tx.session.get_one(AgentUpdateRow, job.id), sources)
+    step = tx.get(StepRow, job.step_id) if job.step_id else None
+    return _to_sync(tx, job, step, sources) if step is not None and step.kind == "sync" else None
+
+
+def _to_sync(tx: Write, job: JobRow, step: StepRow, sources: Sources) -> RegistryAccess:
+    return tickets.issue(
+        tx,
+        job,
+        sources.pulls,
+        repository=step.repository,
+        digests=[step.digest],
+        seconds=sources.ticket_seconds,
+    )
+
+
 def _update(tx: Write, job: JobRow, sources: Sources) -> UpdateJob:
     offered = tx.session.get_one(AgentUpdateRow, job.id)
-    access = tickets.issue(
+    return UpdateJob(version=offered.version, digest=offered.digest, registry=_to_update(tx, job, offered, sources))
+
+
+def _to_update(tx: Write, job: JobRow, offered: AgentUpdateRow, sources: Sources) -> RegistryAccess:
+    return tickets.issue(
         tx,
         job,
         sources.updates,
@@ -71,7 +87,6 @@ def _update(tx: Write, job: JobRow, sources: Sources) -> UpdateJob:
         digests=[offered.digest],
         seconds=sources.ticket_seconds,
     )
-    return UpdateJob(version=offered.version, digest=offered.digest, registry=access)
 
 
 def _build(tx: Write, job: JobRow, sources: Sources) -> BuildJob:

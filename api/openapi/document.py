@@ -31,7 +31,7 @@ TAGS = {
     "releases": "Immutable, numbered sets of builds.",
     "deploys": "One release on its way to one install: steps, approvals, retries, drift runs.",
     "agents": "The programs that build, and that deploy in customers' accounts.",
-    "agent protocol": "What agents say: enrol, sign in, lease, heartbeat, logs, finish.",
+    "agent protocol": "What agents say: enrol, sign in, lease, heartbeat, tickets, logs, finish.",
     "jobs": "What agents are given to do, and its logs.",
     "events": "The audit history: a hash chain of all that happened.",
     "tokens": "Programs that may call: role, scope, expiry.",

@@ -36,6 +36,7 @@ from api.contract.agents import (
     RotateKeyRequest,
     SignInRequest,
     SignInResponse,
+    TicketRequest,
 )
 from api.contract.approvals import ApprovalDecision, SkipRequest, StepApproval
 from api.contract.base import Json, Model
@@ -223,6 +224,7 @@ REQUESTS: list[Model] = [
     ),
     LeaseRequest(wait_seconds=0, holding=[], health=_HEALTH),
     Heartbeat(attempt=1, health=_HEALTH),
+    TicketRequest(attempt=1),
     Finish(
         attempt=1,
         outcome="succeeded",
@@ -502,6 +504,12 @@ ANSWERS: list[Model] = [
         ),
     ),
     HeartbeatAnswer(cancel="none", lease_seconds=60, heartbeat_seconds=15),
+    RegistryAccess(
+        url="https://ims.example.com",
+        repository="shop/network",
+        username="ticket",
+        password="exct_…",  # noqa: S106
+    ),
     Agent(
         id=_AGENT,
         name="acme-1",

@@ -78,6 +78,7 @@ BY_OPERATION: dict[str, list[type[ProblemError]]] = {
     "put_log": [AttemptClosedError, ChunkConflictError, LogFullError, StaleAttemptError],
     "put_release_signature": [ConflictError],
     "reject_step": [ConflictError, NotTheApproverError],
+    "renew_ticket": [StaleAttemptError],
     "replay": [ConflictError],
     "replay_delivery": [ConflictError],
     "render_install": [NotFoundError],

@@ -28,7 +28,7 @@ async def list_releases(
     limit: Limit = 100,
     after: After = None,
     app: str | None = None,
-    number: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,
+    number: Annotated[int | None, Query(ge=1, le=LARGEST, description="Only those of this number in their app.")] = None,
     status: ReleaseStatus | None = None,
     selector: ReleaseSelector = None,
     order: Order = "asc",

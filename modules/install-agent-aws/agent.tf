@@ -141,7 +141,7 @@ resource "aws_ecs_task_definition" "agent" {
       {
         EXCLAVE_URL         = var.ims_url
         EXCLAVE_AGENT_NAME  = var.name
-        EXCLAVE_REGISTRY    = jsonencode({ kind = "aws_ecr", url = "https://${local.registry}", prefix = var.registry_prefix })
+        EXCLAVE_REGISTRY    = jsonencode(local.registry)
         EXCLAVE_AGENT_STATE = "s3://${local.bucket}/states?region=${var.region}"
         AWS_REGION          = var.region
       },

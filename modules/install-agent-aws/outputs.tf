@@ -15,7 +15,7 @@ output "apply_role_arn" {
 
 output "registry_url" {
   description = "Where the agent brings artifacts."
-  value       = "https://${local.registry}/${var.registry_prefix}"
+  value       = "https://${local.host}/${var.registry_prefix}"
 }
 
 output "state_bucket" {

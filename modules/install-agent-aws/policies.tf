@@ -36,17 +36,20 @@ locals {
         {
           Sid    = "Registry"
           Effect = "Allow"
-          Action = [
-            "ecr:BatchCheckLayerAvailability",
-            "ecr:BatchGetImage",
-            "ecr:CompleteLayerUpload",
-            "ecr:CreateRepository",
-            "ecr:GetDownloadUrlForLayer",
-            "ecr:InitiateLayerUpload",
-            "ecr:PutImage",
-            "ecr:TagResource",
-            "ecr:UploadLayerPart",
-          ]
+          Action = concat(
+            [
+              "ecr:BatchCheckLayerAvailability",
+              "ecr:BatchGetImage",
+              "ecr:CompleteLayerUpload",
+              "ecr:CreateRepository",
+              "ecr:GetDownloadUrlForLayer",
+              "ecr:InitiateLayerUpload",
+              "ecr:PutImage",
+              "ecr:TagResource",
+              "ecr:UploadLayerPart",
+            ],
+            var.registry_sole_writer ? ["ecr:SetRepositoryPolicy"] : [],
+          )
           Resource = local.repository_arns
         },
         {

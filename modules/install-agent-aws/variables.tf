@@ -124,6 +124,30 @@ variable "registry_prefix" {
   }
 }
 
+variable "registry_sole_writer" {
+  description = "The agent gives each repository that it makes a policy by which nobody else pushes or deletes there, whatever other roles of the account may do. It needs ecr:SetRepositoryPolicy for that. Example: `false`."
+  type        = bool
+  default     = true
+  nullable    = false
+
+  validation {
+    condition     = var.registry_sole_writer || length(var.registry_readers) == 0
+    error_message = "registry_readers go with it: both are in the policy that the agent gives its repositories."
+  }
+}
+
+variable "registry_readers" {
+  description = "With registry_sole_writer: the roles and users that alone may pull, beside the agent, such as that of the nodes. Without any, whoever may pull in this account may. Example: `[\"arn:aws:iam::111111111111:role/nodes\"]`."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in var.registry_readers : can(regex("^arn:(aws|aws-cn|aws-us-gov):iam::[0-9]{12}:(role|user)/[A-Za-z0-9_+=,.@/-]+$", arn))])
+    error_message = "Each one is the ARN of a role or a user, such as arn:aws:iam::111111111111:role/nodes."
+  }
+}
+
 variable "state_bucket_name" {
   description = "The name of the bucket for Terraform's state; else one is made of name, account and region. Example: `\"acme-exclave-state\"`."
   type        = string

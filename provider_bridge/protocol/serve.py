@@ -6,8 +6,10 @@ Nothing but the handshake line may ever be written to stdout: Terraform reads it
 import base64
 import contextlib
 import os
+import select
 import signal
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -95,8 +97,45 @@ class _Loading:
         return self._made
 
 
-def serve_terraform(make: Callable[[], Answerer], environment: Mapping[str, str]) -> None:
-    """Answer the Terraform process that started this one, until it says `Shutdown` or is gone.
+class _Starter:
+    """The Terraform process that started this one.
+
+    It reads this one's stdout for as long as it lives, so that it is known to be gone whenever it went: also if that was before
+    this process looked for the first time, when nothing is left of it to compare with. Where stdout is no pipe, the parent's id
+    tells, if it goes later.
+    """
+
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+        self._stdout = select.poll()
+        # Asked for nothing, macOS tells of no hangup either.
+        self._stdout.register(sys.stdout.fileno(), select.POLLOUT)
+
+    def is_there(self) -> bool:
+        """Whether it still runs."""
+        return os.getppid() == self._parent and not any(
+            seen & (select.POLLERR | select.POLLHUP) for _, seen in self._stdout.poll(0)
+        )
+
+
+class _End:
+    """Signals that end the server.
+
+    Each raises KeyboardInterrupt and is remembered: Python loses what is raised in a callback, such as those of its imports.
+    """
+
+    def __init__(self, *signals: signal.Signals) -> None:
+        self.is_near = False
+        for number in signals:
+            signal.signal(number, self._come)
+
+    def _come(self, number: int, frame: object) -> None:
+        self.is_near = True
+        raise KeyboardInterrupt
+
+
+def serve_terraform(make: Callable[[], Answerer], environment: Mapping[str, str]) -> bool:
+    """Answer the Terraform process that started this one, until it says `Shutdown` or is gone. Says whether it is still there.
 
     What answers is made, once, after the handshake: while it loads, Terraform connects. Raises NotAPluginRunError before
     anything is opened.
@@ -108,13 +147,14 @@ def serve_terraform(make: Callable[[], Answerer], environment: Mapping[str, str]
         raise NotAPluginRunError(f"needs Terraform or OpenTofu with plugin protocol 6; this one speaks {', '.join(versions)}")
     # Terraform and its plugins share a process group: Ctrl-C reaches both, and Terraform alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end = _End(signal.SIGTERM)
     done = threading.Event()
-    parent = os.getppid()
+    starter = _Starter()
     loading = _Loading()
     listener = _listen(loading.loaded, done, environment, tls=bool(environment.get("PLUGIN_CLIENT_CERT")))
     handshake = f"1|6|unix|{listener.socket}|grpc|{listener.certificate}"
-    _run(listener, handshake, done, lambda: os.getppid() == parent, lambda: loading.load(make))
+    _run(listener, handshake, done, lambda: not end.is_near and starter.is_there(), lambda: loading.load(make))
+    return starter.is_there()
 
 
 def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: str) -> None:
@@ -122,11 +162,10 @@ def serve_reattach(answerer: Answerer, environment: Mapping[str, str], address: 
 
     For development and tests: one process serves many runs, without TLS. `address` is the provider's source address.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    end = _End(signal.SIGINT, signal.SIGTERM)
     listener = _listen(lambda: answerer, threading.Event(), environment, tls=False)
     hello = f"TF_REATTACH_PROVIDERS='{_reattach(listener, address)}'"
-    _run(listener, hello, threading.Event(), lambda: True, lambda: None)
+    _run(listener, hello, threading.Event(), lambda: not end.is_near, lambda: None)
 
 
 @contextlib.contextmanager
@@ -154,9 +193,10 @@ def _run(
     """Say `hello` on stdout and load the rest, then serve until the event, a signal, or nobody wants the server any more.
 
     The signal's handler raises instead of setting the event: it may interrupt the wait while that holds the event's lock.
+    Nobody who reads `hello` is nobody who wants the server.
     """
     try:
-        with contextlib.suppress(KeyboardInterrupt):
+        with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
             print(hello, flush=True)
             load()
             while not done.wait(_CHECK_SECONDS) and is_wanted():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from provider_bridge.framework.planning import changed
 from provider_bridge.framework.resource import Call
 from provider_bridge.problems import Json
-from provider_bridge.protocol.values import Object, Value, is_known
+from provider_bridge.protocol.values import UNKNOWN, Object, Value, is_known
 from provider_bridge.resources.base import ApiDataSource, ApiResource
 from provider_bridge.resources.wire import as_text, same_text
 
@@ -19,9 +19,7 @@ class AppResource(ApiResource):
 
     def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:
         """Have the IMS check the app while its own values are known."""
-        known = is_known(planned["inputs"])
-        inputs = _to_wire(planned)["inputs"] if known else None
-        self.connection.plans.note_app(prior["id"] if prior else None, planned["name"], inputs)
+        self.connection.plans.note_app(prior["id"] if prior else None, planned["name"], _noted_inputs(planned["inputs"]))
         if prior is not None:
             self.connection.note_name(self.type_name, prior["name"])
             if not changed(prior, planned, "name", "description", "inputs", "labels"):
@@ -78,11 +76,25 @@ class AppDataSource(ApiDataSource):
 
 
 def _to_wire(planned: Object) -> Json:
-    inputs = [
-        {**spec, "name": name, "default": _default_to_wire(spec["type"], spec["default"])}
-        for name, spec in sorted(planned["inputs"].items())
-    ]
+    inputs = _inputs_to_wire(planned["inputs"])
     return {"name": planned["name"], "description": planned["description"], "inputs": inputs, "labels": planned["labels"]}
+
+
+def _inputs_to_wire(inputs: Object) -> list[Json]:
+    return [
+        {**spec, "name": name, "default": _default_to_wire(spec["type"], spec["default"])}
+        for name, spec in sorted(inputs.items())
+    ]
+
+
+def _noted_inputs(inputs: Value) -> list[Json] | None:
+    """The inputs, without what isn't known, as checks of other resources take them; None if it isn't known which there are."""
+    if inputs is UNKNOWN:
+        return None
+    nothing = {"default": None}
+    known = {name: nothing | {at: value for at, value in spec.items() if value is not UNKNOWN} for name, spec in inputs.items()
+             if spec is not UNKNOWN}  # fmt: skip
+    return _inputs_to_wire(known) if len(known) == len(inputs) and all("type" in spec for spec in known.values()) else None
 
 
 def _update(body: Json) -> Json:

@@ -12,7 +12,8 @@ from provider_bridge.problems import Json
 from provider_bridge.protocol.values import UNKNOWN, Object, Value, is_known
 from provider_bridge.resources.base import ApiDataSource, ApiResource, split_import_id
 from provider_bridge.resources.connection import Connection
-from provider_bridge.resources.plans import stand_in
+from provider_bridge.resources.plans import PlannedComponent, stand_in
+from provider_bridge.resources.refusals import at_attribute, attribute_path
 from provider_bridge.resources.wire import from_wire, is_text_map, map_from_wire, map_to_wire
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _OWN = ("id", "app_id", "name", "version", "source_digest")
 """Attributes that aren't part of the config."""
 _SOURCE = ("path", "git")
 """Blocks that are the config's `source`; every other block is a field of the config."""
+_WRONG = "This component can't be released so"
 _IMAGE_KINDS = ("container_image", "docker_build")
 """Kinds that make an image: the IMS lets one become the other."""
 
@@ -52,6 +54,17 @@ class _Form:
         known = stand_in(self.schema, planned)
         unsure = self.has_source and planned["source_digest"] is UNKNOWN
         return self.to_wire({**known, "source_digest": None} if unsure else known)
+
+    def is_known_at(self, planned: Object, field: str) -> bool:
+        """Whether a plan knows what a field of the API's config is. What is told of a map is told of its keys."""
+        path, _ = attribute_path(self.schema, field)
+        value: Value = planned if path else [planned.get(name) for name in self.config]
+        for part in path:
+            if value is UNKNOWN or value is None:
+                break
+            value = value.get(part.name) if isinstance(part, Key) else value[part]
+        of_keys = len(path) == 1 and self._is_map(str(path[0]))
+        return value is not UNKNOWN if of_keys else is_known(value)
 
     def to_state(self, component: Json, before: Object | None) -> Object:
         """The component as state. Path, texts and app stay as written in `before`, where they mean the same."""
@@ -110,16 +123,20 @@ class ComponentResource(ApiResource):
         self.form = _Form(type_name, schema)
 
     def validate(self, config: Object) -> Iterator[Diagnostic]:
-        """References must be readable."""
+        """References must be readable, and lead to something else."""
         written = [(path, text) for path, text in self.form.texts(config) if "{{" in text]
         if not written:
             return
-        from provider_bridge.resources.reference_grammar import malformed
+        from provider_bridge.resources.reference_grammar import malformed, readable
 
         for path, text in written:
             wrong = malformed(text)
             if wrong:
                 yield error("Invalid reference", f"{wrong}.", remedy=wrong.remedy, path=path)
+            elif config["name"] is not UNKNOWN:
+                for ref in readable(text):
+                    if ref.component == config["name"]:
+                        yield error("Invalid reference", f"{ref} refers to its own component.", remedy="Remove it.", path=path)
 
     def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:
         """Hash the folder, decide whether this is a new version, and have the IMS check it."""
@@ -127,13 +144,40 @@ class ComponentResource(ApiResource):
             planned = {**planned, "source_digest": _planned_digest(planned)}
         if prior is not None:
             self.connection.note_name(self.type_name, prior["name"])
-        self.connection.plans.note_component(planned["app_id"], planned["name"], self.form.draft(planned))
+        changes = prior is None or changed(prior, planned, "app_id", "name", "source_digest", *self.form.config)
+        ours = self._noted(planned, changes=changes)
+        plans, app, name = self.connection.plans, planned["app_id"], planned["name"]
+        if prior is not None and not changes:
+            if plans.needs_changed(app, name, ours):
+                self._check_among_others(call, planned, ours)
+            return prior
         if prior is not None:
-            if not changed(prior, planned, "app_id", "name", "source_digest", *self.form.config):
-                return prior
             planned = {**planned, "version": UNKNOWN if self._says_something_new(prior, planned) else prior["version"]}
-        self._check(call, prior, planned)
+        if not self._check(call, prior, planned) or self._is_built(prior) or plans.needs_noted(app, ours):
+            self._check_among_others(call, planned, ours)
         return planned
+
+    def _noted(self, planned: Object, *, changes: bool) -> PlannedComponent:
+        """The component as others may need it, noted for them."""
+        texts = [text for _, text in self.form.texts(planned) if "{{" in text]
+        ours = PlannedComponent(self.form.draft(planned), texts, changes, lambda field: self.form.is_known_at(planned, field))
+        self.connection.plans.note_component(planned["app_id"], planned["name"], ours)
+        return ours
+
+    def _is_built(self, prior: Object | None) -> bool:
+        """Whether a build may have told which variables there are."""
+        return prior is not None and self.form.kind == "terraform_module"
+
+    def _check_among_others(self, call: Call, planned: Object, ours: PlannedComponent) -> None:
+        """Have the IMS look at it as a part of its app, as far as that is planned."""
+        app, name = planned["app_id"], planned["name"]
+        if name is UNKNOWN:
+            return
+        plans = self.connection.plans
+        found = self.connection.check(call, self.schema, lambda client: plans.check_component(client, app, name, ours))
+        if found:
+            wrong = (at_attribute(self.schema, _WRONG, each["field"], each["message"], each["remedy"]) for each in found)
+            raise RefusedError(*wrong)
 
     def _says_something_new(self, prior: Object, planned: Object) -> bool:
         """Whether the IMS will count this as a new version: a path with the same content isn't one."""
@@ -142,28 +186,32 @@ class ComponentResource(ApiResource):
         same_content = planned.get("source_digest") is not None and prior.get("source_digest") is not None
         return not same_content and changed(prior, planned, *_SOURCE)
 
-    def _check(self, call: Call, prior: Object | None, planned: Object) -> None:
+    def _check(self, call: Call, prior: Object | None, planned: Object) -> bool:
+        """Have the IMS look at it alone. Says whether it did."""
         app, name = planned["app_id"], planned["name"]
         if not is_known([app, name, *(planned.get(each) for each in self.form.config)]):
-            return
+            return False
         config = self.form.to_wire(planned)
         if prior is None:
             body = {"name": name, "config": config}
-            self.connection.check(
+            answer = self.connection.check(
                 call,
                 self.schema,
                 lambda client: client.check_create("apps", app, "components", body=body),
                 app=app,
                 creates=(self.type_name, name),
             )
-        elif not changed(prior, planned, "app_id", "name"):
-            component = prior["id"]
-            self.connection.check(
-                call,
-                self.schema,
-                lambda client: client.check_put("apps", app, "components", component, body={"config": config}),
-                app=app,
-            )
+            return answer is not None
+        if changed(prior, planned, "app_id", "name"):
+            return False
+        component = prior["id"]
+        answer = self.connection.check(
+            call,
+            self.schema,
+            lambda client: client.check_put("apps", app, "components", component, body={"config": config}),
+            app=app,
+        )
+        return answer is not None
 
     def api_create(self, call: Call, client: "Client", planned: Object) -> Object:
         """See `ApiResource`."""

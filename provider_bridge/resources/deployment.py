@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from provider_bridge.client import Client
 
 _DEFAULT_SECONDS = 3600.0
-_COMPUTED = ("deploy_id", "status", "outputs")
+_COMPUTED = ("deploy_id", "status", "outputs", "left_out")
 
 
 class DeploymentResource(ApiResource):
@@ -35,7 +35,7 @@ class DeploymentResource(ApiResource):
     """
 
     def plan(self, call: Call, config: Object, prior: Object | None, planned: Object) -> Object:
-        """Deploy if release or inputs change, or if the last deploy has not ended well."""
+        """Deploy if release or inputs change, or if the last deploy has not ended well or left something out."""
         if prior is None:
             self._preview(call, planned)
             return planned
@@ -111,7 +111,8 @@ class DeploymentDataSource(ApiDataSource):
 def _needs_deploy(prior: Object, planned: Object) -> bool:
     """Whether the install has to change. Inputs whose version the config no longer names are as they were."""
     inputs_change = planned["inputs_version"] is not None and changed(prior, planned, "inputs_version")
-    return inputs_change or changed(prior, planned, "release_id") or prior["status"] != "succeeded"
+    is_whole = prior["status"] == "succeeded" and not prior["left_out"]
+    return inputs_change or changed(prior, planned, "release_id") or not is_whole
 
 
 def _deploy(call: Call, client: "Client", planned: Object, verb: str) -> Outcome:
@@ -164,6 +165,7 @@ def _computed(deploy: Json) -> Object:
         "deploy_id": deploy["id"],
         "status": deploy["status"],
         "outputs": {name: as_text(value) for name, value in deploys.outputs(deploy).items()},
+        "left_out": deploys.left_out(deploy),
     }
 
 

@@ -82,6 +82,12 @@ def failures(deploy: Json) -> list[Diagnostic]:
     return [error(summary, f"{deploy['id']} has ended as {deploy['status']}.")]
 
 
+def left_out(deploy: Json) -> list[str]:
+    """The components that a deploy does not bring, or not wholly."""
+    in_part = [one["component"] for one in deploy["replan"] or () if one["targets"]]
+    return sorted({*deploy["left_out"], *in_part})
+
+
 def outputs(deploy: Json) -> dict[str, Json]:
     """The outputs of a deploy by `component.output`, as JSON values."""
     return {

@@ -2,16 +2,19 @@
 
 Terraform plans a resource after those that it refers to: a release after the components whose versions it names, a deployment
 after its release and install. So each notes what it will be, and the later ones have the IMS look at all of it, before
-anything of it is stored. Where something that counts isn't known in the plan, nothing is said: the apply finds out.
+anything of it is stored. A component is looked at with those that are planned before it; what only the others could tell, the
+release tells. Where something that counts isn't known in the plan, nothing is said: the apply finds out.
 """
 
 import threading
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from provider_bridge.framework.diagnostics import Diagnostic, Key, Path, error
 from provider_bridge.framework.schema import Attributes, Body
 from provider_bridge.problems import Json
 from provider_bridge.protocol.values import UNKNOWN, Object, Value, is_known
+from provider_bridge.records import Record
 
 if TYPE_CHECKING:
     from provider_bridge.client import Client
@@ -20,11 +23,35 @@ _NEW = ""
 """Stands for an app, or an install, that the plan makes: it has no id yet."""
 
 _RELEASE = "what its release will hold is known only at the apply"
+_INPUTS = "inputs of its app are known only at the apply"
 _SETTINGS = "settings of its install are known only at the apply"
 
 
 class UntoldError(Exception):
     """A plan doesn't say enough to tell what a deploy would do. The text says what is missing, as a reason."""
+
+
+class PlannedComponent(Record):
+    """A component as it will be. `texts` are those that hold references; `changes`: whether this plan changes it."""
+
+    config: Json
+    """As a draft takes it, with stand-ins for what isn't known."""
+
+    texts: list[str]
+    changes: bool
+    is_known_at: Callable[[str], bool]
+    """Whether a field of the config, `config.variables.cidr`, is known in the plan: no stand-in."""
+
+    def needs(self) -> set[str]:
+        """The names of the components that it refers to."""
+        if not self.texts:
+            return set()
+        from provider_bridge.resources.reference_grammar import readable
+
+        return {ref.component for text in self.texts for ref in readable(text) if ref.component}
+
+
+_NONE: Mapping[str, PlannedComponent] = {}
 
 
 class Plans:
@@ -34,7 +61,8 @@ class Plans:
         self._lock = threading.Lock()
         self._new_apps = 0
         self._inputs: dict[str, Json] = {}
-        self._components: dict[str, dict[str, Json]] = {}
+        self._unsure: set[str] = set()
+        self._components: dict[str, dict[str, PlannedComponent]] = {}
         self._secrets: set[str] = set()
         self._names: dict[str, str] = {}
         self._installs: dict[str, tuple[str, Json | None]] = {}
@@ -52,12 +80,52 @@ class Plans:
             for key in [_NEW] if app_id is None else [app_id, name]:
                 if isinstance(key, str) and inputs is not None:
                     self._inputs[key] = inputs
+                elif isinstance(key, str):
+                    self._unsure.add(key)
 
-    def note_component(self, app: Value, name: Value, config: Json) -> None:
-        """A component as it will be, with stand-ins for what isn't known."""
+    def note_component(self, app: Value, name: Value, planned: PlannedComponent) -> None:
+        """A component as it will be."""
         if name is not UNKNOWN:
             with self._lock:
-                self._components.setdefault(_key(app), {})[name] = config
+                self._components.setdefault(_key(app), {})[name] = planned
+
+    def needs_noted(self, app: Value, planned: PlannedComponent) -> bool:
+        """Whether a component refers to one that was planned before it."""
+        noted = self._components.get(_key(app), {})
+        return any(name in noted for name in planned.needs())
+
+    def needs_changed(self, app: Value, name: str, planned: PlannedComponent) -> bool:
+        """Whether what a component refers to, or what that refers to, changes, as far as it was planned before it."""
+        with self._lock:
+            if not any(each.changes for each in self._components.get(_key(app), {}).values()):
+                return False
+            return any(each.changes for each in self._reached(_key(app), name, planned).values())
+
+    def check_component(self, client: "Client", app: Value, name: str, planned: PlannedComponent) -> list[Json]:
+        """What is wrong with a component, whatever becomes of those that are planned after it."""
+        key = _key(app)
+        with self._lock:
+            if key in self._unsure if key != _NEW else not self._new_apps:
+                return []
+            among_others = key != _NEW or self._new_apps == 1
+            reached = self._reached(key, name, planned) if among_others else {name: planned}
+            draft = {
+                "inputs": self._inputs.get(key) if among_others else None,
+                "components": {each: of.config for each, of in reached.items()},
+                "partial": True,
+            }
+        found = client.check("apps", *([app] if key != _NEW else []), "check", body=draft)
+        return [each for each in found["problems"] if each["component"] == name and planned.is_known_at(each["field"])]
+
+    def _reached(self, key: str, name: str, planned: PlannedComponent) -> dict[str, PlannedComponent]:
+        """A component, those that it refers to, those that they refer to …: of those noted so far."""
+        noted, found, left = self._components.get(key, {}), {name: planned}, planned.needs()
+        while left:
+            each = left.pop()
+            if each in noted and each not in found:
+                found[each] = noted[each]
+                left |= noted[each].needs()
+        return found
 
     def note_secret(self, name: Value) -> None:
         """A secret that will be there."""
@@ -84,7 +152,9 @@ class Plans:
 
     def check_release(self, client: "Client", app: Value, components: Value) -> list[Diagnostic]:
         """What is wrong with an app as it will be when a release of these components (by name) is made."""
-        draft = self._draft(client, app, components)
+        with self._lock:
+            noted_components = dict(self._components.get(_key(app), {}))
+        draft = self._draft(client, app, components, noted_components)
         noted = {"app": _key(app), "draft": draft}
         with self._lock:
             if noted not in self._releases:
@@ -93,15 +163,20 @@ class Plans:
             return []
         found = client.check("apps", *([app] if isinstance(app, str) else []), "check", body=draft)
         named = components if isinstance(components, dict) else {}
-        return [_told(each, ("components", Key(each["component"])) if each["component"] in named else ())
-                for each in found["problems"]]  # fmt: skip
+        return [
+            _told(each, ("components", Key(each["component"])) if each["component"] in named else (), noted_components)
+            for each in found["problems"]
+            if each["component"] not in noted_components or noted_components[each["component"]].is_known_at(each["field"])
+        ]
 
-    def _draft(self, client: "Client", app: Value, components: Value) -> Json | None:
+    def _draft(
+        self, client: "Client", app: Value, components: Value, planned: dict[str, PlannedComponent]
+    ) -> Json | None:  # fmt: skip
         with self._lock:
             key = _key(app)
-            if key == _NEW and self._new_apps != 1:
-                return None  # which of them isn't known
-            noted = dict(self._components.get(key, {}))
+            if (key == _NEW and self._new_apps != 1) or key in self._unsure:
+                return None  # which of them, or what inputs it will have, isn't known
+            noted: dict[str, Json] = {name: each.config for name, each in planned.items()}
             draft: Json = {"inputs": self._inputs.get(key), "secrets": sorted(self._secrets)}
         if isinstance(components, dict):
             stored = client.get("apps", app, "components", limit=1000)["items"] if key != _NEW else []
@@ -193,6 +268,8 @@ class Plans:
             found = [each["draft"] for each in self._releases if self._id(each["app"]) == app]
         if len(found) != 1:
             raise UntoldError("this plan makes several releases of the app" if found else _RELEASE)
+        if found[0] is None:
+            raise UntoldError(_INPUTS)
         return found[0]
 
     def _id(self, app: str) -> str:
@@ -224,10 +301,12 @@ def refused(preview: Json) -> list[Diagnostic]:
     ]
 
 
-def _told(problem: Json, path: Path) -> Diagnostic:
-    field = problem["field"].removeprefix("config.")
-    where = ".".join(part for part in (problem["component"] or problem["install"], field) if part)
-    return error("This can't be released so", f"{where}: {problem['message']}", remedy=problem["remedy"], path=path)
+def _told(problem: Json, path: Path, components: Mapping[str, PlannedComponent] = _NONE) -> Diagnostic:
+    """What is wrong somewhere else than in the resource that tells it: so its words say where that is."""
+    name, field = problem["component"] or problem["install"], problem["field"].removeprefix("config.")
+    what = f"exclave_{components[name].config['kind']}_component" if name in components else "component"
+    where = f'{what if problem["component"] else "install"} "{name}", `{field}`' if name else f"`{field}`"
+    return error("This can't be released so", f"In {where}: {problem['message']}", remedy=problem["remedy"], path=path)
 
 
 def _key(app: Value) -> str:

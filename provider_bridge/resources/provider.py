@@ -42,16 +42,20 @@ _DATA_SOURCES: dict[str, tuple[Any, ...]] = {
     "exclave_build": ("data_sources.ObjectDataSource", "builds"),
     "exclave_apps": ("data_sources.ListDataSource", "apps", {"name": "name", "selector": "selector"}),
     "exclave_components": ("data_sources.ListDataSource", "apps/{app_id}/components", {"kind": "kind", "name": "name"}),
-    "exclave_installs": ("data_sources.ListDataSource", "installs", {"app_id": "app", "selector": "selector"}),
+    "exclave_installs": (
+        "data_sources.ListDataSource",
+        "installs",
+        {"app_id": "app", "release_id": "release", "release_number": "release_number", "selector": "selector"},
+    ),
     "exclave_releases": (
         "data_sources.ListDataSource",
         "releases",
-        {"app_id": "app", "status": "status", "selector": "selector"},
+        {"app_id": "app", "number": "number", "status": "status", "selector": "selector"},
     ),
     "exclave_builds": (
         "data_sources.ListDataSource",
         "builds",
-        {"app_id": "app", "component": "component", "status": "status"},
+        {"app_id": "app", "component": "component", "component_version": "component_version", "status": "status"},
     ),
     "exclave_deployments": (
         "data_sources.ListDataSource",
@@ -60,6 +64,7 @@ _DATA_SOURCES: dict[str, tuple[Any, ...]] = {
             "app_id": "app",
             "install_id": "install",
             "release_id": "release",
+            "release_number": "release_number",
             "status": "status",
             "selector": "selector",
             "kind": "kind",
@@ -68,7 +73,11 @@ _DATA_SOURCES: dict[str, tuple[Any, ...]] = {
     "exclave_secrets": ("data_sources.ListDataSource", "secrets", {"name": "name"}),
     "exclave_webhooks": ("data_sources.ListDataSource", "webhooks", {}),
     "exclave_service_tokens": ("data_sources.ListDataSource", "tokens", {}),
-    "exclave_agents": ("data_sources.ListDataSource", "agents", {"install_id": "install", "kind": "kind", "name": "name"}),
+    "exclave_agents": (
+        "data_sources.ListDataSource",
+        "agents",
+        {"install_id": "install", "kind": "kind", "name": "name", "version": "version"},
+    ),
 }
 """The class of each data source type, and what else it is made with."""
 

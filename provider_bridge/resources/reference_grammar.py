@@ -155,6 +155,14 @@ def _parse(text: str) -> tuple[str | Expression, ...]:
 _parse_kept = lru_cache(maxsize=4096)(_parse)
 
 
+def readable(text: str) -> list[Reference]:
+    """Every reference in a text, in order; none if one of them can't be read."""
+    try:
+        return [ref for part in parse(text) if isinstance(part, Expression) for ref in part.references()]
+    except InvalidReferenceError:
+        return []
+
+
 def malformed(text: str) -> InvalidReferenceError | None:
     """What is wrong with the first reference in `text` that can't be read; None if all can."""
     try:

@@ -43,7 +43,7 @@ async def debian(tmp_path: Path, http: httpx.AsyncClient) -> AsyncIterator[Regis
         yield server
 
 
-@pytest.fixture(params=["built-in", "docker-registry"])
+@pytest.fixture(params=["built-in", pytest.param("docker-registry", marks=pytest.mark.service)])
 async def target(request: pytest.FixtureRequest, tmp_path: Path, http: httpx.AsyncClient) -> AsyncIterator[RegistryServer]:
     """A registry to copy to: each kind in turn."""
     make = (

@@ -90,7 +90,7 @@ def fake_gcs() -> Iterator[tuple[str, Bucket]]:
             self._answer(404 if gone is None else 204)
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        serving = threading.Thread(target=server.serve_forever, daemon=True)
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         serving.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}", bucket

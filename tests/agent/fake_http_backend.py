@@ -58,7 +58,7 @@ def fake_http_backend() -> Iterator[tuple[str, States]]:
             return self._answer(200)
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        serving = threading.Thread(target=server.serve_forever, daemon=True)
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         serving.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}", kept

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+from prompt_server import PromptServer
 
 from agent.oci.client import RegistryClient
 from agent.oci.retry import RetryPolicy
@@ -104,12 +105,12 @@ async def serve(app: Any, certificates: Path | None = None) -> AsyncIterator[str
         listener.listen()  # whoever connects before the server runs waits, and isn't refused
         tls = {"ssl_certfile": certificates / "server.pem", "ssl_keyfile": certificates / "server.key"} if certificates else {}
         config = uvicorn.Config(app, lifespan="off", log_level="error", ws="none", access_log=False, **tls)  # type: ignore[arg-type]
-        server = uvicorn.Server(config)
+        server = PromptServer(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = server.force_exit = True
+            server.end(force=True)
             await task
 
 

@@ -38,6 +38,10 @@ def run(*arguments: str | Path) -> Result:
             ["--token-file", "none", "No such file"],
         ),
         (
+            ["build", "--url", "http://127.0.0.1:1", "--home", "{home}", "--token-file", sys.executable],
+            ["--token-file", "it isn't plain text", "Give the file that has the enrolment token"],
+        ),
+        (
             ["install", "--url", "http://127.0.0.1:1", "--home", "{home}", "--registry-credentials", "{home}/none"],
             ["--registry-credentials", "none", "writer.json"],
         ),

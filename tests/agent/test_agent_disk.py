@@ -11,7 +11,7 @@ import httpx
 import pytest
 from agent_protocol_server import AgentProtocolServer, agent_protocol_server
 from offline_agent import Agent
-from test_worker import APPLY, SYNC, SYNCED, Scripted, succeed
+from scripted_worker import APPLY, SYNC, SYNCED, Scripted, succeed
 
 from agent import durable
 from agent.failure import JobFailedError

@@ -62,3 +62,20 @@ async def test_a_damaged_identity_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "identity.json").write_text("{")
     with pytest.raises(IdentityError, match="enrol the agent anew"):
         Home(tmp_path).identity()
+
+
+def test_a_folder_of_somebody_else_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To enrol anew, as for a damaged one, would be bad advice."""
+
+    def closed(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", closed)
+    with pytest.raises(IdentityError, match=r"identity\.json can't be read: Permission denied. Run this as the agent's user"):
+        Home(tmp_path, make=False).identity()
+
+
+def test_a_folder_that_can_not_be_written_can_not_be_occupied(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file where the folder should be")
+    with pytest.raises(IdentityError, match="can't be used: Not a directory"), Home(tmp_path / "home", make=False).occupied():
+        pass

@@ -13,9 +13,9 @@ import httpx
 import pytest
 from agent_protocol_server import AgentProtocolServer, agent_protocol_server
 from offline_agent import Agent, Clock, Wire, owes, pass_time, time_goes_by_until, until
+from scripted_worker import APPLY, SYNC, SYNCED, Scripted, succeed
 from starlette.requests import Request
 from starlette.responses import Response
-from test_worker import APPLY, SYNC, SYNCED, Scripted, succeed
 
 from agent.backoff import FIRST_CONTACT, Backoff
 from agent.job import JobContext

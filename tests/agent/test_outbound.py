@@ -224,6 +224,7 @@ def make_repository(folder: Path, tree: Path) -> str:
     return subprocess.check_output(["git", "rev-parse", "HEAD"], env=env, text=True).strip()
 
 
+@pytest.mark.service
 async def test_git_goes_through_the_proxy(certificates: Path, tmp_path: Path) -> None:
     origin = tmp_path / "origin"
     commit_hash = make_repository(origin, tmp_path)

@@ -3,6 +3,7 @@ import itertools
 import json
 import random
 import re
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -25,11 +26,53 @@ SECRET = 'p&ss/w"rd <1>'
         json.dumps(SECRET)[1:-1].replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026"),
         quote(SECRET),
         quote(SECRET, safe=""),
+        re.sub("%..", lambda found: found[0].lower(), quote(SECRET, safe="")),
+        quote(SECRET, safe="$&+,;="),  # Go's url.UserPassword
+        json.dumps(json.dumps(SECRET)[1:-1])[1:-1],
         base64.b64encode(SECRET.encode()).decode().rstrip("="),
+        base64.urlsafe_b64encode(SECRET.encode()).decode().rstrip("="),
     ],
 )
 def test_a_secret_is_found_in_every_form(form: str) -> None:
     assert Redactor([SECRET]).text(f"before {form} after") == "before (sensitive) after"
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc", "user:"])
+@pytest.mark.parametrize("after", ["", "z", '"}', "zzz"])
+def test_a_secret_is_found_within_something_longer_in_base64(encode: Callable[[bytes], bytes], before: str, after: str) -> None:
+    """Such as a Basic header or a Docker login. At each end a character may stay, which has bits of its neighbour, too."""
+    said = Redactor([SECRET]).text(encode(f"{before}{SECRET}{after}".encode()).decode())
+    head, found, tail = said.partition("(sensitive)")
+    assert found
+    known = base64.urlsafe_b64decode(f"{head.replace('+', '-').replace('/', '_')}{'A' * (-len(head) % 4)}")
+    assert not known.decode(errors="replace")[len(before) :].startswith(SECRET[:2])
+    assert len(tail.rstrip("=")) <= -(-len(after) * 8 // 6) + 1
+
+
+def test_base64_that_is_broken_into_lines_is_found() -> None:
+    secret = bytes(range(33, 127)).decode() * 2
+    for width in (64, 76):
+        text = base64.b64encode(secret.encode()).decode()
+        lines = "\n".join(f"log: {text[at : at + width]}" for at in range(0, len(text), width))
+        said = Redactor([secret]).text(lines)
+        assert said.replace("log: (sensitive)", "").strip("=\n") == ""
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "redacted"),
+    [
+        ("hunter22\n", "it is hunter22.", "it is (sensitive)."),  # a file's last line end
+        ("  first line\n  second line\n", "a: first line\nb: second line", "a: (sensitive)\nb: (sensitive)"),
+        ("first line\r\nsecond line", "a: first line\r\n", "a: (sensitive)\r\n"),
+        ('{"user": "me", "password": "hunter22", "port": 5432}', "no hunter22 for me on 5432", "no (sensitive) for me on 5432"),
+        ('[{"keys": ["hunter22"]}]', "hunter22", "(sensitive)"),
+        (json.dumps({"private_key": "-----BEGIN\nbGluZW9uZQ=="}), "x bGluZW9uZQ==", "x (sensitive)"),
+        ("{not JSON at all}", "not JSON", "not JSON"),
+    ],
+)
+def test_the_parts_of_a_secret_are_found_too(secret: str, text: str, redacted: str) -> None:
+    assert Redactor([secret]).text(text) == redacted
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Asking the IMS how a job's release is signed: what it doesn't know isn't signed, and what gets no answer is asked again."""
+"""What a job asks the IMS for: how its release is signed, and further tickets. What gets no answer is asked again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from agent.journal import Journal
 from agent.redaction import Redactor
 from agent.report import Office
 from agent.session import Session
+from api.client import ApiError
 from api.contract.agents import EnrollResponse, JobPayload, JobResult, Lease, RegistryAccess, SyncJob, SyncResult
 from api.contract.problems import PROBLEM_MEDIA_TYPE, NotFoundError
 
@@ -34,7 +35,7 @@ def session(answer: Callable[[], httpx.Response]) -> Session:
     def ims(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/agent/session":
             return httpx.Response(200, json={"access_token": "t", "expires_in": 3600})
-        assert request.url.path == "/v1/agent/jobs/job_1/release"
+        assert request.url.path in ("/v1/agent/jobs/job_1/release", "/v1/agent/jobs/job_1/ticket")
         return answer()
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(ims))
@@ -52,6 +53,16 @@ async def test_the_document_is_taken_as_it_is_and_what_the_ims_says_besides_is_p
 
 async def test_a_release_of_which_the_ims_knows_no_document_is_not_signed() -> None:
     assert await session(unknown).release_of("job_1") is None
+
+
+async def test_a_further_ticket_is_what_the_ims_gives_and_none_of_one_that_knows_of_none() -> None:
+    ticket = {"url": "https://ims.test", "repository": "shop/web", "username": "tkt_2", "password": "exct_2"}
+    given = await session(lambda: httpx.Response(200, json=ticket)).ticket_of("job_1", 1)
+    assert given is not None
+    assert (given.username, given.password) == ("tkt_2", "exct_2")
+    assert await session(unknown).ticket_of("job_1", 1) is None
+    with pytest.raises(ApiError):
+        await session(lambda: httpx.Response(404, text="a proxy's page")).ticket_of("job_1", 1)
 
 
 @dataclass

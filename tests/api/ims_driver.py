@@ -269,6 +269,11 @@ class Agent:
         path, body = f"/v1/agent/jobs/{lease['job_id']}/heartbeat", {"attempt": lease["attempt"]}
         return await self.ims.send("POST", path, body, token=self.token)
 
+    async def further_ticket(self, lease: Body, *, attempt: int | None = None) -> httpx.Response:
+        """Ask for another pull ticket, as the holder of the job's attempt."""
+        path, body = f"/v1/agent/jobs/{lease['job_id']}/ticket", {"attempt": attempt or lease["attempt"]}
+        return await self.ims.send("POST", path, body, token=self.token)
+
     async def log(self, lease: Body, text: str, *, seq: int = 0, offset: int = 0, chunk: bytes | None = None) -> httpx.Response:
         """Send one chunk of the job's log."""
         path = f"/v1/agent/jobs/{lease['job_id']}/logs/{seq}"

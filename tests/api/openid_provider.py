@@ -7,16 +7,24 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from urllib.parse import parse_qs, urlsplit
 
 import uvicorn
 from ims_driver import Body
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+from prompt_server import PromptServer
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+
+
+@cache
+def _usual_key() -> RSAKey:
+    """Making one takes longer than most tests; nobody changes it."""
+    return RSAKey.generate_key(2048, {"kid": "k1"})
 
 
 @dataclass
@@ -25,7 +33,7 @@ class FakeProvider:
 
     claims: Body = field(default_factory=lambda: {"sub": "s1", "email": "ann@vendor.example", "email_verified": True})
     spoil: Callable[[Body], Body] = lambda claims: claims
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "k1"}))
+    key: RSAKey = field(default_factory=_usual_key)
     signing_key: RSAKey | None = None
     url: str = ""
     asked: dict[str, str] = field(default_factory=dict)
@@ -66,7 +74,7 @@ async def openid_provider() -> AsyncIterator[FakeProvider]:
         Route("/jwks_uri", fake.jwks),
         Route("/token_endpoint", fake.token, methods=["POST"]),
     ]
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=0, log_level="warning", lifespan="off"))
+    server = PromptServer(uvicorn.Config(Starlette(routes=routes), port=0, log_level="warning", lifespan="off"))
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
@@ -74,5 +82,5 @@ async def openid_provider() -> AsyncIterator[FakeProvider]:
     try:
         yield fake
     finally:
-        server.should_exit = True
+        server.end()
         await task

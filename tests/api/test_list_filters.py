@@ -24,6 +24,19 @@ async def test_each_list_can_be_narrowed_to_what_a_data_source_asks_for(ims: Ims
         await ims.ok("POST", "/v1/secrets", {"name": name, "value": "v"})
         await ims.ok("POST", "/v1/webhooks", {"name": name, "url": "https://93.184.215.14/"})
     assert await found(ims, "/v1/apps", name="other") == ["other"]
+    assert await found(ims, "/v1/installs", release=shop.release["id"], app="shop") == ["acme"]
+    assert await found(ims, "/v1/installs", release_number=1) == ["acme"]
+    assert await found(ims, "/v1/installs", release_number=2) == []
+    assert await found(ims, "/v1/installs", release="rel_none") == []
+    assert len(await found(ims, "/v1/deploys", "id", release_number=1)) == 2
+    assert await found(ims, "/v1/deploys", "id", release_number=2) == []
+    assert await found(ims, "/v1/releases", "number", number=1, app="shop") == [1]
+    assert await found(ims, "/v1/releases", "number", number=2) == []
+    assert await found(ims, "/v1/builds", "component", component="network", component_version=1) == ["network"]
+    assert await found(ims, "/v1/builds", "component", component_version=2) == []
+    version = (await found(ims, "/v1/agents", "version"))[0]
+    assert set(await found(ims, "/v1/agents", "version", version=version)) == {version}
+    assert await found(ims, "/v1/agents", "version", version="0.0.0") == []
     assert await found(ims, "/v1/apps/shop/components", name="network") == ["network"]
     assert await found(ims, "/v1/apps/shop/components", kind="helm_chart") == []
     assert await found(ims, "/v1/installs", name="umbrella", app="shop") == ["umbrella"]
@@ -42,7 +55,13 @@ async def test_each_list_can_be_narrowed_to_what_a_data_source_asks_for(ims: Ims
     assert await found(ims, "/v1/tokens", name="ci") == ["ci"]
     for kind in ("secrets", "webhooks"):
         assert await found(ims, f"/v1/{kind}", name="lock") == ["lock"]
-    for path in ("/v1/deploys?status=odd", "/v1/builds?status=odd", "/v1/releases?status=odd", "/v1/jobs?kind=odd"):
+    for path in (
+        "/v1/deploys?status=odd",
+        "/v1/builds?status=odd",
+        "/v1/releases?status=odd",
+        "/v1/jobs?kind=odd",
+        "/v1/installs?release_number=0",
+    ):
         await ims.refused(422, "GET", path)
 
 

@@ -19,6 +19,8 @@ from standin_aws import Aws
 from test_install_agent_aws import ACCOUNT, CONFIG
 from test_module_scanners import checkov_on_code
 
+from agent.install.registries import EcrWriter, read_writer
+
 pytestmark = pytest.mark.e2e
 
 FOLDER = ROOT / "deploy/agent/aws-cloudformation"
@@ -28,10 +30,12 @@ GIVEN = {
     "AWS::Region": "eu-west-1",
     "Name": "stack",
     "RegistryPrefix": "exclave",
+    "AWS::URLSuffix": "amazonaws.com",
+    "ReaderArns": [f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("nodes", "jobs")],
     "PlanPolicyArns": ["arn:aws:iam::aws:policy/job-function/ViewOnlyAccess"],
     "ApplyPolicyArns": [f"arn:aws:iam::{ACCOUNT}:policy/shop-installer"],
 }
-HOLDING = {"Plans", "Applies", "Bounded"}
+HOLDING = {"Plans", "Applies", "Bounded", "Sole", "Readers"}
 
 
 class Tags(yaml.SafeLoader):
@@ -59,8 +63,13 @@ def resolved(value: Any) -> Any:
             return None
         case {"Ref": name}:
             return GIVEN.get(name, name)
+        case {"Sub": [text, own]}:
+            known = GIVEN | {name: resolved(each) for name, each in own.items()}
+            return re.sub(r"\$\{([\w:]+)\}", lambda found: str(known.get(found[1], found[0])), text)
         case {"Sub": text}:
             return re.sub(r"\$\{([\w:]+)\}", lambda found: str(GIVEN.get(found[1], found[0])), text)
+        case {"Join": [between, values]}:
+            return between.join(resolved(values))
         case {"If": [condition, then, otherwise]}:
             return resolved(then if condition in HOLDING else otherwise)
     return {name: resolved(each) for name, each in value.items()}
@@ -107,6 +116,30 @@ def test_the_stack_grants_the_agent_what_the_module_does(aws_endpoint: str, tmp_
     stack = yaml.load((FOLDER / "template.yaml").read_text(), Tags)
     (policy,) = stack["Resources"]["AgentRole"]["Properties"]["Policies"]
     assert allowed(resolved(policy["PolicyDocument"])) == allowed(module)
+
+
+@pytest.mark.parametrize(
+    ("holding", "writer", "readers"),
+    [
+        ({"Sole", "Readers"}, f"arn:aws:iam::{ACCOUNT}:role/exclave-stack-agent", GIVEN["ReaderArns"]),
+        ({"Sole"}, f"arn:aws:iam::{ACCOUNT}:role/exclave-stack-agent", []),
+        (set(), None, []),
+    ],
+    ids=["with readers", "sole writer", "neither"],
+)
+def test_the_agent_understands_the_registry_that_the_stack_gives_it(
+    holding: set[str], writer: str | None, readers: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.HOLDING", holding)
+    stack = yaml.load((FOLDER / "template.yaml").read_text(), Tags)
+    (agent,) = stack["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"]
+    (given,) = [each["Value"] for each in agent["Environment"] if each.get("Name") == "EXCLAVE_REGISTRY"]
+    (tmp_path / "registry.json").write_text(resolved(given))
+    understood = read_writer(tmp_path / "registry.json")
+    assert isinstance(understood, EcrWriter)
+    assert (understood.region, understood.sole_writer, understood.readers) == ("eu-west-1", writer, readers)
+    actions = resolved(stack["Resources"]["AgentRole"]["Properties"]["Policies"][0]["PolicyDocument"])["Statement"][1]["Action"]
+    assert ("ecr:SetRepositoryPolicy" in actions) == (writer is not None)
 
 
 def test_the_script_gives_the_token_to_secrets_manager_by_its_file(tmp_path: Path) -> None:

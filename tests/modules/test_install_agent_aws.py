@@ -17,6 +17,7 @@ from standin import NEWEST
 from standin_aws import Aws
 from test_module_scanners import checkov_on_code
 
+from agent.install.registries import EcrWriter, read_writer
 from api.cli.connection_kit import AgentSettings, fill
 
 pytestmark = pytest.mark.e2e
@@ -67,6 +68,8 @@ ROWS: dict[str, Row] = {
     "pushes there": (lambda as_agent: as_agent("ecr").initiate_layer_upload(repositoryName="exclave/there"), ALLOWED),
     "makes a repository elsewhere": (lambda as_agent: as_agent("ecr").create_repository(repositoryName=f"own/{_name}"), DENIED),
     "pushes into one of the account's": (lambda as_agent: as_agent("ecr").initiate_layer_upload(repositoryName="own"), DENIED),
+    "makes itself the sole writer there": (lambda as_agent: _set_policy(as_agent("ecr"), "exclave/there"), ALLOWED),
+    "sets the policy of one of the account's": (lambda as_agent: _set_policy(as_agent("ecr"), "own"), DENIED),
     "deletes a repository": (lambda as_agent: as_agent("ecr").delete_repository(repositoryName="exclave/there"), DENIED),
     "writes state": (lambda as_agent: as_agent("s3").put_object(Bucket=BUCKET, Key="states/x", Body=b"1"), ALLOWED),
     "reads state": (lambda as_agent: as_agent("s3").get_object(Bucket=BUCKET, Key="states/there"), ALLOWED),
@@ -91,7 +94,7 @@ MUTATIONS = [
         "policies.tf",
         "Resource = local.repository_arns",
         'Resource = "*"',
-        ["makes a repository elsewhere", "pushes into one of the account's"],
+        ["makes a repository elsewhere", "pushes into one of the account's", "sets the policy of one of the account's"],
     ),
     Mutation(
         "every_bucket",
@@ -115,6 +118,12 @@ _name = ""
 
 def _assume(sts: Any, role: str) -> Any:
     return sts.assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{role.replace('NAME', _name)}", RoleSessionName="row")
+
+
+def _set_policy(ecr: Any, repository: str) -> Any:
+    return ecr.set_repository_policy(
+        repositoryName=repository, policyText=json.dumps({"Version": "2012-10-17", "Statement": []})
+    )
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +193,28 @@ def test_the_agent_may_do_what_it_needs_and_nothing_else(cloud: ecr_matrix.Aws, 
     with terraform(Aws(NEWEST["aws"], cloud.endpoint), tmp_path) as workspace:
         apply(workspace, "sound")
         assert wrong_rows(cloud, "sound") == {}
+
+
+def test_the_agent_understands_the_registry_that_it_is_given(cloud: ecr_matrix.Aws, tmp_path: Path) -> None:
+    """And makes itself the only writer there, and those that the customer names the only readers."""
+    nodes = f"arn:aws:iam::{ACCOUNT}:role/nodes"
+    copy(MODULES["install-aws"], tmp_path)
+    with terraform(Aws(NEWEST["aws"], cloud.endpoint), tmp_path) as workspace:
+        more = CONFIG.replace("  vpc_id  ", f'  registry_readers     = ["{nodes}"]\n  vpc_id  ')
+        workspace.write("main.tf", more.replace("NAME", "sole"))
+        initialise(workspace)
+        (workspace.folder / "token").write_text(TOKEN)
+        run = workspace.command("apply", "-auto-approve", "-input=false", "-no-color")
+        assert run.code == 0, run.text
+        resources = workspace.state()["values"]["root_module"]["child_modules"][0]["resources"]
+    (task,) = [each["values"] for each in resources if each["type"] == "aws_ecs_task_definition"]
+    (agent,) = [each for each in json.loads(task["container_definitions"]) if each["name"] == "agent"]
+    (given,) = [each["value"] for each in agent["environment"] if each["name"] == "EXCLAVE_REGISTRY"]
+    (tmp_path / "registry.json").write_text(given)
+    writer = read_writer(tmp_path / "registry.json")
+    assert isinstance(writer, EcrWriter)
+    own = f"arn:aws:iam::{ACCOUNT}:role/exclave-sole-agent"
+    assert (writer.prefix, writer.region, writer.sole_writer, writer.readers) == ("exclave", "eu-west-1", own, [nodes])
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=str)

@@ -79,6 +79,7 @@ def test_the_complete_example_uses_every_input(module: Path) -> None:
     assert [name for name in variables(module) if not re.search(rf"^  {name}\s*=", text, re.M)] == []
 
 
+@pytest.mark.service
 def test_all_hcl_is_formatted() -> None:
     program = shutil.which("terraform") or shutil.which("tofu")
     if program is None:

@@ -85,6 +85,7 @@ def test_curve_arithmetic_agrees_with_cryptography(scalar: int) -> None:
     assert certificate.multiply(scalar) == (expected.x, expected.y)
 
 
+@pytest.mark.service
 def test_the_compiled_messages_are_those_of_the_proto_file(tmp_path: Path) -> None:
     generate.generate(tmp_path)
     code = "import tfplugin6_pb2, sys; sys.stdout.buffer.write(tfplugin6_pb2.DESCRIPTOR.serialized_pb)"

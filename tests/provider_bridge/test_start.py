@@ -181,6 +181,31 @@ def test_a_long_temporary_folder_does_not_break_the_socket(tmp_path) -> None:
         process.terminate()
 
 
+def test_a_signal_whose_exception_is_lost_while_the_rest_loads_ends_the_process() -> None:
+    """It went on for good: a callback of Python's own import machinery had been interrupted, and can't pass an exception on."""
+    code = """
+import os, signal
+from provider_bridge.protocol import serve
+
+class Callback:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):
+            pass  # the handler runs here at the latest
+
+serve.serve_terraform(lambda: Callback() and None, os.environ)
+print("ended")
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, **COOKIE}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert output.splitlines()[1:] == ["ended"]
+
+
 def test_the_process_ends_when_terraform_is_killed() -> None:
     script = "import subprocess, sys; p = subprocess.Popen(sys.argv[1:]); print(p.pid, flush=True); sys.stdin.read()"
     environment = {**os.environ, **COOKIE}
@@ -197,3 +222,35 @@ def test_the_process_ends_when_terraform_is_killed() -> None:
         terraform.kill()
         # The provider holds the other end of this pipe, so it reads to its end once both are gone.
         assert terraform.stdout.read() == ""
+
+
+def test_the_process_ends_when_nobody_reads_what_it_says_any_more() -> None:
+    with start(**COOKIE) as process:
+        assert process.stdout
+        folder = Path(process.stdout.readline().split("|")[3]).parent
+        process.stdout.close()  # as when Terraform is killed, whoever the parent is then
+        assert process.wait(60) == 0
+        assert not folder.exists()
+
+
+def test_the_process_ends_when_terraform_was_killed_before_it_could_ask_for_its_parent() -> None:
+    orphan = (
+        "import os, sys, time\nwhile os.getppid() == int(sys.argv[1]): time.sleep(0.01)\nos.execv(sys.argv[2], sys.argv[2:])"
+    )
+    killed = (
+        "import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1], str(os.getpid()), *sys.argv[2:]])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", killed, orphan, sys.executable, "-I", "-m", "provider_bridge"],
+        env={**os.environ, **COOKIE},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as terraform:
+        assert terraform.stdout
+        folder = Path(terraform.stdout.readline().split("|")[3]).parent
+        assert terraform.wait(60) == 0
+        terraform.stdout.close()
+        # The provider holds the other end of stderr, so it reads to its end once that is gone, too.
+        assert terraform.communicate(timeout=60)[1] == ""
+        assert not folder.exists()

@@ -10,6 +10,7 @@ from agent.build.mirror import mirror
 from agent.failure import CodedError
 from agent.oci.client import RegistryClient
 from agent.oci.errors import AccessRefusedError, NotFoundError, TicketRefusedError
+from agent.oci.token import Credential
 from api.contract.components import ContainerImageConfig
 
 
@@ -30,7 +31,11 @@ async def build_container_image(config: ContainerImageConfig, context: BuildCont
     """Copy the image by the digest that its tag stands for now. Raises JobFailedError."""
     access = await access_to(config, context)
     image = _reference(access)
-    source = RegistryClient(image.url, access.credential, context.http)
+
+    async def renew() -> Credential | None:
+        return (await access_to(config, context)).credential
+
+    source = RegistryClient(image.url, access.credential, context.http, renew=renew)
     try:
         found = await source.get_manifest(image.repository, image.reference)
     except (TicketRefusedError, AccessRefusedError) as error:

@@ -287,6 +287,64 @@ run "a_wildcard_in_the_prefix_is_refused" {
   expect_failures = [var.registry_prefix]
 }
 
+run "the_agent_is_the_sole_writer_and_may_say_so_on_its_repositories" {
+  command = apply
+
+  variables {
+    registry_readers = ["arn:aws:iam::111111111111:role/nodes"]
+  }
+
+  assert {
+    condition     = strcontains(output.agent_policy_json, "ecr:SetRepositoryPolicy")
+    error_message = "It sets the policy of each repository that it makes."
+  }
+
+  assert {
+    condition = jsondecode([for each in jsondecode(aws_ecs_task_definition.agent.container_definitions)[0].environment : each.value if each.name == "EXCLAVE_REGISTRY"][0]) == {
+      kind        = "aws_ecr"
+      url         = "https://111111111111.dkr.ecr.eu-west-1.amazonaws.com"
+      prefix      = "exclave"
+      sole_writer = "arn:aws:iam::111111111111:role/exclave-acme-agent"
+      readers     = ["arn:aws:iam::111111111111:role/nodes"]
+    }
+    error_message = "Its own role is the sole writer."
+  }
+}
+
+run "without_a_sole_writer_it_may_set_no_policy" {
+  command = apply
+
+  variables {
+    registry_sole_writer = false
+  }
+
+  assert {
+    condition     = !strcontains(output.agent_policy_json, "ecr:SetRepositoryPolicy") && !strcontains(aws_ecs_task_definition.agent.container_definitions, "sole_writer")
+    error_message = "Whoever sets a repository's policy can give it to anybody."
+  }
+}
+
+run "readers_without_a_sole_writer_are_refused" {
+  command = plan
+
+  variables {
+    registry_sole_writer = false
+    registry_readers     = ["arn:aws:iam::111111111111:role/nodes"]
+  }
+
+  expect_failures = [var.registry_sole_writer]
+}
+
+run "a_reader_that_is_no_role_and_no_user_is_refused" {
+  command = plan
+
+  variables {
+    registry_readers = ["arn:aws:iam::111111111111:root"]
+  }
+
+  expect_failures = [var.registry_readers]
+}
+
 run "a_bucket_with_a_capital_is_refused" {
   command = plan
 

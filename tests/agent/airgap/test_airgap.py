@@ -6,31 +6,26 @@ import json
 import shutil
 import sys
 import tarfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from artifacts import RECORD, blob, image, index, push_manifest
+from artifacts import image
 from click.testing import CliRunner
+from made_bundles import SAME, Files, opened, push_all, release, rewritten, silent
 from registry_server import RegistryServer, sha256
 
-from agent.airgap.bundle import BadBundleError, BundledArtifact, BundledRelease, check, create, push
+from agent.airgap.bundle import BadBundleError, check, create
 from agent.airgap.cli import bundle_command
 from agent.airgap.layout import BadLayoutError, LayoutReader
 from agent.failure import JobFailedError
-from agent.oci.client import RegistryClient
 from agent.oci.digest import hex_of
 from agent.oci.errors import DigestMismatchError
-from agent.oci.manifest import IMAGE_MANIFEST, Descriptor
-from agent.oci.provenance import attach_provenance, read_provenance
-from agent.oci.signature import SignatureError, sign, verify
+from agent.oci.provenance import read_provenance
+from agent.oci.signature import SignatureError, verify
 from agent.oci.vendor_key import VendorKey
 
 pytestmark = pytest.mark.anyio
-
-
-SAME = b"the same in all releases" * 10_000
 
 
 @pytest.fixture
@@ -41,46 +36,6 @@ def key(tmp_path: Path) -> VendorKey:
 @pytest.fixture
 def other_key(tmp_path: Path) -> VendorKey:
     return VendorKey.load_or_create(tmp_path / "other.key")
-
-
-async def release(client: RegistryClient, key: VendorKey, number: int = 1, content: bytes = b"first") -> BundledRelease:
-    """Two signed artifacts: an index, and an image with provenance of which one layer changes with `content`."""
-    web = Descriptor.model_validate(await index(client, "shop/web"))
-    layers = [await blob(client, "shop/db", each, "application/x") for each in (SAME, content)]
-    config = await blob(client, "shop/db", b"{}", "application/vnd.oci.image.config.v1+json")
-    document = {"schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "config": config, "layers": layers}
-    db = Descriptor.model_validate(await push_manifest(client, "shop/db", document, IMAGE_MANIFEST))
-    await attach_provenance(client, "shop/db", db, key, RECORD)
-    for name, artifact in (("web", web), ("db", db)):
-        await sign(client, f"shop/{name}", artifact.digest, key, f"vendor.test/shop/{name}")
-    artifacts = [
-        BundledArtifact(component="web", repository="shop/web", digest=web.digest, tag="bld_web"),
-        BundledArtifact(component="db", repository="shop/db", digest=db.digest, tag="bld_db"),
-    ]
-    return BundledRelease(app="shop", release_id=f"rel_{number}", number=number, artifacts=artifacts)
-
-
-@asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[LayoutReader]:
-    layout = LayoutReader.open(path)
-    try:
-        yield layout
-    finally:
-        layout.close()
-
-
-async def push_all(path: Path, key: VendorKey, target: RegistryClient) -> int:
-    """Push everything into `mirror/…`; gives the bytes that were sent."""
-    sent = 0
-    async with opened(path) as layout:
-        checked = await check(layout, (key.public_pem,))
-        for one in checked.release.artifacts:
-            sent += (await push(layout, checked, one, target, f"mirror/{one.repository}")).copied_bytes
-    return sent
-
-
-def silent(line: str) -> None:
-    pass
 
 
 async def test_a_release_travels_in_a_file(
@@ -167,23 +122,6 @@ async def test_a_bundle_by_another_key_is_refused(
         with pytest.raises(SignatureError) as refused:
             await check(layout, (other_key.public_pem,))
         assert refused.value.reason == "other_key"
-
-
-Files = dict[str, bytes]
-
-
-def rewritten(path: Path, change: Callable[[Files], None]) -> Path:
-    """The bundle with other files."""
-    with tarfile.open(path) as tar:
-        files = {member.name: (tar.extractfile(member) or io.BytesIO()).read() for member in tar}
-    change(files)
-    target = path.with_name("hostile.tar")
-    with tarfile.open(target, "w") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return target
 
 
 def changed(files: Files) -> None:

@@ -45,6 +45,7 @@ def _left_behind() -> Path:
     return left
 
 
+@pytest.mark.service
 async def test_the_folder_of_a_killed_agent_goes_and_that_of_a_living_one_stays(temporary: Path, tmp_path: Path) -> None:
     left = await asyncio.to_thread(_left_behind)
     assert (left / "secrets" / "0").exists()

@@ -108,6 +108,7 @@ async def test_an_index_with_platforms_of_its_own_kind(vendor: RegistryServer, p
         await single(vendor.client(), ImageReference.parse("a/b"), found, "linux/amd64")
 
 
+@pytest.mark.service
 @pytest.mark.parametrize("url", ["https://example.com/" + "a" * 5000, "a" * 5000, "a\0b"])
 async def test_an_address_that_can_be_none(tmp_path: Path, url: str) -> None:
     with pytest.raises(GitFailedError) as failed:
@@ -123,6 +124,7 @@ async def test_a_layout_whose_index_cannot_be_read(context: BuildContext, tmp_pa
         await push_layout(tmp_path / "out", context)
 
 
+@pytest.mark.service
 async def test_what_a_program_leaves_behind_ends_with_it(tmp_path: Path) -> None:
     """It went on to run."""
     script = "sleep 300 >/dev/null 2>&1 & echo $!"
@@ -134,6 +136,7 @@ async def test_what_a_program_leaves_behind_ends_with_it(tmp_path: Path) -> None
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.service
 async def test_what_leaves_the_programs_group_is_not_waited_for(tmp_path: Path) -> None:
     """It held the job beyond its time limit, for as long as it kept the pipe."""
     began = time.monotonic()
@@ -191,6 +194,7 @@ async def test_a_chart_at_an_address_that_is_none(context: BuildContext, url: st
     assert failed.value.failure.code == "chart_not_found"
 
 
+@pytest.mark.service
 @pytest.mark.parametrize(
     "content", [os.urandom(300_000), b"\0" * 3_000_000], ids=["a large pack", "a small pack of large files"]
 )

@@ -110,6 +110,7 @@ def by_plugin(kubernetes: FakeKubernetes, folder: Path, ends: datetime, **more: 
     return edited(kubernetes.kubeconfig(folder / "kubeconfig"), exec={**config, **more})
 
 
+@pytest.mark.service
 async def test_a_plugins_token_is_kept_until_it_ends(kubernetes: FakeKubernetes, tmp_path: Path) -> None:
     kubernetes.tokens = {f"token-{count}": "agent" for count in (1, 2)}
     async with connect(settings(by_plugin(kubernetes, tmp_path, datetime.now(UTC) + timedelta(hours=1)))) as client:
@@ -121,6 +122,7 @@ async def test_a_plugins_token_is_kept_until_it_ends(kubernetes: FakeKubernetes,
         assert (tmp_path / "runs").read_text() == "2", "a token that is refused is asked for anew, once"
 
 
+@pytest.mark.service
 async def test_a_plugin_that_fails_is_named_with_what_it_said(kubernetes: FakeKubernetes, tmp_path: Path) -> None:
     config = by_plugin(kubernetes, tmp_path, datetime.now(UTC))
     (tmp_path / "plugin").write_text("#!/bin/sh\necho a-token-of-the-cloud\necho session has ended >&2\nexit 3\n")

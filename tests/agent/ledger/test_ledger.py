@@ -1,8 +1,11 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,8 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.cli import agent_command
-from agent.ledger.ledger import Ledger, LedgerUnwritableError
-from agent.ledger.verify import entries, verify
+from agent.ledger import verify as verifying
+from agent.ledger.ledger import HeldFile, Ledger, LedgerUnwritableError
+from agent.ledger.verify import LedgerFile, entries, verify
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
@@ -159,3 +163,109 @@ def test_a_ledger_survives_a_kill_at_any_moment(tmp_path: Path) -> None:
         assert verdict.broken is None
         assert verdict.last
         assert verdict.last.seq > acknowledged
+
+
+def with_unknown(home: Path) -> Ledger:
+    """A ledger in which a later version of the agent has written what this one doesn't know."""
+    made = filled(home)
+    made.append("plan.dreamt_of", job="job_9")  # type: ignore[arg-type]
+    made.append("agent.sang")  # type: ignore[arg-type]
+    return made
+
+
+def test_entries_of_kinds_that_only_a_later_version_knows_are_links_as_all_others(tmp_path: Path) -> None:
+    made = with_unknown(tmp_path)
+    made.append("agent.started")  # by this version, which an update has put back
+    checked = run("verify", "--home", tmp_path)
+    assert checked.exit_code == 0, checked.output
+    assert "9 entries, 1 to 9: the chain holds." in checked.output
+    assert "Of kinds that this version doesn't know: 1 agent.sang, 1 plan.dreamt_of." in checked.output
+    told = json.loads(run("verify", "--home", tmp_path, "--json").output)
+    assert (told["ok"], told["unknown"]) == (True, {"agent.sang": 1, "plan.dreamt_of": 1})
+    shown = run("show", "--home", tmp_path)
+    assert "plan.dreamt_of (unknown to this version) job=job_9" in shown.output
+    assert "job.taken job=job_0" in shown.output
+
+
+def test_what_was_tampered_with_is_found_in_entries_of_unknown_kinds_too(tmp_path: Path) -> None:
+    file = with_unknown(tmp_path).files()[0]
+    whole = file.read_bytes()
+    for old, new in ((b"plan.dreamt_of", b"plan.dreamt_up"), (b"job_9", b"job_8")):
+        file.write_bytes(whole.replace(old, new))
+        checked = run("verify", "--home", tmp_path)
+        assert (checked.exit_code, "entry 7 was changed" in checked.output) == (1, True), checked.output
+
+
+@pytest.mark.parametrize("command", ["verify", "show", "export"])
+def test_a_ledger_is_read_as_it_is_at_one_moment_while_the_agent_takes_files_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """The agent writes so much, once the files are found, that none of them is left."""
+    made = filled(tmp_path, 40, file_bytes=2000, kept_files=3)
+    before = b"".join(file.read_bytes() for file in made.files())
+    lines = verifying._lines
+
+    def meanwhile(files: Sequence[LedgerFile]) -> Iterator[tuple[LedgerFile, int, bytes]]:
+        monkeypatch.setattr(verifying, "_lines", lines)
+        there = made.files()
+        while set(there) & set(made.files()):
+            made.append("job.taken", job="meanwhile")
+        return lines(files)
+
+    monkeypatch.setattr(verifying, "_lines", meanwhile)
+    ran = run(command, "--home", tmp_path)
+    assert ran.exit_code == 0, ran.output
+    assert "meanwhile" not in ran.output
+    if command == "export":
+        assert ran.stdout_bytes == before
+    elif command == "verify":
+        assert f"{len(before.splitlines())} entries" in ran.output
+        assert "cut off by a crash" not in ran.output
+    else:
+        assert "job=job_39" in ran.output
+
+
+def test_a_ledger_is_read_up_to_the_moment_of_its_opening(tmp_path: Path) -> None:
+    made = filled(tmp_path)
+    with made.held() as files:
+        made.append("job.taken", job="meanwhile")
+        verdict = verify(files)
+    assert (verdict.entries, verdict.torn, verdict.broken) == (6, False, None)
+    (tmp_path / "copy").mkdir()
+    shutil.copy(made.files()[0], tmp_path / "copy" / "000001.jsonl")
+    (tmp_path / "copied").mkdir()
+    (tmp_path / "copy").rename(tmp_path / "copied" / "ledger")
+    assert "7 entries" in run("verify", "--home", tmp_path / "copied").output  # without the agent's lock
+
+
+def test_nothing_in_a_ledger_does_more_to_a_terminal_than_be_shown(tmp_path: Path) -> None:
+    """A failure's message has words of the vendor's."""
+    ledger(tmp_path).append("job.ended", message="all is well\x1b[2K\rno\u202e", outcome="failed")
+    shown = run("show", "--home", tmp_path).output
+    assert r"message=" in shown
+    assert not {"\x1b", "\r", "\u202e"} & set(shown)
+
+
+def test_a_ledger_of_somebody_else_is_not_read_and_the_remedy_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def closed(of: Ledger) -> Iterator[list[HeldFile]]:
+        raise PermissionError(13, "Permission denied", str(of.folder / "lock"))
+        yield []
+
+    monkeypatch.setattr(Ledger, "held", closed)
+    for command in ("verify", "show", "export"):
+        refused = run(command, "--home", tmp_path)
+        assert refused.exit_code == 1
+        assert "can't be read: Permission denied. Run this as the agent's user." in refused.output
+
+
+def test_a_ledger_of_which_nothing_is_left_does_not_hold(tmp_path: Path) -> None:
+    (tmp_path / "export.jsonl").write_bytes(b"no line's end")
+    refused = run("verify", tmp_path / "export.jsonl")
+    assert (refused.exit_code, "has no entry" in refused.output) == (1, True)
+    assert "The ledger is empty." in run("verify", "--home", tmp_path).output
+    (tmp_path / "identity.json").write_text("{}")
+    refused = run("verify", "--home", tmp_path)
+    assert (refused.exit_code, "its ledger was taken away" in refused.output) == (1, True)
+    refused = run("verify", "--home", tmp_path, "--json")
+    assert (refused.exit_code, json.loads(refused.output)["ok"]) == (1, False)

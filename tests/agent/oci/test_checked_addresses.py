@@ -12,6 +12,7 @@ import httpx
 import pytest
 import uvicorn
 from certificates import make_certificates
+from prompt_server import PromptServer
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -73,7 +74,7 @@ async def _serve(stack: AsyncExitStack, certificates: Path | None) -> Servers:
         app = Starlette(routes=[Route("/x", answer)])
         tls = {"ssl_certfile": certificates / "server.pem", "ssl_keyfile": certificates / "server.key"} if certificates else {}
         config = uvicorn.Config(app, lifespan="off", log_level="error", ws="none", access_log=False, **tls)  # type: ignore[arg-type]
-        server = uvicorn.Server(config)
+        server = PromptServer(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         stack.push_async_callback(_stop, server, task)
     return Servers(sockets[JUDGED].getsockname()[1], called)
@@ -88,8 +89,8 @@ def _at_one_port() -> dict[str, socket.socket]:
             judged.close()
 
 
-async def _stop(server: uvicorn.Server, task: "asyncio.Task[None]") -> None:
-    server.should_exit = server.force_exit = True
+async def _stop(server: PromptServer, task: "asyncio.Task[None]") -> None:
+    server.end(force=True)
     await task
 
 

@@ -29,6 +29,7 @@ def index_of(*listed: dict[str, object]) -> dict[str, object]:
     return {"schemaVersion": 2, "mediaType": IMAGE_INDEX, "manifests": list(listed)}
 
 
+@pytest.mark.service
 async def test_an_index_in_an_index_a_thousand_times_is_refused(vendor: RegistryServer) -> None:
     """Such a one ended the copy in a RecursionError."""
     client = vendor.client()

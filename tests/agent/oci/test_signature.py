@@ -131,6 +131,7 @@ async def test_the_signature_is_what_cosign_expects(vendor: RegistryServer, key:
     assert config["rootfs"]["diff_ids"] == [layer.digest]
 
 
+@pytest.mark.service
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 async def test_openssl_agrees_with_the_signature(key: VendorKey, tmp_path: Path) -> None:
     files = {"pub.pem": key.public_pem.encode(), "sig": key.sign(b"payload"), "payload": b"payload"}

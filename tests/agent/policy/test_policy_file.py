@@ -65,8 +65,13 @@ def test_a_policy_says_everything() -> None:
         ("version: 1\nredact: ['(']\n", "policy.yaml:2: redact[0]: it is no regular expression"),
         (
             "version: 1\nwindows:\n  - from: 9:00\n    to: 10:00\n    time_zone: Europe/Berlin\n",
-            "policy.yaml:3: windows[0].from: String should match",
+            "policy.yaml:3: windows[0].from: write a time such as 22:00, from 00:00 to 24:00",
         ),
+        ("version: 1\nwindows: []\n", "policy.yaml:2: windows: name at least one, or leave the field out"),
+        ("version: 1\nrevoked: [abc]\n", "policy.yaml:2: revoked[0]: write sha256: and 64 hex digits"),
+        ("version: 1\nrules:\n  - name: a\n    types: aws_*\n", "policy.yaml:4: rules[0].types: write a list, such as [a, b]"),
+        ("version: 1\nredact: ['']\n", "policy.yaml:2: redact[0]: it is empty"),
+        ("version: 1\nenvironment: {plan: {A: 1}}\n", "environment.plan.A: write a text; a number needs quotes to be one"),
         (
             "version: 1\nwindows:\n  - from: 09:00\n    to: 10:00\n    time_zone: Mars/Phobos\n",
             "policy.yaml:5: windows[0].time_zone: 'Mars/Phobos' is no time zone",
@@ -82,6 +87,12 @@ def test_a_policy_says_everything() -> None:
 )
 def test_what_is_wrong_is_said_with_its_line_and_field(text: str, said: str) -> None:
     assert said in refusal_of(text)
+
+
+def test_a_list_of_which_nothing_is_right_is_not_called_empty() -> None:
+    text = "version: 1\nwindows:\n  - {days: [funday], from: 09:00, to: 10:00, time_zone: UTC}\n"
+    (said,) = refusal_of(text).splitlines()
+    assert "windows[0].days[0]: Input should be 'mon'" in said
 
 
 def test_every_mistake_is_said_at_once() -> None:

@@ -99,6 +99,7 @@ async def test_redirects_are_an_answer_and_are_not_followed() -> None:
     assert (found.reason, seen) == ("answered 302, expected 200 to 299", ["GET /"])
 
 
+@pytest.mark.service
 async def test_a_server_that_says_nothing_is_given_up() -> None:
     async with server(200, silent=True) as (port, _):
         found = await look(http=f"http://127.0.0.1:{port}/", attempts=1, timeout_seconds=1)

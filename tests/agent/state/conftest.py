@@ -11,7 +11,7 @@ from agent.state.gcs import GcsStore
 from agent.state.store import Store
 
 
-@pytest.fixture(params=["folder", "s3", "gcs"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.service), "gcs"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Each kind of store, empty."""
     match request.param:

@@ -182,6 +182,7 @@ def quick(agent: str, job: str, lease: float = 0.4) -> Holder:
     return holder(agent, job, 1).model_copy(update={"lease_seconds": lease})
 
 
+@pytest.mark.service
 async def test_a_lock_says_who_holds_it_and_keeps_others_out_until_it_ends(tmp_path: Path) -> None:
     store, said = FolderStore(tmp_path), list[str]()
     order: list[str] = []

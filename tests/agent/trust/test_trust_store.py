@@ -102,3 +102,16 @@ def test_a_file_of_revocations_is_read_or_its_line_is_said(tmp_path: Path) -> No
         read_revocations(file)
     with pytest.raises(RevocationsWrongError, match="can't be read"):
         read_revocations(tmp_path / "none")
+
+
+def test_a_file_that_is_no_key_is_refused_in_words(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    refused = run("add", tmp_path / "bytes", "--home", home)
+    assert refused.exit_code == 1
+    assert "is no public key in PEM that a vendor can have" in refused.output
+
+
+def test_to_look_changes_nothing(home: Path) -> None:
+    home.chmod(0o750)
+    assert run("show", "--home", home).exit_code == 0
+    assert home.stat().st_mode & 0o777 == 0o750

@@ -87,6 +87,7 @@ BODIES: dict[tuple[str, str], Body] = {
     ("POST", "/v1/agent/lease"): {"wait_seconds": 0},
     ("POST", "/v1/agent/deploys/{deploy}/steps/{step}/approval"): {"decision": "approved", "plan_digest": PLAN_DIGEST},
     ("POST", "/v1/agent/jobs/{job}/heartbeat"): {"attempt": 1},
+    ("POST", "/v1/agent/jobs/{job}/ticket"): {"attempt": 1},
     ("POST", "/v1/agent/jobs/{job}/finish"): {"attempt": 1, "outcome": "cancelled"},
 }
 ROLES = ("viewer", "editor", "deployer", "admin", "agent:build", "agent:install")

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import httpx
 import uvicorn
 from ims_driver import Agent, Body, Ims
+from prompt_server import PromptServer
 from pydantic import TypeAdapter
 from shop import built, module
 
@@ -28,12 +29,12 @@ from api.contract.components import ComponentConfig
 async def listening(ims: Ims) -> AsyncIterator[str]:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(ims.app, lifespan="off", log_level="error", ws="none", access_log=False))
+        server = PromptServer(uvicorn.Config(ims.app, lifespan="off", log_level="error", ws="none", access_log=False))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            server.end()
             await asyncio.wait_for(task, 60)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from held_writer import HeldWriter
+from migrated import open_new
 from postgresql import PostgresServer
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import select
@@ -34,7 +35,7 @@ async def db(tmp_path: Path, database_url: str | None) -> AsyncIterator[Database
     # A name that means something in a URL must not matter.
     settings = Settings(tmp_path / "an odd?name%", "http://ims.test", database=database_url or "sqlite")
     settings.data.mkdir()
-    driver = open_database(settings)
+    driver = open_new(settings)
     database = Database(driver, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), doorbell=Doorbell(), history=Chain())
     yield database
     await database.close()

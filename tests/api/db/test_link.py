@@ -7,13 +7,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from migrated import open_new
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from api.contract.base import Json
 from api.db.driver import Driver
 from api.db.link import StaleRowError
-from api.db.schema import open_database
 from api.db.session import Session
 from api.db.statements import Bulk
 from api.events.models import EventRow
@@ -27,7 +27,7 @@ TEXTS = ["", "NULL", "null", "it's", '"', "\\", "a,b", "{c}", " ü\n\t", "%s %(x
 
 @pytest.fixture
 def driver(tmp_path: Path, database_url: str | None) -> Iterator[Driver]:
-    opened = open_database(Settings(tmp_path, "http://ims.test", database=database_url or "sqlite"))
+    opened = open_new(Settings(tmp_path, "http://ims.test", database=database_url or "sqlite"))
     yield opened
     opened.close()
 
@@ -176,7 +176,7 @@ def test_many_rows_are_one_statement(session: Session) -> None:
         pytest.skip("SQLite runs a statement for each row, without leaving the process")
     bulk = Bulk(TokenRow.__table__, session._dialect, [TokenRow.__table__.c.role], [TokenRow.__table__.c.id])  # type: ignore[attr-defined]
     assert bulk.text.startswith("UPDATE token SET role = given.role FROM unnest(")
-    assert bulk.bind([{"role": "a", "key_id": 'b"'}, {"role": None, "key_id": "c\\"}]) == {
+    assert bulk.bind([{"role": "a", "id": 'b"'}, {"role": None, "id": "c\\"}]) == {
         "role": '{"a",NULL}',
         "key_id": '{"b\\"","c\\\\"}',
     }

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from migrated import open_new
 from sqlalchemy import Connection, delete, event, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import col, select
@@ -13,7 +14,7 @@ from api.apps.models import AppRow
 from api.components.models import ComponentRow
 from api.db.link import Link, StaleRowError, run
 from api.db.pipeline import PipelinedLink
-from api.db.schema import metadata, open_database
+from api.db.schema import metadata
 from api.db.session import Session
 from api.db.statements import Query, among
 from api.deploys import drift, loading
@@ -31,7 +32,7 @@ NAMED = Query(select(TokenRow).where(among(TokenRow.name, "names")).order_by(col
 
 @pytest.fixture
 def connection(tmp_path: Path, database_url: str | None) -> Iterator[Connection]:
-    driver = open_database(Settings(tmp_path, "http://ims.test", database=database_url or "sqlite"))
+    driver = open_new(Settings(tmp_path, "http://ims.test", database=database_url or "sqlite"))
     with driver.writer.connect() as opened, opened.begin():
         yield opened
     driver.close()

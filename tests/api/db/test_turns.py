@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from held_writer import HeldWriter
+from migrated import open_new
 from sqlalchemy.exc import OperationalError
 
 from api.db.database import Database
 from api.db.doorbell import Doorbell
-from api.db.schema import open_database
 from api.db.transaction import Write
 from api.events.chain import Chain
 from api.settings import Settings
@@ -24,7 +24,7 @@ async def db(tmp_path: Path, database_url: str | None) -> AsyncIterator[Database
     settings = Settings(tmp_path / "ims", "http://ims.test", database=database_url or "sqlite")
     settings.data.mkdir()
     database = Database(
-        open_database(settings), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), doorbell=Doorbell(), history=Chain()
+        open_new(settings), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), doorbell=Doorbell(), history=Chain()
     )
     yield database
     await database.close()

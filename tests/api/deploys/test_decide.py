@@ -1,7 +1,6 @@
 """What a deploy does next, without a database."""
 
 import random
-from dataclasses import replace
 
 import pytest
 
@@ -65,15 +64,15 @@ class Deploy:
     def tell(self, event: Event) -> list[Change]:
         if isinstance(event, StepEnded):
             changed = {name: getattr(event, name) for name in ("plan_empty", "plan_harmless", "outputs_changed")}
-            self.steps[event.step_id] = replace(self.steps[event.step_id], **changed)
+            self.steps[event.step_id] = self.steps[event.step_id]._replace(**changed)
         made = decide(DeployState(tuple(self.steps.values()), self.cancelling), event)
         self.cancelling = self.cancelling or isinstance(event, CancelRequested)
         for change in made:
             match change:
                 case SetPhase(step_id, phase):
-                    self.steps[step_id] = replace(self.steps[step_id], phase=phase, left_out=change.left_out)
+                    self.steps[step_id] = self.steps[step_id]._replace(phase=phase, left_out=change.left_out)
                 case Replan(step_id):
-                    self.steps[step_id] = replace(self.steps[step_id], replans=self.steps[step_id].replans + 1)
+                    self.steps[step_id] = self.steps[step_id]._replace(replans=self.steps[step_id].replans + 1)
                 case End(status):
                     self.ended = status
         self.changes += made
@@ -159,7 +158,7 @@ def test_a_late_report_of_a_failure_or_after_a_cancel_sets_nothing_going() -> No
 
 def test_a_conditional_approval_waits_only_for_a_plan_for_which_somebody_asks() -> None:
     steps = component("network", sync=False, approve=True)
-    steps[1] = replace(steps[1], conditional=True)
+    steps[1] = steps[1]._replace(conditional=True)
     assert AskApproval("network.approve") in Deploy(steps).tell(StepEnded("network.plan", "succeeded", plan_asks=True))
     quiet = Deploy(steps)
     assert SetPhase("network.approve", "skipped") in quiet.succeed("network.plan")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from ims_driver import Body, Ims
-from shop import NETWORK, Shop, module
+from shop import NETWORK, Shop, module, usual
 
 pytestmark = pytest.mark.anyio
 
@@ -159,3 +159,39 @@ async def test_what_can_not_be_meant_is_refused(ims: Ims, shop: Shop) -> None:
     ]:
         problem = await ims.refused(422, "POST", "/v1/deploys/preview", body)
         assert [one["field"] for one in problem["errors"]] == [field]
+
+
+async def test_what_is_planned_anew_or_in_part_is_told(ims: Ims, shop: Shop) -> None:
+    agent = await shop.install("acme")
+    await shop.deploy("acme")
+
+    async def told(**replan: Any) -> tuple[str, str]:
+        found = await preview(ims, release_number=1, replan=[{"component": "network", **replan}])
+        assert actions(found)["service"] == ("check", 2)
+        network = next(one for one in found["components"] if one["name"] == "network")
+        return network["action"], network["why"]
+
+    assert await told() == ("check", "its plan is asked for")
+    assert await told(targets=["module.db", "a.b"]) == ("check", "its plan is asked for: only module.db, a.b")
+    assert await told(replace=["a.b"]) == ("update", "its plan is asked for: a.b anew")
+    part = [{"component": "network", "targets": ["module.db"]}]
+    found = await preview(ims, release_number=1, replan=part)
+    body = {"install_id": "acme", "release_id": shop.release["id"], "replan": part}
+    made = await ims.ok("POST", "/v1/deploys", body)
+    assert [(one["component"], one["kind"]) for one in found["steps"]] == [
+        (one["component"], one["kind"]) for one in made["steps"]
+    ]
+    await agent.work(usual)
+    found = await preview(ims, release_number=1)
+    assert found["components"][0]["why"] == "its last deploy brought it only in part"
+    assert await told(targets=["a.b"]) == ("update", "its last deploy brought it only in part: only a.b")
+
+
+async def test_a_wrong_replan_is_told_where_the_deploy_tells_it(ims: Ims, shop: Shop) -> None:
+    await shop.install("acme")
+    image = {"kind": "container_image", "public": {"image_url": "docker.io/library/nginx", "tag": "1"}}
+    await ims.ok("POST", "/v1/apps/shop/components", {"name": "image", "config": image})
+    wrong = [{"component": "image", "targets": ["a.b"]}]
+    assert fields(await preview(ims, replan=wrong)) == ["replan.0.targets"]
+    assert fields(await preview(ims, release_number=1, replan=wrong)) == ["replan.0.component"]
+    assert fields(await preview(ims, kind="teardown", replan=wrong)) == ["replan"]

@@ -129,6 +129,34 @@ async def test_an_app_that_does_not_exist_yet_can_be_checked(ims: Ims) -> None:
     await ims.refused(404, "POST", "/v1/apps/nope/check", {})
 
 
+async def test_of_a_part_of_an_app_only_what_is_certain_is_told(ims: Ims, shop: Shop) -> None:
+    elsewhere = module(
+        {"a": "{{ components.later.outputs.id }}", "b": "{{ secrets.later }}", "c": "{{ inputs.later }}"}, digest="2"
+    )
+    assert await check(ims, "", components={"extra": elsewhere}, partial=True) == []
+    assert where(await check(ims, components={"extra": elsewhere}, partial=True)) == [("extra", "config.variables.c")]
+    assert where(await check(ims, inputs=[], components={"extra": elsewhere}, partial=True)) == [
+        ("extra", "config.variables.c")
+    ]
+    manifest = {"kind": "kubernetes_manifest", "manifest": "kind: A # {{ components.extra.outputs.a }}"}
+    image = module({"a": "{{ components.other.image.tag }}"}, path="/src/extra")
+    problems = await check(ims, "", components={"extra": image, "other": manifest}, partial=True)
+    said = {one["component"]: one["message"] for one in problems if "cycle" not in one["message"]}
+    assert said == {"extra": "{{ components.other.image.tag }} refers to an image, but other is of kind kubernetes_manifest"}
+    assert {one["component"] for one in problems} == {"extra", "other"}, "a cycle"
+
+
+async def test_of_a_part_of_an_app_builds_count_and_what_is_stored_does_not(ims: Ims, shop: Shop) -> None:
+    back = module({**NETWORK, "domain": "{{ components.service.outputs.id }}"}, digest="2")
+    assert await check(ims, components={"network": back}, partial=True) == []
+    zone = module({**NETWORK, "zone": "a"})
+    assert where(await check(ims, components={"network": zone}, partial=True)) == [("network", "config.variables.zone")]
+    wrong = module({**SERVICE, "network_id": "{{ components.network.outputs.idd }}"}, path="/src/service")
+    assert await check(ims, components={"service": wrong}, partial=True) == []
+    found = await check(ims, components={"service": wrong, "network": module(NETWORK)}, partial=True)
+    assert where(found) == [("service", "config.variables.network_id")]
+
+
 async def test_a_check_leaves_nothing_behind(ims: Ims, shop: Shop) -> None:
     before = (await ims.ok("GET", "/v1/events", params={"limit": 1000}))["items"]
     await check(ims, components={"other": module(path="/src/other")}, inputs=[])

@@ -147,6 +147,7 @@ async def deploys(shop: Shop) -> None:
     first = await shop.begin("acme")
     network, service = await agent.take("sync", "network"), await agent.take("sync", "service")
     await agent.heartbeat(network)
+    await agent.further_ticket(network)
     await agent.log(network, "text\n")
     await agent.fail(network)
     await ims.ok("POST", await at_step(shop, first, "network", "sync", "retry"))

@@ -10,6 +10,7 @@ import httpx
 import pytest
 import uvicorn
 from ims_driver import Agent, Body, Ims
+from prompt_server import PromptServer
 from shop import SYNCED, Shop
 
 from api.client import ImsClient
@@ -30,11 +31,11 @@ async def client(ims: Ims) -> AsyncIterator[ImsClient]:
     """The IMS over real sockets: in process, an answer comes only as a whole."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(ims.app, lifespan="off", log_level="error", ws="none"))
+        server = PromptServer(uvicorn.Config(ims.app, lifespan="off", log_level="error", ws="none"))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         async with httpx.AsyncClient(timeout=None, trust_env=False) as http:
             yield ImsClient(f"http://127.0.0.1:{listener.getsockname()[1]}", ims.token, http)
-        server.should_exit = True
+        server.end()
         ims.doorbell.close()
         await asyncio.wait_for(task, 60)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from conformance import peer_url, server
 from starlette.applications import Starlette
 
 from api.registry.access import ACTIONS, Access, Grant, Scope
@@ -20,6 +21,8 @@ from api.registry.manifests import digest_of
 from api.registry.signing_key import SigningKey, load_or_create_key
 from api.registry.storage import RegistryStorage
 from api.registry.tokens import TokenSigner
+
+__all__ = ["peer_url", "server"]  # fixtures
 
 SERVICE = "registry.test"
 _numbers = itertools.count(1)
@@ -82,8 +85,8 @@ def serve() -> Iterator[Callable[[Starlette], str]]:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
     yield start
-    for server, thread, listener in running:
-        server.should_exit = True
+    for started, thread, listener in running:
+        started.should_exit = True
         thread.join()
         listener.close()
 

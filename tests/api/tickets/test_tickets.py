@@ -126,6 +126,33 @@ async def test_a_pull_ticket_is_good_for_a_minute(ims: Ims, shop: Shop, pull: tu
     assert "expired" in await refusal(ims)
 
 
+async def test_whoever_holds_a_job_gets_another_ticket_for_the_same_thing(
+    ims: Ims, shop: Shop, pull: tuple[Agent, Body], push: tuple[Agent, Body]
+) -> None:
+    """What the first one has bought ends after five minutes, and a transfer may last for hours."""
+    agent, lease = pull
+    granted(await redeem(ims, access_of(pull), PULL))
+    ims.clock.forward(301)
+    further = (await agent.further_ticket(lease)).json()
+    assert {**further, "username": "", "password": ""} == {**access_of(pull), "username": "", "password": ""}
+    assert further["password"] != access_of(pull)["password"]
+    (scope,) = granted(await redeem(ims, further, PULL))
+    assert (scope["name"], scope["actions"]) == ("shop/network", ["pull"])
+    for access in (further, access_of(pull)):
+        assert (await redeem(ims, access, PULL)).status_code == 401
+        assert "works once" in await refusal(ims)
+    issued = [event["after"] for event in await ims.events("ticket.issued") if event["after"]["job"] == lease["job_id"]]
+    assert len(issued) == 2
+    assert issued[0] == issued[1]
+
+    assert (await agent.further_ticket(lease, attempt=lease["attempt"] + 1)).status_code == 409
+    assert (await push[0].further_ticket(lease)).status_code == 409
+    assert (await push[0].further_ticket(push[1])).status_code == 404
+    assert (await agent.further_ticket({**lease, "job_id": "job_none"})).status_code == 404
+    await agent.succeed(lease, SYNCED)
+    assert (await agent.further_ticket(lease)).status_code == 409
+
+
 async def test_a_ticket_ends_with_its_attempt(ims: Ims, shop: Shop, pull: tuple[Agent, Body], push: tuple[Agent, Body]) -> None:
     await pull[0].succeed(pull[1], SYNCED)
     await push[0].succeed(push[1], built(push[1]["payload"]))

@@ -14,47 +14,6 @@ resource "exclave_app" "a" {
   }
 }
 """
-WHOLE = """
-resource "exclave_kubernetes_manifest_component" "one" {
-  app_id   = exclave_app.a.id
-  name     = "one"
-  manifest = "kind: One # {{ components.two.outputs.namespace }}"
-}
-resource "exclave_kubernetes_manifest_component" "two" {
-  app_id   = exclave_app.a.id
-  name     = "two"
-  manifest = "kind: Two"
-}
-resource "exclave_release" "r" {
-  app_id = exclave_app.a.id
-  components = {
-    one = exclave_kubernetes_manifest_component.one.version
-    two = exclave_kubernetes_manifest_component.two.version
-  }
-}
-"""
-
-
-@on_every_engine
-@pytest.mark.parametrize("stored", [False, True], ids=["new app", "stored app"])
-@pytest.mark.parametrize(
-    ("old", "new", "detail"),
-    [
-        ("components.two", "components.three", "one.manifest: {{ components.three.outputs.namespace }} refers to"),
-        ("kind: Two", "kind: Two # {{ components.one.outputs.namespace }}", "refer to each other in a cycle"),
-        ("kind: Two", "kind: Two # {{ secrets.nowhere }}", "there is no secret 'nowhere'"),
-    ],
-    ids=["missing", "cycle", "secret"],
-)
-def test_what_is_wrong_with_the_whole_app_is_found_by_the_plan_of_its_release(
-    workspace: Workspace, name: str, stored: bool, old: str, new: str, detail: str
-) -> None:
-    app = APP.replace("NAME", name)
-    if stored:
-        workspace.run(Step(app))
-    said = Said(detail=detail, address="exclave_release.r", line="= exclave_kubernetes_manifest_component")
-    workspace.run(Step(app + WHOLE.replace(old, new), error=said))
-    workspace.run(Step(app + WHOLE, plan=[planned("exclave_release.r", "create")], plan_only=True))
 
 
 @on_every_engine

@@ -32,6 +32,8 @@ module "agent" {
   egress     = [{ port = 3128, cidr = "10.0.0.10/32" }, { port = 443, cidr = "10.0.0.0/8" }]
 
   registry_prefix      = "exclave"
+  registry_sole_writer = true
+  registry_readers     = ["arn:aws:iam::111111111111:role/nodes"]
   state_bucket_name    = "acme-exclave-state"
   kms_key_arn          = "arn:aws:kms:eu-west-1:111111111111:key/1234abcd-12ab-34cd-56ef-1234567890ab"
   plan_policy_arns     = ["arn:aws:iam::aws:policy/job-function/ViewOnlyAccess"]

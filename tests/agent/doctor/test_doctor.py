@@ -1,91 +1,32 @@
-"""`exclave agent doctor` against real servers, sockets, files and clouds' stand-ins on loopback."""
+"""`exclave agent doctor` against real servers, sockets and files on loopback."""
 
 import asyncio
-import base64
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
 import pytest
-import yaml
-from agent_protocol_server import TOKEN, AgentProtocolServer, agent_protocol_server
+from agent_protocol_server import AgentProtocolServer, agent_protocol_server
 from certificates import make_certificates
 from forward_proxy import forward_proxy
+from patients import collected, enrolled, findings
 from registry_server import RegistryServer, serve
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agent.doctor import cloud, cluster, machine, state
 from agent.doctor.check import Check, Finding, Report, passed, run_checks
 from agent.doctor.doctor import Patient, examine
 from agent.doctor.network import ImsCheck
-from agent.identity import Home
-from agent.kubernetes.access import ClusterSettings
-from agent.state.folder import FolderStore
-from agent.state.place import Place, remember
-from api.client import ImsClient
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def _environment() -> Iterator[None]:
-    before = dict(os.environ)
-    for name in [
-        name for name in os.environ if name.lower().endswith("_proxy") or name.startswith(("AWS_", "GOOGLE_", "KUBE"))
-    ]:
-        del os.environ[name]
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "EXCLAVE_ENGINE"):
-        os.environ.pop(name, None)
-    os.environ["HOME"] = "/nonexistent"
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-
-
-async def test_a_file_that_a_running_agent_removes_meanwhile_is_none_of_those_that_others_may_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tmp_path.chmod(0o700)
-    gone = tmp_path / "identity.json.new"
-    monkeypatch.setattr(Path, "iterdir", lambda folder: iter([gone]))
-    assert [finding.status async for finding in machine.home(tmp_path)] == ["PASSED"]
-
-
-@pytest.fixture
-async def ims() -> AsyncIterator[AgentProtocolServer]:
-    async with agent_protocol_server() as server:
-        yield server
-
-
-async def findings(patient: Patient, limit: float = 30) -> dict[str, Finding]:
-    report = await asyncio.to_thread(examine, patient, limit)
-    assert report.passed == all(one.status != "FAILED" for one in report.findings)
-    assert [one for one in report.findings if one.status == "FAILED" and not one.remedy] == []
-    return {one.check: one for one in report.findings}
-
-
-async def enrolled(ims: AgentProtocolServer, folder: Path, http: httpx.AsyncClient) -> Path:
-    await Home(folder).enroll(ImsClient(ims.url, None, http), TOKEN, "agent", None)
-    return folder
-
-
-async def collected(look: AsyncIterator[Finding]) -> dict[str, Finding]:
-    return {one.check: one async for one in look}
-
-
-async def only(look: AsyncIterator[Finding]) -> Finding:
-    [found] = (await collected(look)).values()
-    return found
 
 
 async def test_a_machine_that_has_everything_passes(
@@ -307,104 +248,6 @@ async def test_a_proxy_before_the_registry_that_limits_bodies_shows_at_the_push(
     assert "413" in found["registry.push"].detail
 
 
-async def test_room_on_the_disk_and_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal: 4194304 kB\nMemAvailable: 2097152 kB\n")
-    assert (await only(machine.room_in_memory(meminfo, tmp_path))).detail == "2048 MiB are free"
-    (tmp_path / "memory.max").write_text(str(300 << 20))
-    (tmp_path / "memory.current").write_text(str(100 << 20))
-    assert (await only(machine.room_in_memory(meminfo, tmp_path))).status == "FAILED"
-    (tmp_path / "memory.max").write_text("max")
-    assert (await only(machine.room_in_memory(meminfo, tmp_path))).status == "PASSED"
-    assert (await only(machine.room_in_memory(tmp_path / "none", tmp_path))).status == "SKIPPED"
-    assert (await only(machine.disk(tmp_path / "not" / "yet"))).status == "PASSED"
-    monkeypatch.setattr(machine, "DISK_MB", 1 << 40)
-    assert (await only(machine.disk(tmp_path))).status == "FAILED"
-
-
-async def test_an_engine_that_was_named_must_work_and_another_one_may_be_missing() -> None:
-    assert (await only(machine.engine("/no/such/engine", os.environ))).status == "FAILED"
-    assert (await only(machine.engine(None, {"PATH": "/none", "EXCLAVE_ENGINE": "/none"}))).status == "FAILED"
-
-
-@dataclass
-class FakeCluster:
-    """GET /version, as the Kubernetes API answers it (https://kubernetes.io/docs/reference/kubernetes-api)."""
-
-    status: int = 200
-    asked: list[str | None] = field(default_factory=list)
-
-    def app(self) -> Starlette:
-        async def version(request: Request) -> Response:
-            self.asked.append(request.headers.get("authorization"))
-            return Response(json.dumps({"gitVersion": "v1.34.1"}), self.status)
-
-        return Starlette(routes=[Route("/version", version)])
-
-
-def kubeconfig(folder: Path, server: str, user: dict[str, object]) -> dict[str, str]:
-    authority = base64.b64encode((folder / "tls" / "ca.pem").read_bytes()).decode()
-    config = {
-        "current-context": "here",
-        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority-data": authority}}],
-        "users": [{"name": "u", "user": user}],
-    }
-    (folder / "kubeconfig").write_text(yaml.safe_dump(config))
-    return {"KUBECONFIG": str(folder / "kubeconfig")}
-
-
-async def test_a_cluster_by_kubeconfig_and_from_a_pod(tmp_path: Path) -> None:
-    make_certificates(tmp_path / "tls", "127.0.0.1")
-    fake = FakeCluster()
-    async with serve(fake.app(), tmp_path / "tls") as url:
-        env = kubeconfig(tmp_path, url, {"token": "canary"})
-        by_file = ClusterSettings.given(None, None, env)
-        good = await only(cluster.cluster(by_file))
-        assert (good.status, good.detail) == ("PASSED", f"Kubernetes v1.34.1 at {url}")
-        for name, content in (("token", "pods\n"), ("namespace", "exclave"), ("ca.crt", (tmp_path / "tls/ca.pem").read_text())):
-            (tmp_path / name).write_text(content)
-        host, port = url.removeprefix("https://").split(":")
-        pod = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
-        assert (await only(cluster.cluster(ClusterSettings(None, None, pod, tmp_path)))).status == "PASSED"
-        assert fake.asked == ["Bearer canary", "Bearer pods"]
-        fake.status = 401
-        assert (await only(cluster.cluster(by_file))).status == "FAILED"
-    gone = await only(cluster.cluster(by_file))
-    assert (gone.status, "canary" in gone.detail) == ("FAILED", False)
-    (tmp_path / "kubeconfig").write_text("clusters: canary")
-    broken = await only(cluster.cluster(by_file))
-    assert (broken.status, "canary" in broken.detail) == ("FAILED", False)
-    assert (await only(cluster.cluster(ClusterSettings.given(None, None, {})))).status == "SKIPPED"
-
-
-async def test_who_the_agent_is_in_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in for STS, of https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html."""
-    pytest.importorskip("boto3")
-    said = "<GetCallerIdentityResponse xmlns='https://sts.amazonaws.com/doc/2011-06-15/'><GetCallerIdentityResult>"
-    said += "<Arn>arn:aws:sts::1:assumed-role/agent/x</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>"
-
-    async def answer(request: Request) -> Response:
-        return Response(said, media_type="text/xml")
-
-    assert (await only(cloud.aws({}, None))).status == "SKIPPED"
-    async with serve(Starlette(routes=[Route("/", answer, methods=["POST"])])) as url:
-        os.environ |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "canary", "AWS_ENDPOINT_URL_STS": url}
-        good = await only(cloud.aws(os.environ, None))
-        assert (good.status, good.detail) == ("PASSED", "arn:aws:sts::1:assumed-role/agent/x")
-    gone = await only(cloud.aws(os.environ, None))
-    assert (gone.status, "canary" in gone.detail) == ("FAILED", False)
-
-
-async def test_who_the_agent_is_in_google_cloud(tmp_path: Path) -> None:
-    pytest.importorskip("google.auth")
-    assert (await only(cloud.google({}, None))).status == "SKIPPED"
-    os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = str(tmp_path / "none.json")
-    gone = await only(cloud.google(os.environ, None))
-    assert gone.status == "FAILED"
-    assert gone.remedy
-
-
 @pytest.mark.e2e
 async def test_the_command_prints_json_and_ends_with_its_code(ims: AgentProtocolServer, tmp_path: Path) -> None:
     async def run(*arguments: str) -> tuple[int | None, str, str]:
@@ -425,66 +268,3 @@ async def test_the_command_prints_json_and_ends_with_its_code(ims: AgentProtocol
     assert (await run("--url", "ims.test"))[0] == 2
     code, _, complained = await run("--ca-file", str(tmp_path / "none"))
     assert (code, "--ca-file" in complained) == (1, True)
-
-
-# Where states are kept. A folder and a backend of Terraform's own are real; the bucket is an emulator's (see emulated_s3).
-
-
-async def test_the_place_of_the_states_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
-    place = tmp_path / "states"
-    found = await collected(state.state(None, str(place), None, os.environ))
-    assert {one.status for one in found.values()} == {"PASSED"}, found
-    assert list(found) == ["state.write", "state.read", "state.lock", "state.delete"]
-    assert [path.name for path in place.rglob("*") if path.is_file()] == [".lock"]
-
-
-async def test_what_the_agent_remembers_is_tried_and_before_its_first_start_nothing(tmp_path: Path) -> None:
-    assert {one.status for one in (await collected(state.state(tmp_path / "none", None, None, os.environ))).values()} == {
-        "SKIPPED"
-    }
-    remember(tmp_path, Place(state=str(tmp_path / "elsewhere")))
-    found = await collected(state.state(tmp_path, None, None, os.environ))
-    assert str(tmp_path / "elsewhere") in found["state.write"].detail
-
-
-async def test_a_bucket_passes_and_one_that_is_not_there_has_a_remedy(s3_place: str) -> None:
-    found = await collected(state.state(None, s3_place, None, os.environ))
-    assert {one.status for one in found.values()} == {"PASSED"}, found
-    gone = await collected(state.state(None, s3_place.replace("s3://states-", "s3://no-such-"), None, os.environ))
-    assert (gone["state.write"].status, gone["state.delete"].status) == ("FAILED", "SKIPPED")
-    assert "read, write, list and delete" in gone["state.write"].remedy
-
-
-class Careless(FolderStore):
-    """A service that speaks S3 and doesn't know conditional writes: it takes whatever comes."""
-
-    def write(self, name: str, data: bytes, tag: str | None) -> str:
-        known = self.read(name)
-        return super().write(name, data, known.tag if known else None)
-
-
-async def test_a_store_that_lets_two_write_is_no_place_for_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "open_store", lambda text, home: Careless(tmp_path / "careless"))
-    found = await collected(state.state(None, "s3://careless", None, os.environ))
-    assert (found["state.read"].status, found["state.lock"].status) == ("PASSED", "FAILED")
-    assert "conditional writes" in found["state.lock"].remedy
-    assert [path for path in (tmp_path / "careless").rglob("*") if path.is_file() and path.name != ".lock"] == []
-
-
-@pytest.mark.parametrize(("text", "remedy"), [("ftp://x", "Write home"), ("backend:/nonexistent.json", "Write JSON")])
-async def test_a_place_that_is_none_is_told(text: str, remedy: str) -> None:
-    found = await collected(state.state(None, text, None, os.environ))
-    assert found["state.write"].status == "FAILED"
-    assert remedy in found["state.write"].remedy
-
-
-async def test_a_backend_of_the_customers_own_is_read_and_locked_by_the_engine(tmp_path: Path) -> None:
-    file = tmp_path / "backend.json"
-    file.write_text(json.dumps({"local": {"path": str(tmp_path / "kept" / "{component}.tfstate")}}))
-    found = await collected(state.state(None, f"backend:{file}", None, os.environ))
-    assert [found[name].status for name in ("state.read", "state.lock")] == ["PASSED", "PASSED"], found
-    assert not list(tmp_path.glob("kept/*.tfstate")), "nothing was written"
-    file.write_text(json.dumps({"no_such_backend": {"path": "{component}"}}))
-    refused = await collected(state.state(None, f"backend:{file}", None, os.environ))
-    assert refused["state.read"].status == "FAILED"
-    assert "no_such_backend" in refused["state.read"].detail
