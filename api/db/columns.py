@@ -1,5 +1,6 @@
 """Column types that SQLite and PostgreSQL treat alike."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -70,13 +71,22 @@ class JsonOf(TypeDecorator[Any]):
         """To plain JSON."""
         return None if value is None else self._adapter.dump_python(value, mode="json")
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        """From plain JSON."""
-        return None if value is None else self._adapter.validate_python(value)
-
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
-        """As `process_result_value`, but straight from the text where the driver hands it out."""
-        if dialect.name != "sqlite":
-            return super().result_processor(dialect, coltype)
+        """From the text, which both drivers hand out (see `postgresql.open_engine`)."""
         read = lru_cache(maxsize=4096)(self._adapter.validate_json) if self.shared else self._adapter.validate_json
         return lambda value: None if value is None else read(value)
+
+
+class PlainJson(TypeDecorator[Any]):
+    """A JSON column that holds anything."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """As it is."""
+        return value
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """From the text, as in `JsonOf`. SQLite makes a number of one."""
+        return lambda value: json.loads(value) if isinstance(value, str) else value

@@ -14,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple
 
-from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from api.db.doorbell import Doorbell
 from api.db.driver import Driver
 from api.db.ids import IdMaker
+from api.db.link import Link
 from api.db.session import Session
 from api.db.transaction import History, Read, Write
 from api.db.turns import Job, Turns
@@ -71,9 +72,22 @@ class Database:
     async def read(self, query: Callable[Concatenate[Read, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `query(read, …)` on a reader's thread and give back what it returns."""
 
-        def run() -> R:
-            with self._driver.reader.connect() as connection, connection.begin():
-                return query(Read(Session(connection), self._clock()), *args, **kwargs)
+        def run(*, again: bool = True) -> R:
+            answered = False
+            try:
+                with self._driver.reader.connect() as connection, connection.begin():
+                    link = self._driver.link(connection)
+                    try:
+                        result = query(Read(Session(link), self._clock()), *args, **kwargs)
+                        link.commit()
+                    finally:
+                        answered = link.answered
+                return result
+            except DBAPIError as error:
+                if answered or not again or not error.connection_invalidated:
+                    raise
+            self._driver.reader.dispose()  # the connection was lost while nobody used it, and so were the others
+            return run(again=False)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
@@ -160,16 +174,16 @@ class Database:
         batch: list[Job] = []
         committed = False
         try:
-            with self._driver.writer.connect() as connection, connection.begin():
-                self._driver.take_turn(connection)
-                self._history.begin(connection, shared=self._driver.shared)
+            with contextlib.ExitStack() as transaction:
+                link = self._begin(transaction)
                 for group in groups:
                     batch += group
-                    self._run_group(group, connection)
-                self._history.write(connection)
+                    self._run_group(group, link)
+                self._history.write(link)
                 topics = {topic for job in batch for topic in job.topics}
                 if topics:
-                    self._driver.announce(connection, topics)
+                    self._driver.announce(link, topics)
+                link.commit()
             committed = True
         except Exception as error:  # the commit itself failed (disk full, …): nothing of the batch happened
             topics = set()
@@ -179,6 +193,23 @@ class Database:
         self._history.ended(committed=committed)
         self._tell(batch, topics)
         return len(batch)
+
+    def _begin(self, transaction: contextlib.ExitStack, *, again: bool = True) -> Link:
+        """Begin a transaction that has the turn. A connection that was lost while nobody used it is replaced, once."""
+        try:
+            with contextlib.ExitStack() as begun:
+                connection = begun.enter_context(self._driver.writer.connect())
+                begun.enter_context(connection.begin())
+                link = self._driver.link(connection)
+                self._driver.take_turn(link)
+                self._history.begin(link, shared=self._driver.shared)
+                transaction.push(begun.pop_all())
+                return link
+        except DBAPIError as error:
+            if not again or not error.connection_invalidated:
+                raise
+        self._driver.writer.dispose()
+        return self._begin(transaction, again=False)
 
     def _tell(self, batch: list[Job], topics: set[str]) -> None:
         """Ring, then answer, all in one call: each call wakes the event loop up, which costs more than the answers."""
@@ -191,14 +222,14 @@ class Database:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             batch[0].loop.call_soon_threadsafe(tell)
 
-    def _run_group(self, group: list[Job], connection: Connection) -> None:
+    def _run_group(self, group: list[Job], link: Link) -> None:
         """One write in a savepoint; or several of a kind in one, and each in its own if that fails."""
-        if len(group) > 1 and self._all_well(group, connection):
+        if len(group) > 1 and self._all_well(group, link):
             return
         for job in group:
             job.topics, job.result = set(), None
             mark = self._history.mark()
-            session = Session(connection)
+            session = Session(link)
             tx = self._transaction(session, job.actor, self._clock())
             try:
                 with session.begin_nested():
@@ -207,7 +238,7 @@ class Database:
                     job.result = job.run(tx)
                 job.topics = tx.topics
             except BaseException as error:
-                if connection.invalidated:  # it is lost, and the whole batch with it: all are told why
+                if link.lost:  # it is lost, and the whole batch with it: all are told why
                     raise
                 self._history.undo(mark)
                 job.error = error
@@ -218,10 +249,10 @@ class Database:
             finally:
                 session.close()
 
-    def _all_well(self, group: list[Job], connection: Connection) -> bool:
+    def _all_well(self, group: list[Job], link: Link) -> bool:
         """Whether a group went through as one."""
         mark = self._history.mark()
-        session = Session(connection)
+        session = Session(link)
         try:
             with session.begin_nested():
                 now = self._clock()  # one for all: they happen at once
@@ -232,7 +263,7 @@ class Database:
                     job.result = job.run(tx)
                     job.topics = tx.topics
         except Exception:
-            if connection.invalidated:
+            if link.lost:
                 raise
             self._history.undo(mark)
             return False

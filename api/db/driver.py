@@ -5,6 +5,8 @@ from typing import Protocol
 
 from sqlalchemy import Connection, Engine
 
+from api.db.link import Link
+
 Ring = Callable[[set[str] | None], None]
 """Wakes those who wait on topics; None wakes everyone, to look again. Called from any thread."""
 
@@ -21,10 +23,13 @@ class Driver(Protocol):
     shared: bool
     """Whether other processes write to the same database."""
 
-    def take_turn(self, connection: Connection) -> None:
+    def link(self, connection: Connection) -> Link:
+        """How the statements of a transaction reach the database."""
+
+    def take_turn(self, link: Link) -> None:
         """`sole-writer`: wait until no other process writes, and keep the others out until this transaction ends."""
 
-    def announce(self, connection: Connection, topics: set[str]) -> None:
+    def announce(self, link: Link, topics: set[str]) -> None:
         """Tell the other processes what has changed, when this transaction commits."""
 
     def listen(self, ring: Ring) -> None:

@@ -14,10 +14,13 @@ import threading
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from psycopg.types.string import TextLoader
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
 from api.db.driver import Ring
+from api.db.link import Link
+from api.db.pipeline import PipelinedLink
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +28,8 @@ _CHANNEL = "exclave"
 _WRITER_LOCK = 0x65786C61
 _LARGEST_NOTICE = 7900
 """Bytes; PostgreSQL takes less than 8,000."""
+_STATEMENTS = 500
+"""So many prepared statements a connection keeps. There are some 200; one too many, and those that are used all the time go."""
 _LISTEN_SECONDS = 5.0
 _RECONNECT_SECONDS = 5.0
 
@@ -34,11 +39,17 @@ def open_engine(url: str, *, read_only: bool = False, readers: int = 4) -> Engin
 
     A writer's don't, whatever the database's default is: a snapshot from before the lock wouldn't see the batch waited for.
     """
-    options: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True, "isolation_level": "READ COMMITTED"}
+    options: dict[str, Any] = {"hide_parameters": True, "isolation_level": "READ COMMITTED"}
     if read_only:
         options |= {"pool_size": readers, "isolation_level": "REPEATABLE READ"}
     where = make_url(url).set(drivername="postgresql+psycopg")
     engine = create_engine(where, connect_args={"application_name": "exclave"}, **options)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: psycopg.Connection[Any], _: object) -> None:
+        connection.adapters.register_loader("json", TextLoader)  # `columns` read it, with less work in between
+        connection.prepared_max = _STATEMENTS
+
     return engine.execution_options(postgresql_readonly=True) if read_only else engine
 
 
@@ -55,16 +66,20 @@ class PostgresqlDriver:
         self._stopping = threading.Event()
         self._listener: threading.Thread | None = None
 
-    def take_turn(self, connection: Connection) -> None:
-        """Wait for the other replicas' batches; the lock goes with the transaction, however it ends."""
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
+    def link(self, connection: Connection) -> Link:
+        """Few messages: each is a wait."""
+        return PipelinedLink(connection)
 
-    def announce(self, connection: Connection, topics: set[str]) -> None:
+    def take_turn(self, link: Link) -> None:
+        """Wait for the other replicas' batches; the lock goes with the transaction, however it ends."""
+        link.say("SELECT pg_advisory_xact_lock(%(key)s)", {"key": _WRITER_LOCK})
+
+    def announce(self, link: Link, topics: set[str]) -> None:
         """One NOTIFY for the whole batch: PostgreSQL takes a lock for all commits that have one."""
         notice = json.dumps([self._name, sorted(topics)])
         if len(notice.encode()) > _LARGEST_NOTICE:
             notice = json.dumps([self._name, None])
-        connection.execute(text("SELECT pg_notify(:channel, :notice)"), {"channel": _CHANNEL, "notice": notice})
+        link.say("SELECT pg_notify(%(channel)s, %(notice)s)", {"channel": _CHANNEL, "notice": notice})
 
     def listen(self, ring: Ring) -> None:
         """Hear the other replicas on a thread of its own, which reconnects by itself."""
@@ -91,7 +106,9 @@ class PostgresqlDriver:
         self._stopping.set()
         if self._listener:
             with contextlib.suppress(DBAPIError), self.writer.begin() as connection:
-                self.announce(connection, set())  # wakes our own listener, which then sees that it shall stop
+                link = self.link(connection)
+                self.announce(link, set())  # wakes our own listener, which then sees that it shall stop
+                link.commit()
             self._listener.join()
         self.writer.dispose()
         self.reader.dispose()

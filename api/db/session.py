@@ -7,8 +7,9 @@ loaded by itself. A row outlives its session, as a plain object.
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any, TypeVar, TypeVarTuple, overload
 
 from sqlalchemy import Connection, Delete, Executable, Insert, Result, ScalarResult, Update
@@ -17,8 +18,9 @@ from sqlalchemy.engine import IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlmodel.sql.expression import Select, SelectOfScalar
 
+from api.db.link import Link
 from api.db.row import Row
-from api.db.statements import Columns, Query, RowShape, run, shape_of
+from api.db.statements import Columns, Command, Query, RowShape, shape_of
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -30,18 +32,14 @@ def _place(of: type[Row]) -> int:
     return [table.name for table in of.metadata.sorted_tables].index(of.__tablename__)  # type: ignore[arg-type]
 
 
-class StaleRowError(Exception):
-    """A row that was to be changed isn't there any more."""
-
-
 class Session:
-    """For one thread. The transaction is the connection's, which somebody else begins and ends."""
+    """For one thread. The transaction is the link's, which somebody else begins and ends."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, link: Link) -> None:
         self.info: dict[Any, Any] = {}
         """Whatever the transaction wants to remember."""
-        self._connection = connection
-        self._dialect = connection.dialect
+        self._link = link
+        self._dialect = link.dialect
         self._rows: dict[tuple[type, Any], Any] = {}
         """By class and key. None: there is no such row."""
         self._new: list[Row] = []
@@ -53,7 +51,7 @@ class Session:
 
     def connection(self) -> Connection:
         """What it runs on. What isn't flushed isn't there yet."""
-        return self._connection
+        return self._link.connection()
 
     def close(self) -> None:
         """Let go of all rows; what wasn't flushed is lost."""
@@ -69,7 +67,7 @@ class Session:
         except KeyError:
             self.flush()
             shape = shape_of(of, self._dialect)
-            found = shape.select.rows(self._connection, shape.where(key))
+            found = shape.select.rows(self._link, shape.where(key))
             known = self._rows[of, key] = self._adopt(of, shape, found[0]) if found else None
         return known
 
@@ -87,10 +85,34 @@ class Session:
         if unknown:
             self.flush()
             shape = shape_of(of, self._dialect)
-            for row in shape.select_many.rows(self._connection, {"keys": unknown}):
+            for row in shape.select_many.rows(self._link, {"keys": unknown}):
                 self._adopt(of, shape, row)
             self.lacks(of, unknown)
         return [row for key in wanted if (row := self._rows[of, key]) is not None]
+
+    def fetch(
+        self, *queries: tuple[Query[Any], Mapping[str, Any]], keys: Mapping[type, Iterable[str | None]] = MappingProxyType({})
+    ) -> list[list[Any]]:
+        """The rows of several queries, asked for at once: none needs what another finds.
+
+        Of `keys`, rows by their primary keys, `get` and `get_many` know afterwards what there is.
+        """
+        self.flush()
+        unknown = {
+            of: [key for key in {*wanted} if key is not None and (of, key) not in self._rows] for of, wanted in keys.items()
+        }
+        asked: list[tuple[type, Command, Mapping[str, Any]]] = [
+            (of, shape_of(of, self._dialect).select_many, {"keys": wanted}) for of, wanted in unknown.items() if wanted
+        ]
+        asked += [(query.of, query.command(self._dialect), parameters) for query, parameters in queries]
+        answers = self._link.rows_of([(command.text, command.bind(parameters)) for _, command, parameters in asked])
+        found = []
+        for (of, _, _), rows in zip(asked, answers, strict=True):
+            shape = shape_of(of, self._dialect)
+            found.append([self._adopt(of, shape, row) for row in rows])
+        for of, wanted in unknown.items():
+            self.lacks(of, wanted)
+        return found[len(found) - len(queries) :]
 
     def lacks(self, of: type, keys: Iterable[Any]) -> None:
         """Note that those of these keys that aren't known have no row, because somebody has looked."""
@@ -101,13 +123,13 @@ class Session:
         """Every row of a query that is compiled once."""
         self.flush()
         shape = shape_of(query.of, self._dialect)
-        found = query.command(self._dialect).rows(self._connection, parameters)
+        found = query.command(self._dialect).rows(self._link, parameters)
         return [self._adopt(query.of, shape, row) for row in found]
 
     def columns(self, query: Columns[*Ts], **parameters: Any) -> list[tuple[*Ts]]:
         """Every row of a query for columns that is compiled once."""
         self.flush()
-        return query.rows(self._connection, parameters)
+        return query.rows(self._link, parameters)
 
     @overload
     def exec(self, statement: SelectOfScalar[R]) -> ScalarResult[R]: ...
@@ -123,7 +145,7 @@ class Session:
     def execute(self, statement: Executable) -> Result[*tuple[Any, ...]]:
         """Run any statement; a query's rows are tuples. What a statement changes is read anew, if it is asked for again."""
         self.flush()
-        result: Result[*tuple[Any, ...]] = self._connection.execute(statement)
+        result: Result[*tuple[Any, ...]] = self._link.connection().execute(statement)
         if isinstance(statement, Update | Delete | Insert):
             changed: Any = statement.table
             for known in [known for known in self._rows if known[0].__tablename__ == changed.name]:  # type: ignore[attr-defined]
@@ -193,7 +215,10 @@ class Session:
         self._changed.setdefault(row, {}).setdefault(name, was)
 
     def flush(self) -> None:
-        """Write down what was added, changed and deleted, a statement for all rows of a kind. Raises SQLAlchemy's errors."""
+        """Write down what was added, changed and deleted, a statement for all rows of a kind.
+
+        Raises SQLAlchemy's errors and StaleRowError: itself, or the next query or the end of the savepoint (see `pipeline`).
+        """
         if not (self._new or self._changed or self._gone):
             return
         new, changed, gone = self._new, self._changed, self._gone
@@ -215,15 +240,14 @@ class Session:
             for names, rows in updates[of].items():
                 self._update(of, names, rows)
             if inserts[of]:
-                shape_of(of, self._dialect).insert.change(self._connection, [row.__dict__ for row in inserts[of]])
+                self._link.change(shape_of(of, self._dialect).insert, [row.__dict__ for row in inserts[of]])
         for of in sorted(deletes, key=_place, reverse=True):
             shape = shape_of(of, self._dialect)
-            shape.delete.change(self._connection, [row.__dict__ for row in deletes[of]])
+            self._link.change(shape.delete, [row.__dict__ for row in deletes[of]])
 
     def _update(self, of: type[Row], names: tuple[str, ...], rows: list[Row]) -> None:
         update = shape_of(of, self._dialect).update(names)
-        if update.change(self._connection, [row.__dict__ for row in rows]) != len(rows):
-            raise StaleRowError(f"of {len(rows)} rows of {of.__tablename__!r} that were to be changed, not all are there")
+        self._link.change(update, [row.__dict__ for row in rows], all_there=True)
 
     @contextlib.contextmanager
     def begin_nested(self) -> Iterator[None]:
@@ -234,17 +258,13 @@ class Session:
         self.flush()
         known = dict(self._rows)
         self._savepoints += 1
-        name = f"sp_{self._savepoints}"
-        run(self._connection, f"SAVEPOINT {name}")
         try:
-            yield
-            self.flush()
+            with self._link.savepoint(f"sp_{self._savepoints}"):
+                yield
+                self.flush()
         except BaseException:
-            if not self._connection.invalidated:
-                run(self._connection, f"ROLLBACK TO SAVEPOINT {name}")
             self._rows, self._new, self._changed, self._gone = known, [], {}, []
             raise
-        run(self._connection, f"RELEASE SAVEPOINT {name}")
 
 
 def _is_row(described: Any) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from api.db.driver import Ring
-from api.db.statements import run
+from api.db.link import Link, run
 
 
 def open_engine(path: Path, *, read_only: bool = False) -> Engine:
@@ -44,10 +44,14 @@ class SqliteDriver:
         self.writer = open_engine(path)
         self.reader = open_engine(path, read_only=True)
 
-    def take_turn(self, connection: Connection) -> None:
+    def link(self, connection: Connection) -> Link:
+        """Each statement at once: they are calls in this very process."""
+        return Link(connection)
+
+    def take_turn(self, link: Link) -> None:
         """BEGIN IMMEDIATE has done it."""
 
-    def announce(self, connection: Connection, topics: set[str]) -> None:
+    def announce(self, link: Link, topics: set[str]) -> None:
         """Nobody else listens."""
 
     def listen(self, ring: Ring) -> None:

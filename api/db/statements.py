@@ -5,16 +5,18 @@ driver's own cursor: what SQLAlchemy does around each execution takes a hundred 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
-from sqlalchemy import ARRAY, Boolean, Connection, Dialect, String, Table, bindparam
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import ARRAY, Boolean, Column, Dialect, String, Table, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 from sqlmodel.sql.expression import Select, SelectOfScalar
+
+from api.db.arrays import array_of
+from api.db.link import Link, Rows
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -24,14 +26,22 @@ class Command:
     """One statement for one kind of database, and what its parameters go through.
 
     `columns`: those that it sets. `named`: the names by which parameters are given, where these differ from the statement's.
+    `many`: the same for many rows at once, where that is quicker.
     """
 
     def __init__(
-        self, statement: Any, dialect: Dialect, columns: Iterable[str] | None = None, named: Mapping[str, str] | None = None
+        self,
+        statement: Any,
+        dialect: Dialect,
+        columns: Iterable[str] | None = None,
+        named: Mapping[str, str] | None = None,
+        *,
+        many: "Bulk | None" = None,
     ) -> None:
         names = None if columns is None else list(columns)
         compiled = statement.compile(dialect=dialect, column_keys=names, compile_kwargs={"render_postcompile": True})
         self.text = str(compiled)
+        self.many = many
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}
         self._positional: bool = compiled.positional
         self._parameters = [
@@ -43,21 +53,12 @@ class Command:
             for name in (compiled.positiontup if compiled.positional else compiled.params)
         ]
 
-    def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Sequence[Any]]:
+    def rows(self, link: Link, values: Mapping[str, Any]) -> Rows:
         """Run it; all rows as the driver gives them. Raises SQLAlchemy's errors."""
-        cursor = run(connection, self.text, self._bind(values))
-        found: list[Sequence[Any]] = cursor.fetchall()
-        cursor.close()
-        return found
+        return link.rows(self.text, self.bind(values))
 
-    def change(self, connection: Connection, many: Iterable[Mapping[str, Any]]) -> int:
-        """Run it for each of many; how many rows that has changed. Raises SQLAlchemy's errors."""
-        cursor = run(connection, self.text, [self._bind(values) for values in many], many=True)
-        changed: int = cursor.rowcount
-        cursor.close()
-        return changed
-
-    def _bind(self, values: Mapping[str, Any]) -> Any:
+    def bind(self, values: Mapping[str, Any]) -> Any:
+        """Parameters as the driver takes them."""
         if self._constants:
             values = {**self._constants, **values}
         if self._positional:
@@ -65,23 +66,30 @@ class Command:
         return {name: process(values[given]) if process else values[given] for name, given, process in self._parameters}
 
 
-def run(connection: Connection, text: str, parameters: Any = (), *, many: bool = False) -> Any:
-    """Run a text; gives the driver's cursor. Raises SQLAlchemy's errors."""
-    pooled, dialect = connection.connection, connection.dialect
-    for told in connection.dispatch.before_cursor_execute:  # as of all that SQLAlchemy runs itself
-        told(connection, None, text, parameters, None, many)
-    cursor = pooled.cursor()
-    errors: Any = dialect.loaded_dbapi.Error
-    try:
-        (cursor.executemany if many else cursor.execute)(text, parameters)
-    except errors as error:
-        lost = dialect.is_disconnect(error, pooled.dbapi_connection, cursor)
-        if lost:
-            connection.invalidate(error)
-        raise DBAPIError.instance(
-            text, None, error, errors, hide_parameters=True, connection_invalidated=lost, dialect=dialect
-        ) from error
-    return cursor
+class Bulk:
+    """An INSERT, or an UPDATE of rows by their keys, of many rows at once: for PostgreSQL, with an array for each column.
+
+    It takes the values of rows by their columns' names.
+    """
+
+    def __init__(
+        self, table: Table, dialect: Dialect, columns: Sequence[Column[Any]], keys: Sequence[Column[Any]] = ()
+    ) -> None:
+        quote = dialect.identifier_preparer.quote
+        named = [(column.key, column) for column in columns] + [(f"key_{column.key}", column) for column in keys]
+        self._parameters = [(name, column.key, array_of(column.type, dialect)) for name, column in named]
+        arrays = ", ".join(f"%({name})s::{column.type.compile(dialect=dialect)}[]" for name, column in named)
+        into, values = dialect.identifier_preparer.format_table(table), ", ".join(quote(name) for name, _ in named)
+        if keys:
+            changes = ", ".join(f"{quote(column.name)} = given.{quote(column.key)}" for column in columns)
+            same = " AND ".join(f"{into}.{quote(column.name)} = given.{quote(f'key_{column.key}')}" for column in keys)
+            self.text = f"UPDATE {into} SET {changes} FROM unnest({arrays}) AS given({values}) WHERE {same}"  # noqa: S608
+        else:
+            self.text = f"INSERT INTO {into} ({values}) SELECT * FROM unnest({arrays})"  # noqa: S608 - names, no values
+
+    def bind(self, many: Sequence[Mapping[str, Any]]) -> Any:
+        """Parameters as the driver takes them."""
+        return {name: array([values[given] for values in many]) for name, given, array in self._parameters}
 
 
 class RowShape:
@@ -101,7 +109,9 @@ class RowShape:
         self._only_key_at = self._key_at[0][0] if self._key_at[0][1] is None and len(self._key) == 1 else None
         self._is_row = [column == bindparam(f"key_{column.key}", None, column.type) for column in table.primary_key]
         self._named = {f"key_{name}": name for name in self._key}
-        self.insert = Command(table.insert(), dialect, self._names)
+        self._bulk = dialect.name == "postgresql"
+        every = Bulk(table, dialect, list(table.columns)) if self._bulk else None
+        self.insert = Command(table.insert(), dialect, self._names, many=every)
         self.delete = Command(table.delete().where(*self._is_row), dialect, named=self._named)
         self.select = Command(table.select().where(*self._is_row), dialect, named=self._named)
         self.select_many = Command(table.select().where(among(table.primary_key.columns[0], "keys")), dialect)
@@ -110,7 +120,9 @@ class RowShape:
         """Gives the command that sets certain columns of a row."""
 
     def _update(self, columns: tuple[str, ...]) -> Command:
-        return Command(self._table.update().where(*self._is_row), self._dialect, columns, self._named)
+        table, dialect = self._table, self._dialect
+        many = Bulk(table, dialect, [table.c[name] for name in columns], list(table.primary_key)) if self._bulk else None
+        return Command(table.update().where(*self._is_row), dialect, columns, self._named, many=many)
 
     def values(self, row: Sequence[Any]) -> dict[str, Any]:
         """A whole row as the driver gives it, by name and in our types."""
@@ -171,16 +183,16 @@ class Columns(Generic[*Ts]):
         self._statement = statement
         self._commands: dict[str, tuple[Command, list[tuple[int, Any]]]] = {}
 
-    def rows(self, connection: Connection, parameters: Mapping[str, Any]) -> list[tuple[*Ts]]:
+    def rows(self, link: Link, parameters: Mapping[str, Any]) -> list[tuple[*Ts]]:
         """Run it; every row, in our types. Raises SQLAlchemy's errors."""
-        dialect = connection.dialect
+        dialect = link.dialect
         if dialect.name not in self._commands:
             types = [column.type.dialect_impl(dialect) for column in self._statement.selected_columns]
             readers = [(at, read) for at, of in enumerate(types) if (read := of.result_processor(dialect, None))]
             self._commands[dialect.name] = Command(self._statement, dialect), readers
         command, readers = self._commands[dialect.name]
         found: list[Any] = []
-        for row in command.rows(connection, parameters):
+        for row in command.rows(link, parameters):
             values = list(row)
             for at, read in readers:
                 values[at] = read(values[at])
@@ -197,9 +209,9 @@ class _Texts(TypeDecorator[Iterable[str]]):
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         return dialect.type_descriptor(ARRAY(String) if dialect.name == "postgresql" else String())
 
-    def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> Any:
-        texts = list(value or ())
-        return texts if dialect.name == "postgresql" else json.dumps(texts)
+    def bind_processor(self, dialect: Dialect) -> Callable[[Iterable[str] | None], str]:
+        literal = array_of(String(), dialect) if dialect.name == "postgresql" else json.dumps
+        return lambda value: literal(list(value or ()))
 
 
 class _Among(FunctionElement[bool]):

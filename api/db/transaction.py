@@ -1,14 +1,15 @@
 """What a service function gets: a session, the time, ids, and the two things that happen with a commit."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection
 from sqlmodel.sql.expression import SelectOfScalar
 
 from api.contract.base import Json
+from api.db.link import Link
 from api.db.scope import EVERYTHING, Scope
 from api.db.session import Session
 from api.db.statements import Query
@@ -31,6 +32,12 @@ class Read:
     def get_many(self, of: type[R], keys: Iterable[str | None]) -> list[R]:
         """Rows by their primary keys, in any order: those that aren't known yet with one query for all."""
         return self.session.get_many(of, keys)
+
+    def fetch(
+        self, *queries: tuple[Query[Any], Mapping[str, Any]], keys: Mapping[type, Iterable[str | None]] = MappingProxyType({})
+    ) -> list[list[Any]]:
+        """The rows of several queries in one message, and of `keys`, which `get` then finds (see `Session.fetch`)."""
+        return self.session.fetch(*queries, keys=keys)
 
     @property
     def memo(self) -> dict[Any, Any]:
@@ -85,7 +92,7 @@ class Write(Read):
 class History(Protocol):
     """The audit history as the one writer keeps it (`api.events.chain`): a batch's lines are written together, at its end."""
 
-    def begin(self, connection: Connection, *, shared: bool) -> None:
+    def begin(self, link: Link, *, shared: bool) -> None:
         """A batch begins. `shared`: another process may have added lines since the last one."""
 
     def add(
@@ -99,7 +106,7 @@ class History(Protocol):
     def undo(self, mark: int) -> None:
         """Forget the lines since a mark: their change was undone."""
 
-    def write(self, connection: Connection) -> None:
+    def write(self, link: Link) -> None:
         """Write the batch's lines, in the transaction of the changes that they tell of."""
 
     def ended(self, *, committed: bool) -> None:

@@ -1,6 +1,6 @@
 """What a drift run finds, and where it is noted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlmodel import col, select
 
@@ -14,7 +14,7 @@ _SHOWN = 50
 """So many addresses stand in an event; the component has them all."""
 
 
-_UNDER_WAY = Query(
+UNDER_WAY = Query(
     select(DeployRow).where(
         col(DeployRow.ended_at).is_(None), DeployRow.kind == "drift", among(DeployRow.install_id, "installs")
     )
@@ -24,16 +24,15 @@ _UNDER_WAY = Query(
 def under_way(tx: Read, install_id: str) -> DeployRow | None:
     """The drift run that is under way on an install."""
     if ("drift run", install_id) not in tx.memo:
-        load(tx, [install_id])
+        keep(tx, [install_id], tx.all(UNDER_WAY, installs=[install_id]))
     run: DeployRow | None = tx.memo["drift run", install_id]
     return run if run and run.ended_at is None else None
 
 
-def load(tx: Read, install_ids: Iterable[str]) -> None:
-    """Look up at once which drift runs are under way on many installs."""
-    wanted = list(install_ids)
-    found = {run.install_id: run for run in tx.all(_UNDER_WAY, installs=wanted)}
-    tx.memo.update({("drift run", install_id): found.get(install_id) for install_id in wanted})
+def keep(tx: Read, install_ids: Iterable[str], runs: Sequence[DeployRow]) -> None:
+    """Remember which drift runs `UNDER_WAY` has found on many installs."""
+    found = {run.install_id: run for run in runs}
+    tx.memo.update({("drift run", install_id): found.get(install_id) for install_id in install_ids})
 
 
 def note(tx: Write, run: DeployRow, component: str, found: PlanSummary) -> None:

@@ -1,9 +1,12 @@
 """Looks up at once what many deploys are about to ask for (see `jobs.hot`, and `making`)."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from sqlmodel import col, select
 
+from api.apps.models import AppRow
+from api.components.models import ComponentConfigRow
 from api.contract.resources import DeployCreate
 from api.db.statements import Query, among
 from api.db.transaction import Read
@@ -11,7 +14,7 @@ from api.deploys import drift, service
 from api.deploys.models import DeployRow, StepRow
 from api.installs import service as installs
 from api.installs.models import InstalledComponentRow, InstallRow
-from api.releases.models import ReleaseRow
+from api.releases import service as releases
 from api.secrets import values as named_secrets
 
 _STEPS = Query(select(StepRow).where(among(StepRow.deploy_id, "deploys")).order_by(col(StepRow.position)))
@@ -38,38 +41,55 @@ def installed_on(tx: Read, install_ids: Collection[str]) -> dict[str, list[Insta
     return there
 
 
-def load(tx: Read, deploy_ids: Collection[str]) -> None:
-    """Look up at once what `advance` is going to ask for, of many deploys."""
-    if not deploy_ids:
+def load(tx: Read, steps: Sequence[StepRow], install_ids: Collection[str]) -> None:
+    """Look up at once what `advance` is going to ask for, of the deploys that these are all steps of, in order."""
+    of: dict[str, list[StepRow]] = {}
+    for step in steps:
+        of.setdefault(step.deploy_id, []).append(step)
+    if not of:
         return
-    rows = tx.get_many(DeployRow, deploy_ids)
-    steps = steps_of(tx, deploy_ids)
-    tx.memo.update({("steps", deploy_id): found for deploy_id, found in steps.items()})
-    tx.all(_INSTALLED, installs={row.install_id for row in rows})
-    wanted = {(row.install_id, step.component) for row in rows for step in steps[row.id]}
-    tx.session.lacks(InstalledComponentRow, wanted)
+    tx.fetch((_INSTALLED, {"installs": install_ids}), keys={DeployRow: of.keys()})
+    tx.memo.update({("steps", deploy_id): found for deploy_id, found in of.items()})
+    for deploy in tx.get_many(DeployRow, of.keys()):
+        if deploy.install_id in install_ids:
+            tx.session.lacks(InstalledComponentRow, {(deploy.install_id, step.component) for step in of[deploy.id]})
 
 
 def load_pending(tx: Read, deploys: Sequence[DeployRow]) -> None:
     """Look up at once what `making` is going to ask for, of many deploys that are to be planned."""
-    found = tx.get_many(InstallRow, (deploy.install_id for deploy in deploys))
-    _load_planning(tx, found, {deploy.release_id for deploy in deploys if deploy.release_id})
+    install_ids = {deploy.install_id for deploy in deploys}
+    releases.load(tx, {deploy.release_id for deploy in deploys}, keys={InstallRow: install_ids})
+    _load_planning(tx, tx.get_many(InstallRow, install_ids), {deploy.release_id for deploy in deploys})
 
 
 def load_creates(tx: Read, bodies: Sequence[DeployCreate]) -> None:
     """The same of many deploys that are to be made."""
-    named = {body.install_id for body in bodies}
+    named, release_ids = {body.install_id for body in bodies}, {body.release_id for body in bodies}
+    releases.load(tx, release_ids, keys={InstallRow: named})
     found = installs.load(tx, named)
-    _load_planning(tx, found, {body.release_id for body in bodies if body.release_id})
-    service.load_under_way(tx, {install.id for install in found})
+    install_ids = [install.id for install in found]
+    (busy,) = _load_planning(tx, found, release_ids, (service.UNDER_WAY, {"installs": install_ids}))
+    service.keep_under_way(tx, install_ids, busy)
 
 
-def _load_planning(tx: Read, found: Sequence[InstallRow], release_ids: Collection[str]) -> None:
-    tx.get_many(ReleaseRow, release_ids)
-    there = installed_on(tx, [install.id for install in found])
-    tx.memo.update({("installed", install_id): rows for install_id, rows in there.items()})
-    named_secrets.load(tx, found)
-    drift.load(tx, there)
+def _load_planning(
+    tx: Read, found: Sequence[InstallRow], release_ids: Collection[str | None], *more: tuple[Query[Any], dict[str, Any]]
+) -> list[list[Any]]:
+    """Gives the rows of more queries, which are asked at the same time."""
+    of = {"installs": [install.id for install in found]}
+    configs = {build.config_id for one in release_ids if one for _, build in releases.builds_of(tx, one)}
+    there, secrets, drifting, *others = tx.fetch(
+        (_INSTALLED, of),
+        named_secrets.asked_of(found),
+        (drift.UNDER_WAY, of),
+        *more,
+        keys={AppRow: {install.app_id for install in found}, ComponentConfigRow: configs},
+    )
+    named_secrets.keep(tx, found, secrets)
+    drift.keep(tx, of["installs"], drifting)
+    for install in found:
+        tx.memo["installed", install.id] = [row for row in there if row.install_id == install.id]
+    return others
 
 
 def installed(tx: Read, install_id: str) -> list[InstalledComponentRow]:

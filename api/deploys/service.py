@@ -1,6 +1,6 @@
 """What a deploy's life means: loads what `decide` and `planning` want to know, and carries out what they say."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from sqlmodel import col, select
@@ -19,7 +19,7 @@ from api.jobs import queue
 from api.jobs.models import JobRow
 from api.jobs.retry import AGENT_LOST
 
-_UNDER_WAY = Query(
+UNDER_WAY = Query(
     select(DeployRow).where(
         col(DeployRow.ended_at).is_(None), DeployRow.kind != "drift", among(DeployRow.install_id, "installs")
     )
@@ -44,17 +44,17 @@ def under_way(tx: Read, install_id: str) -> DeployRow | None:
     if ("under way", install_id) in tx.memo:
         known: DeployRow | None = tx.memo["under way", install_id]
         return known if known and known.ended_at is None else None
-    return next(iter(tx.all(_UNDER_WAY, installs=[install_id])), None)
+    return next(iter(tx.all(UNDER_WAY, installs=[install_id])), None)
 
 
-def load_under_way(tx: Read, install_ids: Collection[str]) -> None:
-    """Look up at once what is under way on many installs; who makes a deploy from then on says so (`remember`)."""
-    found = {row.install_id: row for row in tx.all(_UNDER_WAY, installs=install_ids)}
+def keep_under_way(tx: Read, install_ids: Collection[str], rows: Sequence[DeployRow]) -> None:
+    """Remember what `UNDER_WAY` has found on many installs; who makes a deploy from then on says so (`remember`)."""
+    found = {row.install_id: row for row in rows}
     tx.memo.update({("under way", install_id): found.get(install_id) for install_id in install_ids})
 
 
 def remember(tx: Read, deploy: DeployRow) -> None:
-    """A deploy that was made after `load_under_way`."""
+    """A deploy that was made after `keep_under_way`."""
     if ("under way", deploy.install_id) in tx.memo:
         tx.memo["under way", deploy.install_id] = deploy
 

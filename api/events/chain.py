@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import Connection
 from sqlmodel import col, select
 
 from api.contract.base import Json
-from api.db.statements import shape_of
+from api.db.link import Link
+from api.db.statements import Columns, shape_of
 from api.db.transaction import Write
 from api.events.lines import GENESIS, Line, hash_of
 from api.events.models import EventRow
@@ -15,6 +15,9 @@ from api.events.models import EventRow
 def _storable(text: str) -> str:
     """Text without what no database has a place for: NUL, and halves of surrogate pairs."""
     return text.encode(errors="replace").decode().replace("\x00", "\ufffd")
+
+
+_LAST = Columns(select(EventRow.seq, EventRow.hash).order_by(col(EventRow.seq).desc()).limit(1))
 
 
 class Chain:
@@ -26,14 +29,11 @@ class Chain:
         self._known = False
         self._lines: list[dict[str, Any]] = []
 
-    def begin(self, connection: Connection, *, shared: bool) -> None:
+    def begin(self, link: Link, *, shared: bool) -> None:
         """Look for the last line, unless it is known."""
         if self._known and not shared:
             return
-        last = connection.execute(
-            select(col(EventRow.seq), col(EventRow.hash)).order_by(col(EventRow.seq).desc()).limit(1)
-        ).first()
-        self._seq, self._last_hash = last or (0, GENESIS)
+        self._seq, self._last_hash = next(iter(_LAST.rows(link, {})), (0, GENESIS))
         self._known = True
 
     def add(
@@ -58,10 +58,10 @@ class Chain:
             self._seq, self._last_hash = first["seq"] - 1, first["previous_hash"]
             del self._lines[mark:]
 
-    def write(self, connection: Connection) -> None:
+    def write(self, link: Link) -> None:
         """Insert all lines with one statement."""
         if self._lines:
-            shape_of(EventRow, connection.dialect).insert.change(connection, self._lines)
+            link.change(shape_of(EventRow, link.dialect).insert, self._lines)
 
     def ended(self, *, committed: bool) -> None:
         """Forget the lines; after a failed commit, the last line must be looked for anew."""

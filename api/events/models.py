@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, Column, Index, text
+from sqlalchemy import Column, Index, text
 from sqlmodel import Field
 
 from api.contract.base import Json
-from api.db.columns import UtcDateTime
+from api.db.columns import PlainJson, UtcDateTime
 from api.db.row import Row
 
 
@@ -28,7 +28,7 @@ class EventRow(Row, table=True):
     object_id: str = Field(index=True)
     app_id: str | None = None
     install_id: str | None = None
-    before: Json = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
-    after: Json = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    before: Json = Field(default=None, sa_column=Column(PlainJson()))
+    after: Json = Field(default=None, sa_column=Column(PlainJson()))
     previous_hash: str
     hash: str

@@ -1,6 +1,9 @@
 """What a release's life means."""
 
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 from sqlmodel import col, func, select
 
@@ -36,9 +39,33 @@ _LINKS = Query(
 )
 
 
+_LINKED = Query(
+    select(BuildRow).where(
+        col(BuildRow.id).in_(select(ReleaseBuildRow.build_id).where(among(ReleaseBuildRow.release_id, "releases")))
+    )
+)
+
+
+def load(
+    tx: Read,
+    release_ids: Collection[str | None],
+    *more: tuple[Query[Any], dict[str, Any]],
+    keys: Mapping[type, Iterable[str | None]] = MappingProxyType({}),
+) -> list[Any]:
+    """Look up at once what was made for many releases. Gives the rows of more queries, which are asked at the same time."""
+    of = {"releases": [one for one in release_ids if one]}
+    links, _, *found = tx.fetch((_LINKS, of), (_LINKED, of), *more, keys={ReleaseRow: release_ids, **keys})
+    for row in tx.get_many(ReleaseRow, release_ids):
+        if row.status == "ready":  # what it has stays as it is
+            tx.memo["links", row.id] = [link for link in links if link.release_id == row.id]
+    return [row for rows in found for row in rows]
+
+
 def builds_of(tx: Read, *release_ids: str) -> list[tuple[ReleaseBuildRow, BuildRow]]:
     """The builds of a release, or of several, by component."""
-    links = tx.all(_LINKS, releases=release_ids)
+    links: list[ReleaseBuildRow] | None = tx.memo.get(("links", release_ids[0])) if len(release_ids) == 1 else None
+    if links is None:
+        links = tx.all(_LINKS, releases=release_ids)
     made = {build.id: build for build in tx.get_many(BuildRow, (link.build_id for link in links))}
     return [(link, made[link.build_id]) for link in links]
 
@@ -56,8 +83,8 @@ def digests_of(tx: Read, release_id: str) -> dict[str, str]:
 def parts_of(tx: Read, release_id: str) -> tuple[dict[str, ComponentConfig], dict[str, BuildRow]]:
     """What a release was made of and what was made of it: configs and builds, by component."""
     made = {link.component: build for link, build in builds_of(tx, release_id)}
-    made_of = builds.components_of(tx, [build.id for build in made.values()])
-    return {component: made_of[build.id][1].config for component, build in made.items()}, made
+    configs = {row.id: row.config for row in tx.get_many(ComponentConfigRow, (build.config_id for build in made.values()))}
+    return {component: configs[build.config_id] for component, build in made.items()}, made
 
 
 def configs_of(tx: Read, release_id: str) -> dict[str, ComponentConfig]:

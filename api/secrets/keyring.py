@@ -25,15 +25,18 @@ def open_vault(driver: Driver, provider: KeyProvider, clock: Callable[[], dateti
     must not be used.
     """
     with driver.writer.connect() as connection, connection.begin():
-        driver.take_turn(connection)  # of two replicas that start together, one makes the keys
-        session = Session(connection)
+        link = driver.link(connection)
+        driver.take_turn(link)  # of two replicas that start together, one makes the keys
+        session = Session(link)
         if session.exec(select(DataKeyRow).limit(1)).first() is None:
             _make_first(session, provider, clock())
         keys = load(session, provider)
+        link.commit()
 
     def again() -> Keys:
+        driver.reader.dispose()  # seldom enough for a new connection, which can't be one that was lost meanwhile
         with driver.reader.connect() as connection, connection.begin():
-            return load(Session(connection), provider)
+            return load(Session(driver.link(connection)), provider)
 
     return Vault(keys, again)
 

@@ -48,10 +48,13 @@ def values_for_build(tx: Read, vault: Vault, app_id: str, names: set[str]) -> di
     return {row.name: vault.open_sealed(row.sealed, owner=row.id)["value"] for row in nearest_last}
 
 
-def load(tx: Read, installs: Sequence[InstallRow]) -> None:
-    """Look up at once the secrets that many installs may use."""
-    scopes = {ALL, *(install.app_id for install in installs), *(install.id for install in installs)}
-    rows = tx.all(_OF_SCOPES, scopes=scopes)
+def asked_of(installs: Sequence[InstallRow]) -> tuple[Query[SecretRow], dict[str, set[str]]]:
+    """The query for the secrets that many installs may use; what it finds is for `keep`."""
+    return _OF_SCOPES, {"scopes": {ALL, *(install.app_id for install in installs), *(install.id for install in installs)}}
+
+
+def keep(tx: Read, installs: Sequence[InstallRow], rows: Sequence[SecretRow]) -> None:
+    """Remember what many installs may use."""
     of_scope: defaultdict[str, list[SecretRow]] = defaultdict(list)
     for row in rows:
         of_scope[row.scope].append(row)
@@ -62,6 +65,6 @@ def load(tx: Read, installs: Sequence[InstallRow]) -> None:
 
 def _usable(tx: Read, install: InstallRow) -> list[SecretRow]:
     if ("secrets", install.id) not in tx.memo:
-        load(tx, [install])
+        keep(tx, [install], tx.fetch(asked_of([install]))[0])
     usable: dict[str, SecretRow] = tx.memo["secrets", install.id]
     return list(usable.values())

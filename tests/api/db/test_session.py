@@ -12,14 +12,17 @@ from sqlmodel import col, select
 
 from api.apps.models import AppRow
 from api.components.models import ComponentRow
+from api.db.link import Link, StaleRowError, run
+from api.db.pipeline import PipelinedLink
 from api.db.schema import metadata
-from api.db.session import Session, StaleRowError
-from api.db.statements import Query, among, run
+from api.db.session import Session
+from api.db.statements import Query, among
 from api.deploys import drift, loading
 from api.deploys import service as deploys
 from api.installs import service as installs
 from api.jobs import hot
 from api.logins.models import DeviceLoginRow, SessionRow
+from api.releases import service as releases
 from api.settings import Settings
 from api.tokens.models import TokenRow
 
@@ -35,9 +38,14 @@ def connection(tmp_path: Path, database_url: str | None) -> Iterator[Connection]
     driver.close()
 
 
+def link(connection: Connection) -> Link:
+    """As the driver makes it."""
+    return PipelinedLink(connection) if connection.dialect.name == "postgresql" else Link(connection)
+
+
 @pytest.fixture
 def session(connection: Connection) -> Session:
-    return Session(connection)
+    return Session(link(connection))
 
 
 def token(name: str) -> TokenRow:
@@ -50,10 +58,11 @@ def login(name: str) -> SessionRow:
 
 def added(connection: Connection, *names: str) -> Session:
     """A new session, with tokens in the database that it doesn't know yet."""
-    before = Session(connection)
+    before = Session(link(connection))
     before.add_all(token(name) for name in names)
     before.flush()
-    return Session(connection)
+    before.connection()
+    return Session(link(connection))
 
 
 def test_a_row_is_one_object_whichever_query_finds_it(connection: Connection) -> None:
@@ -70,7 +79,7 @@ def test_a_row_is_one_object_whichever_query_finds_it(connection: Connection) ->
 
 def test_every_table_s_rows_are_read_as_they_were_written(connection: Connection) -> None:
     """The order of a query's columns is that of the table, for each table: rows are put together by it."""
-    session = Session(connection)
+    session = Session(link(connection))
     for mapper in TokenRow._sa_registry.mappers:
         chosen = [column.key for column in select(mapper.class_).selected_columns]
         assert chosen == [column.key for column in mapper.local_table.columns]
@@ -148,7 +157,7 @@ def test_a_change_of_a_row_that_is_gone_is_an_error(connection: Connection) -> N
     connection.execute(text("DELETE FROM token"))
     row.name = "b"
     with pytest.raises(StaleRowError, match="token"):
-        session.flush()
+        session.get(TokenRow, "tok_b")
 
 
 def test_an_outer_join_that_finds_nothing_gives_none(session: Session) -> None:
@@ -165,15 +174,24 @@ def test_a_query_for_any_number_of_texts(connection: Connection) -> None:
 
 
 def test_a_query_for_texts_goes_by_an_index(connection: Connection) -> None:
-    of_agents = (hot._LEASED, hot._OFFERED, hot._PLANS)
-    of_deploys = (loading._STEPS, loading._INSTALLED, deploys._UNDER_WAY, drift._UNDER_WAY, installs._BY_NAME)
+    of_agents = (hot._LEASED, hot._OFFERED, hot._PLANS, hot._DEPLOYS_OF, hot._STEPS_MOVED, releases._LINKS, releases._LINKED)
+    of_deploys = (loading._STEPS, loading._INSTALLED, deploys.UNDER_WAY, drift.UNDER_WAY, installs._BY_NAME)
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL enable_seqscan = off"))  # the tables are empty; what counts is whether it must
-    given = {"agents": ["a"], "installs": ["a"], "deploys": ["a"], "names": ["a"], "now": NOW}
+    given = {
+        "steps": ["a"],
+        "jobs": ["a"],
+        "releases": ["a"],
+        "agents": ["a"],
+        "installs": ["a"],
+        "deploys": ["a"],
+        "names": ["a"],
+        "now": NOW,
+    }
     for query in (NAMED, *of_agents, *of_deploys):
         command = query.command(connection.dialect)
         explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
-        plan = [str(line[-1]) for line in run(connection, explain + command.text, command._bind(given)).fetchall()]
+        plan = [str(line[-1]) for line in run(connection, explain + command.text, command.bind(given)).fetchall()]
         scans = [line for line in plan if (line.startswith("SCAN ") and "json_each" not in line) or "Seq Scan" in line]
         assert not scans, (command.text, plan)
 
