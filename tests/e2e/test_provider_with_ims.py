@@ -110,7 +110,7 @@ def test_import_commands_by_name_take_everything_into_an_empty_state(forgotten: 
     assert forgotten.planned() == SENSITIVE_INPUTS_WRITTEN
     assert changed_attributes(forgotten) == {
         INSTALL: {"sensitive_inputs", "inputs_version"},
-        DEPLOYMENT: {"inputs_version", "deploy_id", "status", "outputs"},
+        DEPLOYMENT: {"inputs_version", "deploy_id", "status", "left_out", "outputs"},
     }
     forgotten.apply()
     assert forgotten.planned() == {}
