@@ -1,16 +1,13 @@
 """Enrolment and sign-in of agents."""
 
 import base64
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from sqlalchemy import bindparam
 from sqlmodel import col, select
 
 from api.agents import health, standing
@@ -41,10 +38,8 @@ from api.contract.problems import (
     NotFoundError,
     UnauthorizedError,
 )
-from api.db.columns import UtcDateTime
 from api.db.pages import page
 from api.db.scope import EVERYTHING
-from api.db.statements import Columns, among
 from api.db.transaction import Read, Write
 from api.installs import service as installs
 from api.installs.models import InstallRow
@@ -54,14 +49,6 @@ from api.tokens.secrets import hash_secret, new_secret
 
 _CLOCK_SKEW_SECONDS = 300
 _SEEN_STEP = timedelta(seconds=20)
-_SESSION: Any = select(AgentRow.id, AgentRow.kind, AgentRow.install_id, AgentRow.access_hash, AgentRow.access_until)  # type: ignore[call-overload]
-_CALLERS: Columns[str, AgentKind, str | None, str, datetime] = Columns(
-    _SESSION.where(
-        among(AgentRow.access_hash, "hashes"),
-        col(AgentRow.revoked_at).is_(None),
-        col(AgentRow.access_until) >= bindparam("now", None, UtcDateTime),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -367,12 +354,6 @@ def authenticate(tx: Read, secret: str) -> AgentCaller:
     if row is None or row.revoked_at is not None or row.access_until is None or row.access_until < tx.now:
         raise UnauthorizedError("the access token isn't known or has expired", remedy="Sign in again.")
     return AgentCaller(row.id, row.kind, row.install_id, digest, row.access_until)
-
-
-def callers(tx: Read, access_hashes: Iterable[str]) -> dict[str, AgentCaller]:
-    """The agents that have these access tokens, by the tokens' hashes; without those that aren't good."""
-    found = tx.session.columns(_CALLERS, hashes=access_hashes, now=tx.now)
-    return {caller.access_hash: caller for caller in (AgentCaller(*row) for row in found)}
 
 
 def still_signed_in(tx: Read, caller: AgentCaller) -> AgentRow:

@@ -5,13 +5,32 @@ It proves nothing: a session may have ended since. Each transaction that relies 
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
-from api.agents.service import AgentCaller, callers
+from sqlalchemy import bindparam
+from sqlmodel import col, select
+
+from api.agents.models import AgentRow
+from api.agents.service import AgentCaller
+from api.contract.base import AgentKind
+from api.db.columns import UtcDateTime
 from api.db.database import Database
+from api.db.statements import Columns, among
+from api.db.transaction import Read
 
 _LARGEST = 50_000
 """A few hundred bytes each."""
+
+_SESSION: Any = select(AgentRow.id, AgentRow.kind, AgentRow.install_id, AgentRow.access_hash, AgentRow.access_until)  # type: ignore[call-overload]
+_CALLERS: Columns[str, AgentKind, str | None, str, datetime] = Columns(
+    _SESSION.where(
+        among(AgentRow.access_hash, "hashes"),
+        col(AgentRow.revoked_at).is_(None),
+        col(AgentRow.access_until) >= bindparam("now", None, UtcDateTime),
+    )
+)
 
 
 class KnownSessions:
@@ -45,7 +64,7 @@ class KnownSessions:
         while self._asked:
             asked, self._asked = self._asked, {}
             try:
-                found = await db.read(callers, asked)
+                found = await db.read(_callers, asked)
             except Exception as error:
                 for answer in asked.values():
                     answer.set_exception(error)
@@ -64,3 +83,9 @@ class KnownSessions:
     def forget(self, caller: AgentCaller) -> None:
         """Its session has ended: from now on it is refused without a write, which would make its whole batch run again."""
         self._callers.pop(caller.access_hash, None)
+
+
+def _callers(tx: Read, access_hashes: Iterable[str]) -> dict[str, AgentCaller]:
+    """The agents that have these access tokens, by the tokens' hashes; without those that aren't good."""
+    found = tx.session.columns(_CALLERS, hashes=access_hashes, now=tx.now)
+    return {caller.access_hash: caller for caller in (AgentCaller(*row) for row in found)}

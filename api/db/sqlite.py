@@ -22,7 +22,7 @@ def open_engine(path: Path, *, read_only: bool = False) -> Engine:
             "synchronous=FULL",
             "foreign_keys=ON",
             "temp_store=MEMORY",
-            "wal_autocheckpoint=4000",  # pages: the commit that moves them into the database's file takes 10 ms more
+            "wal_autocheckpoint=4000",  # pages: whoever commits then moves them into the database's file, and waits for it
         ):
             connection.execute(f"PRAGMA {pragma}")
         if read_only:
