@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from api.db.doorbell import Doorbell
@@ -51,6 +52,8 @@ class Database:
         self.around: Callable[[str], contextlib.AbstractContextManager[object]] = lambda _name: contextlib.nullcontext()
         """A context around each write, for traces; gets the name of the change."""
         self._turns = Turns()
+        self._connection: Connection | None = None
+        """The writer's, and its thread's alone."""
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="db-reader")
         self._writer = threading.Thread(target=self._write_loop, name="db-writer", daemon=True)
         self._writer.start()
@@ -164,10 +167,13 @@ class Database:
         await asyncio.to_thread(self._driver.close)
 
     def _write_loop(self) -> None:
-        for groups in self._turns.commits():
-            begun = time.perf_counter()
-            writes = self._commit(groups)
-            self.committed(writes, time.perf_counter() - begun)
+        try:
+            for groups in self._turns.commits():
+                begun = time.perf_counter()
+                writes = self._commit(groups)
+                self.committed(writes, time.perf_counter() - begun)
+        finally:
+            self._hang_up()
 
     def _commit(self, groups: Iterator[list[Job]]) -> int:
         """Run groups of writes in one transaction; gives how many writes they were."""
@@ -186,6 +192,7 @@ class Database:
                 link.commit()
             committed = True
         except Exception as error:  # the commit itself failed (disk full, …): nothing of the batch happened
+            self._hang_up()
             topics = set()
             batch += [job for group in groups for job in group]
             for job in batch:
@@ -198,9 +205,10 @@ class Database:
         """Begin a transaction that has the turn. A connection that was lost while nobody used it is replaced, once."""
         try:
             with contextlib.ExitStack() as begun:
-                connection = begun.enter_context(self._driver.writer.connect())
-                begun.enter_context(connection.begin())
-                link = self._driver.link(connection)
+                if self._connection is None:
+                    self._connection = self._driver.writer.connect()
+                begun.enter_context(self._connection.begin())
+                link = self._driver.link(self._connection)
                 self._driver.take_turn(link)
                 self._history.begin(link, shared=self._driver.shared)
                 transaction.push(begun.pop_all())
@@ -208,8 +216,15 @@ class Database:
         except DBAPIError as error:
             if not again or not error.connection_invalidated:
                 raise
+        self._hang_up()
         self._driver.writer.dispose()
         return self._begin(transaction, again=False)
+
+    def _hang_up(self) -> None:
+        """Let go of the writer's connection, which stays open between transactions otherwise: opening one costs more than most."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _tell(self, batch: list[Job], topics: set[str]) -> None:
         """Ring, then answer, all in one call: each call wakes the event loop up, which costs more than the answers."""

@@ -18,6 +18,7 @@ from sqlmodel import select
 from api.contract.access import TokenCreate
 from api.db.database import Database
 from api.db.doorbell import Doorbell
+from api.db.link import Link
 from api.db.schema import open_database
 from api.db.transaction import Read, Write
 from api.events import service as events
@@ -93,11 +94,10 @@ async def test_a_commit_that_fails_is_told_to_everyone_of_its_batch(db: Database
         writes = [asyncio.create_task(db.write("test", add, f"t{number}")) for number in range(3)]
         await asyncio.sleep(0)
 
-        class BrokenEngine:
-            def connect(self) -> None:
-                raise OSError("the disk is full")
+        def fail(link: Link, topics: set[str]) -> None:
+            raise OSError("the disk is full")
 
-        monkeypatch.setattr(db._driver, "writer", BrokenEngine())
+        monkeypatch.setattr(db._driver, "announce", fail)  # the last that a batch does before its commit
     results = await asyncio.gather(*writes, return_exceptions=True)
     assert [str(result) for result in results] == ["the disk is full"] * 3
     monkeypatch.undo()
