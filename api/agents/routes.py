@@ -1,6 +1,7 @@
 """`/v1/agents` for people, and `/v1/agent`: the protocol that agents speak."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -156,22 +157,31 @@ async def lease(body: LeaseRequest, request: Request, ims: State, agent: AgentSe
         await db.write(actor, health.record, agent.id, body.health)
     if body.resume:
         return await db.write(actor, outcomes.resume, agent, body.resume, ims.sources, intervals)
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + min(body.wait_seconds, intervals.long_poll)
-    holding = body.holding
-    with db.doorbell.listen(queue.topic(agent.kind, agent.install_id)) as listener:
-        while True:
-            job = await db.write_together(
-                hot.load_claims, actor, outcomes.claim, agent, holding, ims.sources, intervals, urgent=True
-            )
-            if job:
-                return job
-            holding = None  # what it lacked is offered again; what it was given since, it has
-            if not await listener.wait(deadline - clock()) or await request.is_disconnected():
-                break  # a job that is claimed now would reach nobody
+    seconds = min(body.wait_seconds, intervals.long_poll)
+    first = (agent, body.holding, ims.sources, intervals)
+    if seconds:
+        later = (agent, None, ims.sources, intervals)  # what it lacked is offered again; what it was given since, it has
+        topic = queue.topic(agent.kind, agent.install_id)
+        waiting = db.write_when_rung(topic, hot.load_claims, actor, outcomes.claim, first, later)
+        watch = asyncio.create_task(_hung_up(request, waiting.give_up))  # a job that is claimed then would reach nobody
+        try:
+            job = await waiting.result(seconds)
+        finally:
+            watch.cancel()
+    else:
+        job = await db.write_together(hot.load_claims, actor, outcomes.claim, *first, urgent=True)
+    if job:
+        return job
     response.status_code = 204
     response.headers["Retry-After"] = "1" if db.doorbell.closed else "0"
     return None
+
+
+async def _hung_up(request: Request, tell: Callable[[], None]) -> None:
+    """Tell when the caller of a request has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    tell()
 
 
 @protocol.post("/jobs/{job}/heartbeat")

@@ -22,8 +22,9 @@ from api.db.driver import Driver
 from api.db.ids import IdMaker
 from api.db.link import Link
 from api.db.session import Session
+from api.db.standing import Waiting
 from api.db.transaction import History, Read, Write
-from api.db.turns import Job, Turns
+from api.db.turns import Job, Turns, groups_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,6 +68,8 @@ class Database:
         loop = asyncio.get_running_loop()
 
         def ring(topics: set[str] | None) -> None:
+            for job in self.doorbell.standing.take_all() if topics is None else self.doorbell.standing.take(topics):
+                self._turns.put(job)
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(self.doorbell.ring_all if topics is None else lambda: self.doorbell.ring(topics))
 
@@ -101,7 +104,7 @@ class Database:
         is cancelled.
         """
         with self.around(getattr(change, "__qualname__", "write")):
-            result: R = await self._queue(lambda tx: change(tx, *args, **kwargs), actor)
+            result: R = await self._queue(Job(lambda tx: change(tx, *args, **kwargs), actor, *self._asked()))
         return result
 
     async def write_together(
@@ -120,22 +123,35 @@ class Database:
         without a query of their own. If one of them raises, all are undone and run again, each by itself: the outcome is the
         same as with `write`.
         """
-        result: R = await self._queue(lambda tx: change(tx, *args), actor, load, args, urgent=urgent)
+        result: R = await self._queue(Job(change, actor, *self._asked(), load, args, urgent))
         return result
 
-    async def _queue(
+    def write_when_rung(
         self,
-        run: Callable[[Write], Any],
+        topic: str,
+        load: Callable[[Write, list[tuple[*Ts]]], None],
         actor: str,
-        load: Callable[[Write, list[Any]], None] | None = None,
-        arguments: tuple[Any, ...] = (),
-        *,
-        urgent: bool = False,
-    ) -> Any:
-        loop = asyncio.get_running_loop()
-        job = Job(run, actor, loop.create_future(), loop, load, arguments, urgent)
+        change: Callable[[Write, *Ts], R | None],
+        first: tuple[*Ts],
+        later: tuple[*Ts],
+    ) -> Waiting[R]:
+        """An urgent write that waits as long as there is nothing to do.
+
+        While `change` gives None it waits for `topic`, and then runs again: in the very commit that rings it, or in one of its
+        own, if that was another process's. Its arguments are `first`, and after that `later`.
+        """
+        job = Job(change, actor, *self._asked(), load, first, urgent=True, topic=topic, later=later)
+        self._turns.put(job)
+        return Waiting(job, self.doorbell.standing)
+
+    async def _queue(self, job: Job) -> Any:
         self._turns.put(job)
         return await job.done
+
+    @staticmethod
+    def _asked() -> tuple[asyncio.Future[Any], asyncio.AbstractEventLoop]:
+        loop = asyncio.get_running_loop()
+        return loop.create_future(), loop
 
     async def rehearse(self, actor: str, change: Callable[Concatenate[Write, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a change, undo it, and give back what it would have returned. Raises what it would have raised."""
@@ -178,6 +194,7 @@ class Database:
     def _commit(self, groups: Iterator[list[Job]]) -> int:
         """Run groups of writes in one transaction; gives how many writes they were."""
         batch: list[Job] = []
+        kept: list[Job] = []
         committed = False
         try:
             with contextlib.ExitStack() as transaction:
@@ -185,8 +202,11 @@ class Database:
                 for group in groups:
                     batch += group
                     self._run_group(group, link)
+                self._run_rung(batch, link)
                 self._history.write(link)
-                topics = {topic for job in batch for topic in job.topics}
+                topics = _topics(batch)
+                # Before the commit: what another process commits next, it then rings for these, too.
+                kept = [job for job in batch if job.found_nothing and self.doorbell.standing.keep(job)]
                 if topics:
                     self._driver.announce(link, topics)
                 link.commit()
@@ -195,11 +215,23 @@ class Database:
             self._hang_up()
             topics = set()
             batch += [job for group in groups for job in group]
+            kept = [job for job in kept if not self.doorbell.standing.withdraw(job)]
             for job in batch:
                 job.error = job.error or error
         self._history.ended(committed=committed)
-        self._tell(batch, topics)
+        self._tell(batch, {*kept}, topics)
         return len(batch)
+
+    def _run_rung(self, batch: list[Job], link: Link) -> None:
+        """Run what waits for what a batch has rung, and add it to the batch."""
+        topics = _topics(batch)
+        again = [job for job in batch if job.found_nothing and job.topic in topics]
+        rung = self.doorbell.standing.take(topics)
+        batch += rung
+        for group in groups_of(again + rung):
+            for job in group:
+                job.arguments = job.later
+            self._run_group(group, link)
 
     def _begin(self, transaction: contextlib.ExitStack, *, again: bool = True) -> Link:
         """Begin a transaction that has the turn. A connection that was lost while nobody used it is replaced, once."""
@@ -221,17 +253,18 @@ class Database:
         return self._begin(transaction, again=False)
 
     def _hang_up(self) -> None:
-        """Let go of the writer's connection, which stays open between transactions otherwise: opening one costs more than most."""
+        """Let go of the writer's connection. Otherwise it stays open: to open one costs more than a small transaction does."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
-    def _tell(self, batch: list[Job], topics: set[str]) -> None:
+    def _tell(self, batch: list[Job], kept: set[Job], topics: set[str]) -> None:
         """Ring, then answer, all in one call: each call wakes the event loop up, which costs more than the answers."""
+        told = [job for job in batch if job not in kept]
 
         def tell() -> None:
             self.doorbell.ring(topics)
-            for job in batch:
+            for job in told:
                 job.tell()
 
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -288,3 +321,7 @@ class Database:
 
     def _transaction(self, session: Session, actor: str, now: datetime) -> Write:
         return Write(session, now, actor, lambda prefix: self._ids.new(prefix, now), self._history)
+
+
+def _topics(batch: list[Job]) -> set[str]:
+    return {topic for job in batch for topic in job.topics}

@@ -7,12 +7,15 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 
+from api.db.standing import Standing
+
 
 class Doorbell:
     """Topics are plain strings such as `deploy:dep_…`. Lives on one event loop."""
 
     def __init__(self) -> None:
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self.standing = Standing()
         self.closed = False
 
     def ring(self, topics: Iterable[str]) -> None:
@@ -29,11 +32,13 @@ class Doorbell:
         """Wake everyone, now and from now on: the server stops."""
         self.closed = True
         self.ring_all()
+        for job in self.standing.end():
+            job.tell()
 
     @property
     def waiting(self) -> int:
-        """How many listen now."""
-        return len({id(waiter) for waiters in self._waiters.values() for waiter in waiters})
+        """How many listen or stand now."""
+        return len({id(waiter) for waiters in self._waiters.values() for waiter in waiters}) + len(self.standing)
 
     def listen(self, *topics: str) -> "Listener":
         """Begin to listen. Do so before you read, or a change between reading and waiting is missed."""

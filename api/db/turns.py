@@ -24,24 +24,40 @@ _MOST_SECONDS = 0.05
 """What others get at least and at most, before urgent writes come again."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
-    """One write that waits for its turn."""
+    """One write that waits for its turn.
 
-    run: Callable[[Write], Any]
+    One with a `topic` that gives None has found nothing to do: it waits for the topic (`standing`), and runs with the arguments
+    `later` from then on.
+    """
+
+    change: Callable[..., Any]
     actor: str
     done: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
     load: Callable[[Write, list[Any]], None] | None = None
     arguments: tuple[Any, ...] = ()
     urgent: bool = False
+    topic: str = ""
+    later: tuple[Any, ...] = ()
+    given_up: bool = False
     topics: set[str] = field(default_factory=set)
     result: Any = None
     error: BaseException | None = None
 
+    def run(self, tx: Write) -> Any:
+        """What the change returns."""
+        return self.change(tx, *self.arguments)
+
+    @property
+    def found_nothing(self) -> bool:
+        """Whether it has run, and is to run again when its topic is rung."""
+        return bool(self.topic) and self.result is None and self.error is None
+
     def tell(self) -> None:
         """Tell the caller, on the caller's loop. A caller that gave up meanwhile isn't told."""
-        if self.done.cancelled():
+        if self.done.done():
             return
         if self.error is not None:
             self.done.set_exception(self.error)
@@ -75,7 +91,7 @@ class Turns:
             seconds = 0.0
             if self._urgent:
                 begun = time.perf_counter()
-                yield iter(_groups([self._urgent.popleft() for _ in range(min(len(self._urgent), _URGENT_AT_ONCE))]))
+                yield iter(groups_of([self._urgent.popleft() for _ in range(min(len(self._urgent), _URGENT_AT_ONCE))]))
                 seconds = time.perf_counter() - begun
             self._take_in()
             if self._others:
@@ -112,7 +128,7 @@ class Turns:
             (self._urgent if job.urgent else self._others).append(job)
 
 
-def _groups(batch: list[Job]) -> list[list[Job]]:
+def groups_of(batch: list[Job]) -> list[list[Job]]:
     """The jobs of a batch in order; those that are loaded together stand at the place of the first."""
     groups: dict[object, list[Job]] = {}
     for at, job in enumerate(batch):

@@ -29,6 +29,8 @@ from api.contract.agents import sign_in_message
 from api.db.doorbell import Doorbell, Listener
 from api.db.driver import Driver
 from api.db.schema import driver_of
+from api.db.standing import Standing
+from api.db.turns import Job
 from api.deploys import due
 from api.jobs import outcomes
 from api.settings import Intervals, Settings
@@ -55,12 +57,28 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
+class WatchedStanding(Standing):
+    """Tells which topics writes wait for."""
+
+    def __init__(self, told: asyncio.Queue[tuple[str, ...]]) -> None:
+        super().__init__()
+        self._told = told
+
+    def keep(self, job: Job) -> bool:
+        """See `Standing.keep`."""
+        kept = super().keep(job)
+        if kept:
+            job.loop.call_soon_threadsafe(self._told.put_nowait, (job.topic,))
+        return kept
+
+
 class WatchedDoorbell(Doorbell):
     """A doorbell that lets a test know when a request listens."""
 
     def __init__(self) -> None:
         super().__init__()
         self._listens: asyncio.Queue[tuple[str, ...]] = asyncio.Queue()
+        self.standing = WatchedStanding(self._listens)
 
     def listen(self, *topics: str) -> Listener:
         """See `Doorbell.listen`."""
@@ -70,7 +88,7 @@ class WatchedDoorbell(Doorbell):
     @property
     def requests(self) -> set[str]:
         """The topics that requests listen to; the server itself listens to some, too."""
-        return set(self._waiters) - {"webhooks", "deploys:pending"}
+        return {*self._waiters, *self.standing._waiting} - {"webhooks", "deploys:pending"}
 
     async def somebody_listens(self, topic: str) -> None:
         """Wait until one more request listens to a topic."""
