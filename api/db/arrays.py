@@ -1,13 +1,11 @@
 """PostgreSQL's arrays as text (its documentation, 8.15.6): the driver's own way takes ten times as long."""
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any
 
-from sqlalchemy import JSON, Dialect, LargeBinary
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy import Dialect, LargeBinary
+from sqlalchemy.types import TypeEngine
 
 
 def array_of(of: TypeEngine[Any], dialect: Dialect) -> Callable[[Sequence[Any]], str]:
@@ -15,17 +13,11 @@ def array_of(of: TypeEngine[Any], dialect: Dialect) -> Callable[[Sequence[Any]],
     process: Callable[[Any], Any] | None = None
     if not isinstance(of, LargeBinary):  # its own wraps the bytes for the driver
         process = of.dialect_impl(dialect).bind_processor(dialect)
-    if isinstance(of, TypeDecorator) and isinstance(of.impl_instance, JSON):
-        process = partial(_json, of.process_bind_param, dialect)
 
     def array(values: Sequence[Any]) -> str:
         return "{" + ",".join([_element(process(value) if process else value) for value in values]) + "}"
 
     return array
-
-
-def _json(plain: Callable[[Any, Dialect], Any], dialect: Dialect, value: Any) -> str | None:
-    return None if value is None else json.dumps(plain(value, dialect))
 
 
 def _element(value: Any) -> str:

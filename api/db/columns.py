@@ -67,14 +67,21 @@ class JsonOf(TypeDecorator[Any]):
         self.shared = shared
         self._adapter = TypeAdapter(of)
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """To plain JSON."""
-        return None if value is None else self._adapter.dump_python(value, mode="json")
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:
+        """To JSON as text."""
+        plain = self._adapter.dump_python
+        return lambda value: None if value is None else json.dumps(plain(value, mode="json"))
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
         """From the text, which both drivers hand out (see `postgresql.open_engine`)."""
         read = lru_cache(maxsize=4096)(self._adapter.validate_json) if self.shared else self._adapter.validate_json
         return lambda value: None if value is None else read(value)
+
+
+class JsonText(str):
+    """JSON as text, for a column of `PlainJson`."""
+
+    __slots__ = ()
 
 
 class PlainJson(TypeDecorator[Any]):
@@ -83,10 +90,14 @@ class PlainJson(TypeDecorator[Any]):
     impl = JSON(none_as_null=True)
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """As it is."""
-        return value
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:
+        """To text, unless it is."""
+        return _text_of_json
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
         """From the text, as in `JsonOf`. SQLite makes a number of one."""
         return lambda value: json.loads(value) if isinstance(value, str) else value
+
+
+def _text_of_json(value: Any) -> str | None:
+    return value if value is None or isinstance(value, JsonText) else json.dumps(value)

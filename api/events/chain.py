@@ -5,15 +5,18 @@ from typing import Any
 from sqlmodel import col, select
 
 from api.contract.base import Json
+from api.db.columns import JsonText
 from api.db.link import Link
 from api.db.statements import Columns, shape_of
 from api.db.transaction import Write
-from api.events.lines import GENESIS, Line, hash_of
+from api.events.lines import GENESIS, Line, hash_with, json_of
 from api.events.models import EventRow
 
 
 def _storable(text: str) -> str:
     """Text without what no database has a place for: NUL, and halves of surrogate pairs."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.encode(errors="replace").decode().replace("\x00", "\ufffd")
 
 
@@ -40,12 +43,15 @@ class Chain:
         self, tx: Write, action: str, object_id: str, before: Json, after: Json, app_id: str | None, install_id: str | None
     ) -> None:
         """Chain one more line to the last one."""
-        seq, previous = self._seq + 1, self._last_hash
         # What a caller sent may stand in these two. A line that can't be written would fail all writes of its commit.
         actor, about = _storable(tx.actor), _storable(object_id)
-        line = Line(seq, tx.now, actor, action, about, before, after, app_id, install_id, previous, hash="")
-        self._seq, self._last_hash = seq, hash_of(line)
-        self._lines.append(line._asdict() | {"hash": self._last_hash})
+        line = Line(self._seq + 1, tx.now, actor, action, about, before, after, app_id, install_id, self._last_hash, hash="")
+        texts = json_of(before), json_of(after)
+        values = line._asdict()
+        values["before"], values["after"] = [None if text == "null" else JsonText(text) for text in texts]
+        values["hash"] = hash_with(line, *texts)
+        self._lines.append(values)
+        self._seq, self._last_hash = line.seq, values["hash"]
 
     def mark(self) -> int:
         """How many lines the batch has so far."""

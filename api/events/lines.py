@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
 from functools import lru_cache
+from json.encoder import encode_basestring as _quoted
 from typing import NamedTuple
 
 from api.contract.base import Json
@@ -52,13 +53,23 @@ def _text_of(at: datetime, _zone: tzinfo | None) -> str:
     return at.isoformat()
 
 
+def json_of(value: Json) -> str:
+    """A value as a line's hash covers it."""
+    return "null" if value is None else _CANONICAL.encode(value)
+
+
 def hash_of(line: Line) -> str:
     """The hash that a line ought to have."""
-    body = [line.seq, _text_of(line.at, line.at.tzinfo), line.actor, line.action, line.object_id, line.before, line.after]
+    return hash_with(line, json_of(line.before), json_of(line.after))
+
+
+def hash_with(line: Line, before: str, after: str) -> str:
+    """The same, for whoever has the texts of the two values."""
+    texts = ",".join([_quoted(text) for text in (_text_of(line.at, line.at.tzinfo), line.actor, line.action, line.object_id)])
+    body = f"{line.seq},{texts},{before},{after}"
     if line.app_id is not None or line.install_id is not None:
-        body += [line.app_id, line.install_id]
-    text = _CANONICAL.encode(body)
-    return hashlib.sha256(f"{line.previous_hash}\n{text}".encode()).hexdigest()
+        body += f",{json_of(line.app_id)},{json_of(line.install_id)}"
+    return hashlib.sha256(f"{line.previous_hash}\n[{body}]".encode()).hexdigest()
 
 
 def follow(end: End, lines: Iterable[Line]) -> tuple[End, int | None]:
