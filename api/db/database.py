@@ -217,7 +217,8 @@ class Database:
             batch += [job for group in groups for job in group]
             kept = [job for job in kept if not self.doorbell.standing.withdraw(job)]
             for job in batch:
-                job.error = job.error or error
+                if job not in kept:  # another process has rung for these meanwhile: they run once more
+                    job.error = job.error or error
         self._history.ended(committed=committed)
         self._tell(batch, {*kept}, topics)
         return len(batch)
@@ -226,11 +227,11 @@ class Database:
         """Run what waits for what a batch has rung, and add it to the batch."""
         topics = _topics(batch)
         again = [job for job in batch if job.found_nothing and job.topic in topics]
+        for job in again:
+            job.arguments = job.later
         rung = self.doorbell.standing.take(topics)
         batch += rung
         for group in groups_of(again + rung):
-            for job in group:
-                job.arguments = job.later
             self._run_group(group, link)
 
     def _begin(self, transaction: contextlib.ExitStack, *, again: bool = True) -> Link:

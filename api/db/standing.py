@@ -29,6 +29,7 @@ class Standing:
         with self._lock:
             if job.given_up or self._ended:
                 return False
+            job.arguments = job.later
             self._waiting.setdefault(job.topic, {})[job] = None
             return True
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ims_driver import Agent, Ims
 from shop import SYNCED, Shop, built, module
+from starlette.types import Message
 
 pytestmark = pytest.mark.anyio
 
@@ -100,6 +101,37 @@ async def test_whoever_follows_a_log_gets_the_next_chunk(ims: Ims, shop: Shop) -
     following = await waiting_for(ims, f"job:{lease['job_id']}", ims.send("GET", path, params={"wait": 50}))
     await agent.log(lease, "hello\n")
     assert (await asyncio.wait_for(following, 40)).text == "hello\n"
+
+
+async def test_a_poll_whose_agent_hung_up_takes_no_job(ims: Ims, shop: Shop) -> None:
+    await shop.builder.sign_in()
+    hung_up = asyncio.Event()
+    body = iter([{"type": "http.request", "body": b'{"wait_seconds": 50}', "more_body": False}])
+
+    async def receive() -> Message:
+        if message := next(body, None):
+            return message
+        await hung_up.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        """To nobody."""
+
+    headers = {"authorization": f"Bearer {shop.builder.token}", "content-type": "application/json", "content-length": "20"}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/agent/lease",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    poll = await waiting_for(ims, "jobs:build:", ims.app(scope, receive, send))
+    hung_up.set()
+    await asyncio.wait_for(poll, 40)
+    assert not ims.doorbell.requests
+    await shop.change("network", module({"domain": "x"}))
+    await ims.ok("POST", "/v1/releases", {"app_id": "shop"})
+    assert (await ims.ok("GET", "/v1/jobs", params={"state": "queued"}))["items"]
 
 
 async def test_a_long_poll_ends_with_its_time(ims: Ims, shop: Shop) -> None:
