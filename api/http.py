@@ -3,9 +3,11 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Header, Query, Response
+from pydantic import AfterValidator, AwareDatetime
 
 from api.contract.problems import InvalidError
 from api.db.doorbell import Doorbell
@@ -22,6 +24,16 @@ Wait = Annotated[float, Query(ge=0, le=60, description="Hold the answer back for
 Force = Annotated[bool, Query(description="Delete it although others use it; the history says what was left behind.")]
 DryRun = Annotated[bool, Query(description="Check everything, change nothing.")]
 
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is before the year 1 or after the year 9999 in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A moment with its offset, in UTC, as the database keeps it: one that is out of the calendar there is refused."""
 
 _VERSION = re.compile(r"[0-9]{1,18}")
 _KEY_BYTES = 255

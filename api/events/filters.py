@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query
-from pydantic import AwareDatetime
 from sqlalchemy import Select, or_
 from sqlmodel import col, select
 
@@ -16,6 +15,7 @@ from api.contract.webhooks import ACTION_PATTERN
 from api.db.scope import EVERYTHING, Scope
 from api.db.transaction import Read
 from api.events.models import EventRow
+from api.http import Moment
 from api.installs.models import InstallRow
 
 S = TypeVar("S", bound=Select[Any])
@@ -85,8 +85,8 @@ async def wanted(
         str | None, Query(pattern=ACTION_PATTERN, description="Only this action, or all of an object: `deploy.*`.")
     ] = None,
     actor: Annotated[str | None, Query(description="Only by this actor, such as `token:admin`.")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Not before this moment.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Before this moment.")] = None,
+    since: Annotated[Moment | None, Query(description="Not before this moment.")] = None,
+    until: Annotated[Moment | None, Query(description="Before this moment.")] = None,
 ) -> EventFilter:
     """The filter that a request asks for. Raises NotFoundError before anything is answered."""
 
