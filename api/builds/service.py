@@ -124,13 +124,16 @@ def repeatable(config: ComponentConfig) -> bool:
 
 
 def usable(tx: Read, configs: Sequence[ComponentConfigRow]) -> dict[str, BuildRow]:
-    """The builds that a new release would use again, by config id: unfinished ones, and those that can be repeated."""
+    """The builds that a new release would use again, by config id: those that haven't begun, and those that can be repeated.
+
+    One that has begun may have fetched a source that has moved since.
+    """
     known = {config.id: config for config in configs}
     query = select(BuildRow).where(
         col(BuildRow.config_id).in_(known), col(BuildRow.status).in_(("queued", "running", "succeeded"))
     )
     newest = {row.config_id: row for row in tx.all(query.order_by(col(BuildRow.id)))}
-    return {of: row for of, row in newest.items() if row.status != "succeeded" or repeatable(known[of].config)}
+    return {of: row for of, row in newest.items() if row.status == "queued" or repeatable(known[of].config)}
 
 
 def declaring(tx: Read, app_id: str, configs: dict[str, ComponentConfig]) -> dict[str, BuildRow]:
@@ -150,7 +153,7 @@ def declaring(tx: Read, app_id: str, configs: dict[str, ComponentConfig]) -> dic
 
 
 def build_for(tx: Write, component: ComponentRow, config: ComponentConfigRow) -> tuple[BuildRow, bool]:
-    """A build of a config, and whether an earlier release had made it: an unfinished or a repeatable one is used again."""
+    """A build of a config, and whether an earlier release had made it: see `usable`."""
     if earlier := usable(tx, [config]).get(config.id):
         return earlier, True
     row = BuildRow(

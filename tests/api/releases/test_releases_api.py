@@ -49,6 +49,15 @@ async def test_a_source_that_may_have_moved_is_built_again(ims: Ims, shop: Shop,
     assert [await _reused(shop), await _reused(shop)] == [False, False]
 
 
+async def test_a_build_that_has_begun_is_not_used_for_a_source_that_may_have_moved_since(ims: Ims, shop: Shop) -> None:
+    await shop.change("network", {**module(), "source": {"git": {"url": "https://example.com/x", "ref": "main"}}})
+    first, second = await release_now(ims), await release_now(ims)
+    assert second["builds"][0]["build_id"] == first["builds"][0]["build_id"], "nobody has fetched the source yet"
+    await shop.builder.take("build", "network")
+    third = await release_now(ims)
+    assert (third["builds"][0]["reused"], third["builds"][0]["status"]) == (False, "queued")
+
+
 async def test_a_commit_is_built_once(ims: Ims, shop: Shop) -> None:
     await shop.change("network", {**module(), "source": {"git": {"url": "https://example.com/x", "ref": "a" * 40}}})
     assert [await _reused(shop), await _reused(shop)] == [False, True]
