@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlmodel import col, func, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from api.apps import service as apps
 from api.apps.models import AppRow
@@ -23,6 +24,7 @@ from api.contract.resources import Release, ReleaseBuild, ReleaseCreate, Release
 from api.db.pages import page
 from api.db.statements import Query, among
 from api.db.transaction import Read, Write
+from api.deploys.models import DeployRow
 from api.installs.models import InstalledComponentRow, InstallRow
 from api.jobs import waiting
 from api.releases.models import LABELS, ReleaseBuildRow, ReleaseRow, ReleaseSignatureRow
@@ -282,18 +284,22 @@ def _failure(tx: Read, row: ReleaseRow, made: list[tuple[ReleaseBuildRow, BuildR
 def delete(tx: Write, release: str, *, force: bool = False) -> None:
     """Take a release out of the lists; its builds stay for other releases.
 
-    Refused while installs run it, unless by `force`: they go on with it, and nobody can deploy or roll back to it any more.
+    Refused while installs run it or are about to, unless by `force`: they go on with it, and nobody can deploy or roll back to
+    it any more.
     """
     row = find(tx, release)
-    users = tx.all(
-        select(InstallRow.name)
-        .join(InstalledComponentRow, col(InstalledComponentRow.install_id) == col(InstallRow.id))
-        .where(InstalledComponentRow.release_id == row.id, col(InstallRow.deleted_at).is_(None))
-    )
-    if users and not force:
-        raise InUseError(
-            f"release {row.number} runs on: {', '.join(sorted(set(users)))}", remedy="Deploy another release there first."
-        )
+    runs = select(InstalledComponentRow.install_id).where(InstalledComponentRow.release_id == row.id)
+    gets = select(DeployRow.install_id).where(DeployRow.release_id == row.id, col(DeployRow.ended_at).is_(None))
+    running, getting = _names(tx, runs), _names(tx, gets)
+    if (running or getting) and not force:
+        said = [f"runs on: {', '.join(running)}"] if running else []
+        said += [f"is being deployed to: {', '.join(getting)}"] if getting else []
+        raise InUseError(f"release {row.number} {' and '.join(said)}", remedy="Deploy another release there first.")
     row.deleted_at = tx.now
-    after = {"force": True, "runs_on": sorted(set(users))} if force else None
+    after = {"force": True, "runs_on": sorted({*running, *getting})} if force else None
     tx.emit("release.deleted", row.id, before={"number": row.number}, after=after, app_id=row.app_id)
+
+
+def _names(tx: Read, install_ids: SelectOfScalar[str]) -> list[str]:
+    named = select(InstallRow.name).where(col(InstallRow.id).in_(install_ids), col(InstallRow.deleted_at).is_(None))
+    return tx.all(named.order_by(col(InstallRow.name)))

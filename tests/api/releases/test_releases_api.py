@@ -158,6 +158,15 @@ async def test_a_release_that_an_install_runs_is_not_deleted(ims: Ims, shop: Sho
     assert (await release_now(ims))["number"] == 3
 
 
+async def test_a_release_that_an_install_is_about_to_run_is_not_deleted(ims: Ims, shop: Shop) -> None:
+    await shop.install("acme")
+    deploy = await shop.begin("acme")
+    problem = await ims.refused(409, "DELETE", f"/v1/releases/{shop.release['id']}")
+    assert "is being deployed to: acme" in problem["detail"]
+    await ims.ok("POST", f"/v1/deploys/{deploy['id']}/cancel")
+    await ims.ok("DELETE", f"/v1/releases/{shop.release['id']}")
+
+
 async def test_releases_can_be_listed_by_app_and_number_newest_first(ims: Ims, shop: Shop) -> None:
     second = await release_now(ims)
     newest = await ims.ok("GET", "/v1/releases", params={"app": "shop", "order": "desc", "limit": 1})
