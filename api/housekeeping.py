@@ -59,6 +59,8 @@ async def prune(db: Database, settings: Settings) -> None:
     if settings.retention_jobs_days:
         await forgetting.forget(db, settings.retention_jobs_days, batches=_PRUNE_BATCHES)
     if settings.retention_webhooks_days:
-        await db.write("system", deliveries.forget, settings.retention_webhooks_days)
+        for _ in range(_PRUNE_BATCHES):
+            if not await db.write("system", deliveries.forget, settings.retention_webhooks_days):
+                break
     if settings.retention_health_days:
         await db.write("system", health.prune, settings.retention_health_days)

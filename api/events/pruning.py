@@ -75,11 +75,15 @@ def _old(tx: Read, days: float) -> list[Event]:
 
 
 def _may_go(tx: Read) -> int:
-    """The number of the last line that nobody needs any more: not the newest, nor what is still to be sent."""
+    """The number of the last line that nobody needs any more: not the newest, nor what is still to be sent.
+
+    A webhook that is switched off may stay so for ever, and needs nothing.
+    """
     newest = tx.session.exec(select(func.max(EventRow.seq))).one() or 0
     hooks = select(func.min(WebhookRow.cursor)).where(col(WebhookRow.enabled))
     looked_at = tx.session.exec(hooks).one()
-    sending = tx.session.exec(select(func.min(DeliveryRow.seq)).where(col(DeliveryRow.ended_at).is_(None))).one()
+    due = select(func.min(DeliveryRow.seq)).join(WebhookRow, col(WebhookRow.id) == col(DeliveryRow.webhook_id))
+    sending = tx.session.exec(due.where(col(DeliveryRow.ended_at).is_(None), col(WebhookRow.enabled))).one()
     limits = [newest - 1, newest if looked_at is None else looked_at, newest if sending is None else sending - 1]
     return min(limits)
 

@@ -23,6 +23,7 @@ from api.webhooks.post import SECONDS, Answer
 WINDOW = 2000
 """How many events are looked through at once, and how far a cursor may lag behind what was looked through."""
 _MAKE_AT_ONCE = 200
+_FORGET_AT_ONCE = 1000
 _CLAIM_AT_ONCE = 5
 LEASE = timedelta(seconds=SECONDS * (_CLAIM_AT_ONCE + 1))
 """How long those who claimed deliveries have for them, before others may try."""
@@ -111,7 +112,16 @@ def claim(tx: Write, vault: Vault, webhook_id: str) -> list[Attempt]:
         return []
     query = select(DeliveryRow).where(DeliveryRow.webhook_id == webhook_id, PENDING, col(DeliveryRow.due_at) <= tx.now)
     found = tx.all(query.order_by(col(DeliveryRow.due_at), col(DeliveryRow.seq)).limit(_CLAIM_AT_ONCE))
-    return [_claim(tx, vault, row, delivery) for delivery in found]
+    return [_claim(tx, vault, row, delivery) for delivery in found if not _pruned(tx, delivery)]
+
+
+def _pruned(tx: Write, delivery: DeliveryRow) -> bool:
+    """Whether its event was pruned while the webhook was switched off: there is nothing left to send, and so it has failed."""
+    if delivery.seq is None or tx.session.get(EventRow, delivery.seq) is not None:
+        return False
+    delivery.error = f"event {delivery.seq} was pruned"
+    _end(tx, delivery, "failed")
+    return True
 
 
 def _claim(tx: Write, vault: Vault, row: WebhookRow, delivery: DeliveryRow) -> Attempt:
@@ -172,7 +182,7 @@ def give_back(tx: Write, attempts: list[Attempt]) -> None:
 
 def forget(tx: Write, days: float) -> bool:
     """Forget some of the deliveries that ended so many days ago. Whether there may be more."""
-    ids = tx.all(select(DeliveryRow.id).where(col(DeliveryRow.ended_at) < tx.now - timedelta(days=days)).limit(_MAKE_AT_ONCE))
+    ids = tx.all(select(DeliveryRow.id).where(col(DeliveryRow.ended_at) < tx.now - timedelta(days=days)).limit(_FORGET_AT_ONCE))
     if ids:
         tx.session.exec(sql_delete(DeliveryRow).where(col(DeliveryRow.id).in_(ids)))
     return bool(ids)

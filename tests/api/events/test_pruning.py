@@ -15,6 +15,7 @@ from api.cli.events import events_command
 from api.db.transaction import Write
 from api.events import pruning
 from api.events.models import EventRow
+from api.webhooks import deliveries
 
 pytestmark = pytest.mark.anyio
 
@@ -126,3 +127,20 @@ async def test_what_a_webhook_has_not_been_sent_yet_stays(ims: Ims, shop: Shop) 
     await ims.ok("POST", "/v1/apps", {"name": "new"})
     await prune(ims)
     assert (await lines(ims))[0]["seq"] == cursor + 1
+
+
+async def test_what_a_webhook_that_is_switched_off_was_still_to_be_sent_does_not_stay(ims: Ims, shop: Shop) -> None:
+    hook = {"url": "https://93.184.215.14/", "events": ["app.*"]}
+    hook_id = (await ims.ok("POST", "/v1/webhooks", {"name": "hook", **hook}))["id"]
+    made = (await ims.ok("POST", "/v1/apps", {"name": "unsent"}))["id"]
+    await ims.state.db.write("system", deliveries.make, hook_id)
+    await ims.ok("PUT", "/v1/webhooks/hook", {**hook, "enabled": False})
+    ims.clock.forward(40 * 86400)
+    newest = (await ims.ok("POST", "/v1/apps", {"name": "new"}))["id"]
+    await prune(ims)
+    left = await lines(ims)
+    assert (left[0]["object_id"], made in str(left)) == (newest, False)
+    await ims.ok("PUT", "/v1/webhooks/hook", hook)
+    assert await ims.state.db.write("system", deliveries.claim, ims.state.vault, hook_id) == []
+    (one,) = (await ims.ok("GET", "/v1/webhooks/hook/deliveries"))["items"]
+    assert (one["status"], one["due_at"], "was pruned" in one["error"]) == ("failed", None, True)

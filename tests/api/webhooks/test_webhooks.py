@@ -14,6 +14,7 @@ from shop import Shop
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from webhook_receiver import Receiver, receiving
 
+from api import housekeeping
 from api.webhooks import backoff
 from api.webhooks import deliveries as work
 from api.webhooks.post import Poster
@@ -347,3 +348,15 @@ async def test_deliveries_that_ended_long_ago_are_forgotten(ims: Ims, receiver: 
     db = ims.state.db
     assert [await db.write("system", work.forget, 30), await db.write("system", work.forget, 30)] == [True, False]
     assert len(await deliveries(ims)) == 1
+
+
+async def test_one_pass_forgets_more_deliveries_than_fit_one_write(
+    ims: Ims, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.webhooks.deliveries._FORGET_AT_ONCE", 1)
+    await hook(ims, receiver)
+    await apps(ims, "one", "two", "three")
+    await send(ims)
+    ims.clock.forward(30 * 86400 + 1)
+    await housekeeping.prune(ims.state.db, ims.state.settings)
+    assert await deliveries(ims) == []
