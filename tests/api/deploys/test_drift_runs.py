@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from ims_driver import Body, Ims, fields
-from shop import Shop, planned, usual
+from shop import SERVICE, Shop, module, planned, usual
 
 from api.deploys import planner
 
@@ -180,3 +180,40 @@ async def test_inputs_that_are_not_deployed_yet_are_not_brought_by_healing(ims: 
     await deployed(shop, heal_drift=True)
     await ims.ok("PUT", "/v1/installs/acme", {"inputs": {"domain": "new.example"}, "heal_drift": True})
     assert len(await healed(ims, shop)) == 1
+
+
+async def healed_after(ims: Ims, shop: Shop, deploy: Body) -> list[str]:
+    """Who made the deploys of the install, newest first, once a deploy and a drift run that finds drift have ended."""
+    await shop.agents["acme"].work(usual)
+    assert (await shop.look(deploy))["status"] == "succeeded"
+    ims.clock.forward(1)
+    await ims.ok("POST", "/v1/installs/acme/drift")
+    await shop.agents["acme"].work(drifted)
+    await planner.plan_all(ims.state.db, ims.state.vault)
+    found = await ims.ok("GET", "/v1/deploys", params={"install": "acme", "order": "desc"})
+    return [one["created_by"] for one in found["items"]]
+
+
+async def test_what_somebody_left_out_is_not_brought_by_healing(ims: Ims, shop: Shop) -> None:
+    await deployed(shop, heal_drift=True)
+    ims.clock.forward(1)
+    await shop.change("service", module(SERVICE, path="/src/service", digest="2"))
+    deploy = await shop.begin("acme", await shop.new_release())
+    await ims.ok("POST", f"/v1/deploys/{deploy['id']}/steps/{deploy['steps'][0]['id']}/skip", {})
+    assert await healed_after(ims, shop, deploy) == ["token:admin", "token:admin"]
+
+
+async def test_what_was_never_brought_because_it_was_left_out_is_not_brought_by_healing(ims: Ims, shop: Shop) -> None:
+    await shop.install(heal_drift=True)
+    deploy = await shop.begin("acme")
+    service = next(step for step in deploy["steps"] if step["component"] == "service")
+    await ims.ok("POST", f"/v1/deploys/{deploy['id']}/steps/{service['id']}/skip", {})
+    assert await healed_after(ims, shop, deploy) == ["token:admin"]
+
+
+async def test_what_was_brought_in_part_is_not_brought_whole_by_healing(ims: Ims, shop: Shop) -> None:
+    await deployed(shop, heal_drift=True)
+    ims.clock.forward(1)
+    replan = [{"component": "service", "targets": ["aws_instance.one"]}]
+    body = {"install_id": "acme", "release_id": shop.release["id"], "replan": replan}
+    assert await healed_after(ims, shop, await ims.ok("POST", "/v1/deploys", body)) == ["token:admin", "token:admin"]
