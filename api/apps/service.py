@@ -12,6 +12,7 @@ from api.contract.resources import App, AppCreate, AppUpdate
 from api.db.pages import page
 from api.db.transaction import Read, Write
 from api.installs.models import InstallRow
+from api.secrets import owners
 
 
 def public(row: AppRow) -> App:
@@ -101,7 +102,7 @@ def update(tx: Write, app: str, body: AppUpdate) -> App:
 
 
 def delete(tx: Write, app: str, *, force: bool = False) -> None:
-    """Delete an app that has neither installs nor components. Raises InUseError with their names.
+    """Delete an app that has neither installs nor components, with its secrets. Raises InUseError with their names.
 
     `force` says, for the history, that `deploys.forget` took them away first.
     """
@@ -115,4 +116,5 @@ def delete(tx: Write, app: str, *, force: bool = False) -> None:
             remedy="Delete those first, or delete the app with `?force=true`.",
         )
     row.deleted_at = tx.now
+    owners.wipe(tx, "app", row.id)
     tx.emit("app.deleted", row.id, before={"name": row.name}, after={"force": True} if force else None, app_id=row.id)

@@ -191,9 +191,6 @@ async def _online(ims: ImsClient, say: Say) -> Rotation:
     return state
 
 
-from_here = None
-
-
 class _Progress:
     """Says on stderr how far a rotation is."""
 

@@ -24,7 +24,7 @@ def after(tx: Write, run: DeployRow) -> None:
     if (last.kind, last.status, last.inputs_version) != ("deploy", "succeeded", install.inputs_version):
         return
     skipped = select(StepRow.id).where(StepRow.deploy_id == last.id, col(StepRow.left_out).is_(True))
-    if not all(row.fingerprint for row in components) or tx.first(skipped.limit(1)):
+    if not all(row.fingerprint for row in components) or tx.first(skipped.limit(1)) is not None:
         return
     row = DeployRow(
         id=tx.new_id("dep"),

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from sqlalchemy import update as sql_update
 from sqlmodel import col, select
 
 from api.agents.models import AgentRow
@@ -24,6 +25,7 @@ from api.installs.regions import check_region
 from api.jobs import queue
 from api.jobs.models import JobRow
 from api.releases.models import ReleaseRow
+from api.secrets import owners
 from api.secrets.vault import Vault
 
 _SETTINGS = ("approval", "approval_timeout_hours", "labels", "drift_check_hours", "heal_drift", "platform", "region")
@@ -263,7 +265,7 @@ def update(tx: Write, vault: Vault, install: str, body: InstallUpdate) -> Instal
 
 
 def delete(tx: Write, install: str, *, left_behind: list[str] | None = None) -> None:
-    """Delete an install on which nothing runs any more; its agent is revoked.
+    """Delete an install on which nothing runs any more; its agent is revoked, and its secrets are wiped out.
 
     `left_behind` names, for the history, the components that `deploys.forget` took out of it by force.
     Raises InUseError with the deploy that is under way, or with the components.
@@ -282,6 +284,9 @@ def delete(tx: Write, install: str, *, left_behind: list[str] | None = None) -> 
             remedy=f"Tear it down first: `exclave deploys teardown {row.name}`.",
         )
     row.deleted_at = tx.now
+    row.sealed_inputs = b""
+    tx.session.exec(sql_update(DeployRow).where(col(DeployRow.install_id) == row.id).values(sealed_inputs=b""))
+    owners.wipe(tx, "install", row.id)
     for job in tx.all(select(JobRow).where(JobRow.install_id == row.id, col(JobRow.state).in_(queue.OPEN))):
         queue.close(tx, job, "cancelled", None)  # a version that its agent was offered
     agent = agent_of(tx, row.id)

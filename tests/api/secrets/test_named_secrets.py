@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from ims_driver import Agent, Body, Ims, fields
 from shop import NETWORK, Shop, module, usual
+from sqlalchemy import text
 
 from api.contract.agents import sign_in_message
 from api.contract.sealed_box import SealedBoxError, job_context, open_box, public_text
@@ -127,6 +128,33 @@ async def test_a_secret_in_use_is_not_deleted_and_its_users_are_named(ims: Ims, 
     assert "shop/network on install acme" in problem["detail"]
     await shop.deploy("acme", await shop.new_release())
     await ims.ok("DELETE", "/v1/secrets/license")
+
+
+async def test_an_app_and_an_install_take_their_secrets_with_them(ims: Ims, shop: Shop) -> None:
+    await shop.change("network", module(WITH_SECRET))
+    install = {"app_id": "shop", "name": "acme", "sensitive_inputs": {"password": CANARY}}
+    await ims.ok("POST", "/v1/installs", install)
+    await set_secret(ims, app_id="shop")
+    own = await set_secret(ims, install_id="acme")
+    await set_secret(ims, "of-all")
+    shop.agents["acme"] = await Agent.enrolled(ims, "acme")
+    await shop.deploy("acme", await shop.new_release())
+    await ims.ok("DELETE", "/v1/installs/acme", params={"force": "true"})
+    (event,) = await ims.events("secret.deleted")
+    assert (event["object_id"], event["install_id"], event["after"]) == (
+        own["id"],
+        own["install_id"],
+        {"reason": "its install was deleted"},
+    )
+    with ims.database() as connection:
+        for table in ("install", "deploy"):
+            assert set(connection.execute(text(f"SELECT length(sealed_inputs) FROM {table}")).scalars()) == {0}
+    await ims.ok("DELETE", "/v1/apps/shop", params={"force": "true"})
+    assert [one["name"] for one in (await ims.ok("GET", "/v1/secrets"))["items"]] == ["of-all"]
+    with ims.database() as connection:
+        lengths = connection.execute(text("SELECT length(sealed) FROM secret WHERE name = 'license'")).scalars()
+        assert set(lengths) == {0}
+    assert (await ims.ok("POST", "/v1/secrets/rotation"))["values"]
 
 
 async def test_the_password_of_a_registry_is_a_use(ims: Ims, shop: Shop) -> None:
