@@ -1,9 +1,12 @@
 """`exclave tokens`."""
 
+import asyncio
 import re
+from pathlib import Path
 from typing import get_args
 
 import click
+from pydantic import ValidationError
 
 from api.cli.session import ims_options, run, segment, show_json, show_table
 from api.contract.access import SCOPE_PATTERN, ServiceRole, Token, TokenCreate, TokenCreated
@@ -31,20 +34,48 @@ def tokens_command() -> None:
 @click.option("--role", type=click.Choice(get_args(ServiceRole)), required=True, help="What the token may do.")
 @click.option("--scope", default="all", show_default=True, help="Where: all, app:NAME or install:NAME.")
 @click.option("--expires-in", callback=_seconds, help="For how long, such as 12h or 30d; for ever if left out.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Work on this data folder; its IMS is stopped. It needs no token: the way back in for who has none left.",
+)
 @ims_options
-def create(name: str, role: ServiceRole, scope: str, expires_in: int | None, url: str, as_json: bool) -> None:
+def create(
+    name: str, role: ServiceRole, scope: str, expires_in: int | None, data: Path | None, url: str, as_json: bool
+) -> None:
     """Make a token. Its secret is shown once."""
     if not re.fullmatch(SCOPE_PATTERN, scope):
         raise click.UsageError(f"--scope {scope!r} is not one of: all, app:NAME, install:NAME")
     if expires_in is not None and not 60 <= expires_in <= 10 * 366 * 86400:
         raise click.UsageError("--expires-in is between 60s and 3660d")
     body = TokenCreate.model_construct(name=name, role=role, scope=scope, expires_in=expires_in)  # the IMS checks the name
-    made = run(url, lambda ims: ims.call("POST", "/v1/tokens", body=body, answer=TokenCreated))
+    if data is None:
+        made = run(url, lambda ims: ims.call("POST", "/v1/tokens", body=body, answer=TokenCreated))
+    else:
+        made = _create_offline(data, body)
     if as_json:
         show_json(made)
     else:
         until = f", until {made.expires_at:%Y-%m-%d %H:%M:%SZ}" if made.expires_at else ""
         click.echo(f"Token {made.name}, {made.role} of {_where(made)}{until}. Shown only now: {made.secret}")
+
+
+def _create_offline(data: Path, body: TokenCreate) -> TokenCreated:
+    from api.cli.settings_options import effective_settings
+    from api.contract.problems import ProblemError
+    from api.server import DataInUseError
+    from api.settings import UnusableDataError
+    from api.tokens import offline
+
+    try:
+        checked = TokenCreate.model_validate(body.model_dump())
+        return asyncio.run(offline.create(effective_settings(None, data=data), checked))
+    except ValidationError as error:
+        raise click.UsageError(f"NAME can't be {body.name!r}: {error.errors()[0]['msg']}") from None
+    except ProblemError as error:
+        raise click.ClickException("\n".join(filter(None, [error.detail, error.remedy]))) from None
+    except (DataInUseError, UnusableDataError) as error:
+        raise click.ClickException(str(error)) from None
 
 
 @tokens_command.command("list")

@@ -1,4 +1,4 @@
-"""Rotation on a data folder whose IMS is stopped."""
+"""A data folder whose IMS is stopped, and rotation there."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ _ACTOR = "system"
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, KeyProvider, Vault]]:
+async def opened(settings: Settings) -> AsyncIterator[tuple[Database, KeyProvider, Vault]]:
     """Hold the folder (`sole-writer`), and open what is in it. Raises DataInUseError or UnusableDataError."""
     if settings.database == "sqlite" and not settings.database_file.exists():
         raise UnusableDataError(f"{settings.data} has no database of an IMS; give its data folder with --data")
@@ -45,7 +45,7 @@ async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, KeyProvid
 
 async def rotate(settings: Settings, say: Callable[[Rotation], None]) -> Rotation:
     """Seal every value anew with a new data key, or go on with a rotation that was stopped."""
-    async with _opened(settings) as (db, provider, vault):
+    async with opened(settings) as (db, provider, vault):
         fresh = await asyncio.to_thread(keyring.fresh_key, provider, utc_now())
         state = await db.write(_ACTOR, rotation.begin, fresh)
         while not state.done:
@@ -59,7 +59,7 @@ async def rewrap(settings: Settings, target: str) -> int:
 
     The new key is tried before anything is committed, and the old one is left as it is: backups still need it.
     """
-    async with _opened(settings) as (db, provider, _):
+    async with opened(settings) as (db, provider, _):
         new = await asyncio.to_thread(open_provider, target, make=True)
         probe = await asyncio.to_thread(new.wrap, b"probe", "probe")
         if await asyncio.to_thread(new.unwrap, probe, "probe") != b"probe":

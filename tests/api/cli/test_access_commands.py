@@ -1,5 +1,6 @@
 """`exclave tokens`, `whoami` and `logout`, and where a login is kept."""
 
+import asyncio
 import json
 import signal
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from ims_driver import Body, running_ims
 from server_process import ServerProcess
 
 from api.cli import exclave
@@ -51,6 +53,24 @@ def test_a_token_is_made_listed_used_and_revoked(run, server: ServerProcess) -> 
     assert run("whoami", signed_in=False).exit_code == 5
     assert run("tokens", "revoke", "nope").exit_code == 4
     assert run("tokens", "revoke", "admin").exit_code == 1
+
+
+def test_who_has_no_token_left_makes_one_where_the_data_is(run, server: ServerProcess, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+
+    async def whoami(token: str) -> Body:
+        async with running_ims(data, token=token) as ims:
+            return await ims.ok("GET", "/v1/whoami")
+
+    offline = ("tokens", "create", "--role", "admin", "--data", str(data))
+    assert "has no database of an IMS" in run(*offline, "again").stderr
+    asyncio.run(whoami(""))
+    made = json.loads(run(*offline, "again", "--json").output)
+    assert asyncio.run(whoami(made["secret"]))["name"] == "token:again"
+    taken, unnamed = run(*offline, "again"), run(*offline, "No")
+    assert (taken.exit_code, "there is a token named 'again' already" in taken.stderr) == (1, True), taken.stderr
+    assert (unnamed.exit_code, "NAME can't be 'No'" in unnamed.stderr) == (2, True), unnamed.stderr
+    assert "serves" in run(*offline[:-1], str(server.data), "again").stderr
 
 
 @pytest.mark.parametrize(
