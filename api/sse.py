@@ -50,17 +50,18 @@ async def stream(
     read: Callable[[], Awaitable[Sequence[ServerSentEvent]]],
     permit: Permit,
     *,
+    begin: str | None = None,
     seconds: float = LONGEST,
 ) -> AsyncIterator[ServerSentEvent]:
     """Give what `read` finds, again at every ring; `read` itself keeps in mind how far it is.
 
-    An empty `read` means that there is no more for now. Ends when the server stops, when the reader may
-    read no more, or after `seconds`.
+    `begin` is the id with which a reader comes back that was given nothing yet. An empty `read` means that there is no more for
+    now. Ends when the server stops, when the reader may read no more, or after `seconds`.
     """
     clock = asyncio.get_running_loop().time
     until = clock() + seconds
     with bell.listen(topic) as listener:
-        yield ServerSentEvent(retry=2000)  # and the headers go out at once, though nothing may have happened yet
+        yield ServerSentEvent(id=begin, retry=2000)  # and the headers go out at once, though nothing may have happened yet
         while not bell.closed and clock() < until and await permit.holds():
             found = await read()
             for one in found:

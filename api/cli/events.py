@@ -90,6 +90,8 @@ def follow_events(after: int | None, url: str, as_json: bool, **filters: str | N
                             event = Event.model_validate_json(line.removeprefix("data: "))
                             last = str(event.seq)
                             _show(event, as_json)
+                        elif line.startswith("id: ") and last is None:
+                            last = line.removeprefix("id: ")  # where it begins: nothing is missed if it ends before an event
             except UnreachableError:
                 if last is None and tries == 0:
                     raise  # it never answered: the address is wrong, rather than the server away for a moment

@@ -52,11 +52,17 @@ async def export_events(ims: State, wanted: Wanted, after: AfterSeq = None) -> S
 
 async def _begin(ims: State, last_event_id: LastEventId = None, after: AfterSeq = None) -> int:
     """After which line a stream begins: where the reader was, or where it asks for, or now."""
-    if last_event_id:
-        if not last_event_id.isdecimal() or len(last_event_id) > 18:
-            raise InvalidError.at("Last-Event-ID", "not the number of an event", "Send back the `id` of the last one you had.")
-        return int(last_event_id)
-    return int(after) if after is not None else await ims.db.read(service.head)
+    if last_event_id and (not last_event_id.isdecimal() or len(last_event_id) > 18):
+        raise InvalidError.at("Last-Event-ID", "not the number of an event", "Send back the `id` of the last one you had.")
+    said, head = last_event_id or after, await ims.db.read(service.head)
+    if said is None or int(said) <= head:
+        return head if said is None else int(said)
+    # It would wait in vain, and then miss what is numbered anew.
+    raise InvalidError.at(
+        "Last-Event-ID" if last_event_id else "after",
+        f"the history ends with event {head}: it has none with the number {said}",
+        "If the IMS was restored from a backup, read on from the line `ims.restored`.",
+    )
 
 
 @router.get("/stream", response_class=EventSourceResponse)
@@ -79,5 +85,5 @@ async def stream_events(
             ServerSentEvent(id=str(row.seq), event=row.action, raw_data=service.public(row).model_dump_json()) for row in rows
         ]
 
-    async for event in stream(ims.db.doorbell, "events", read, permit):
+    async for event in stream(ims.db.doorbell, "events", read, permit, begin=str(begin)):
         yield event

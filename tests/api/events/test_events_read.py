@@ -133,11 +133,26 @@ async def streamed(http: httpx.AsyncClient, url: str, token: str, count: int, **
     async with asyncio.timeout(60), http.stream("GET", f"{url}/v1/events/stream", headers=headers, **more) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         async for frame in frames(response):
-            if "id" in frame:
+            if "data" in frame:
                 found.append(frame)
             if len(found) == count:
                 break
     return found
+
+
+@pytest.mark.parametrize("where", [{"headers": {"last-event-id": "99"}}, {"params": {"after": "99"}}])
+async def test_a_stream_does_not_begin_behind_the_end_of_the_history(ims: Ims, where: dict[str, dict[str, str]]) -> None:
+    problem = await ims.refused(422, "GET", "/v1/events/stream", **where)
+    assert "the history ends with event 1:" in problem["detail"]
+    assert "restored" in problem["errors"][0]["remedy"]
+
+
+async def test_a_stream_that_ends_before_an_event_has_said_where_to_go_on(ims: Ims) -> None:
+    await ims.ok("POST", "/v1/apps", {"name": "one"})
+    reading = asyncio.create_task(ims.send("GET", "/v1/events/stream"))
+    await ims.doorbell.somebody_listens("events")
+    ims.doorbell.close()
+    assert (await reading).text.startswith("id: 2\nretry: ")
 
 
 @pytest.mark.e2e
@@ -159,7 +174,7 @@ async def test_events_are_streamed_over_a_socket_and_go_on_where_the_reader_was(
 
             async with http.stream("GET", "/v1/events/stream", headers={"authorization": f"Bearer {server.token}"}) as open_one:
                 reading = open_one.aiter_lines()
-                assert (await anext(reading)).startswith("retry")
+                assert (await anext(reading), (await anext(reading))[:5]) == (f"id: {frame['id']}", "retry")
                 took = await asyncio.to_thread(server.end, signal.SIGTERM)
                 assert [line async for line in reading if line] == []
             assert took < 30
