@@ -2,9 +2,8 @@
 
 import click
 
-from api.cli.session import ims_options, run, segment, show_json, show_table
+from api.cli.session import collect, ims_options, run, segment, show_json, show_table
 from api.contract.access import Session
-from api.contract.base import Page
 
 
 @click.group("sessions")
@@ -16,7 +15,7 @@ def sessions_command() -> None:
 @ims_options
 def list_sessions(url: str, as_json: bool) -> None:
     """List the logins that haven't ended."""
-    found = run(url, lambda ims: ims.call("GET", "/v1/sessions", answer=Page[Session], params={"limit": 1000}))
+    found = run(url, lambda ims: collect(ims, "/v1/sessions", Session))
     if as_json:
         show_json(found)
         return

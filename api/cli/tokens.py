@@ -8,9 +8,8 @@ from typing import get_args
 import click
 from pydantic import ValidationError
 
-from api.cli.session import ims_options, run, segment, show_json, show_table
+from api.cli.session import collect, ims_options, run, segment, show_json, show_table
 from api.contract.access import SCOPE_PATTERN, ServiceRole, Token, TokenCreate, TokenCreated
-from api.contract.base import Page
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -82,7 +81,7 @@ def _create_offline(data: Path, body: TokenCreate) -> TokenCreated:
 @ims_options
 def list_tokens(url: str, as_json: bool) -> None:
     """List the tokens, without their secrets."""
-    found = run(url, lambda ims: ims.call("GET", "/v1/tokens", answer=Page[Token], params={"limit": 1000}))
+    found = run(url, lambda ims: collect(ims, "/v1/tokens", Token))
     if as_json:
         show_json(found)
         return

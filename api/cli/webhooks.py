@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from api.cli.session import ims_options, open_private, run, segment, show_json, show_table
+from api.cli.session import collect, ims_options, open_private, run, segment, show_json, show_table
 from api.client import ImsClient
 from api.contract.base import Page
 from api.contract.webhooks import (
@@ -75,7 +75,7 @@ def create(
 @ims_options
 def list_webhooks(url: str, as_json: bool) -> None:
     """List the webhooks."""
-    found = run(url, lambda ims: ims.call("GET", "/v1/webhooks", answer=Page[Webhook], params={"limit": 1000}))
+    found = run(url, lambda ims: collect(ims, "/v1/webhooks", Webhook))
     if as_json:
         show_json(found)
         return

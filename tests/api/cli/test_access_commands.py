@@ -9,10 +9,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from ims_driver import Body, running_ims
+from listening_ims import exclave as command_line
+from listening_ims import listening
 from server_process import ServerProcess
 
 from api.cli import exclave
 from api.cli.stored_logins import drop_login, store_login, stored_login
+from api.contract.access import TokenCreate
+from api.db.transaction import Write
+from api.tokens import service as tokens
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +76,20 @@ def test_who_has_no_token_left_makes_one_where_the_data_is(run, server: ServerPr
     assert (taken.exit_code, "there is a token named 'again' already" in taken.stderr) == (1, True), taken.stderr
     assert (unnamed.exit_code, "NAME can't be 'No'" in unnamed.stderr) == (2, True), unnamed.stderr
     assert "serves" in run(*offline[:-1], str(server.data), "again").stderr
+
+
+def test_all_tokens_are_listed_however_many_there_are(tmp_path: Path) -> None:
+    def make(tx: Write) -> None:
+        for number in range(1000):
+            tokens.create(tx, TokenCreate(name=f"t{number}", role="viewer"))
+
+    async def listed() -> tuple[int, str]:
+        async with running_ims(tmp_path / "ims") as ims, listening(ims) as url:
+            await ims.state.db.write("system", make)
+            return await command_line("tokens", "list", "--json", EXCLAVE_URL=url, EXCLAVE_TOKEN=ims.token)
+
+    code, said = asyncio.run(listed())
+    assert (code, len(json.loads(said)["items"])) == (0, 1001)
 
 
 @pytest.mark.parametrize(
