@@ -20,7 +20,7 @@ GAR_URL = re.compile(r"(https://[a-z0-9-]+-docker\.pkg\.dev)/((?:[a-z0-9-]+(?:\.
 
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 _Seconds = Annotated[float, Field(gt=0)]
-_Days = Annotated[float, Field(ge=0)]
+_Days = Annotated[float, Field(ge=0, le=36_600)]  # so many days ago there was a date; for ever is 0
 
 
 UNFINISHED_RESTORE = "restore-unfinished"

@@ -59,6 +59,10 @@ def test_the_file_is_the_flags_then_the_variables_then_the_one_in_the_data_folde
         ({"EXCLAVE_OIDC__RULES": "admins"}, "EXCLAVE_OIDC__RULES: 'admins' isn't JSON"),
         ({"EXCLAVE_OIDC__ISSUER": "https://i"}, "oidc.client_id: Field required: set it as EXCLAVE_OIDC__CLIENT_ID"),
         ({"EXCLAVE_INTERVALS__LEASE": "9", "EXCLAVE_INTERVALS__HEARTBEAT": "9"}, "must be shorter than intervals.lease (9 s)"),
+        (
+            {"EXCLAVE_RETENTION_JOBS_DAYS": "999999"},
+            "EXCLAVE_RETENTION_JOBS_DAYS: '999999': Input should be less than or equal",
+        ),
         ({"EXCLAVE_BODY_LIMIT": "much"}, "EXCLAVE_BODY_LIMIT: 'much': could not parse value and unit"),
         ({"EXCLAVE_CONFIG": "/nowhere/x.toml"}, "/nowhere/x.toml can't be read: No such file or directory"),
     ],
