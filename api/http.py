@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Header, Query, Response
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from api.contract.problems import InvalidError
 from api.db.doorbell import Doorbell
@@ -25,6 +26,13 @@ Force = Annotated[bool, Query(description="Delete it although others use it; the
 DryRun = Annotated[bool, Query(description="Check everything, change nothing.")]
 
 
+def _no_number(moment: object) -> object:
+    """A year or a date without its hyphens would be read as seconds since 1970."""
+    if isinstance(moment, str) and re.fullmatch(r"\s*[+-]?[0-9]*\.?[0-9]*\s*", moment):
+        raise PydanticCustomError("datetime_number", "a number")
+    return moment
+
+
 def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
@@ -32,7 +40,7 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("is before the year 1 or after the year 9999 in UTC") from None
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_in_utc)]
 """A moment with its offset, in UTC, as the database keeps it: one that is out of the calendar there is refused."""
 
 _VERSION = re.compile(r"[0-9]{1,18}")

@@ -95,6 +95,8 @@ async def test_the_history_can_be_narrowed(ims: Ims, shop: Shop, params: dict[st
         {"action": "*.created"},
         {"action": "a%"},
         {"since": "2026-11-21T09:00:00"},
+        {"since": "2026"},
+        {"until": "20261121"},
         {"since": "0001-01-01T00:00:00+14:00"},
         {"until": "9999-12-31T23:59:59-14:00"},
         {"after": "x"},
