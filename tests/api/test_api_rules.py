@@ -8,8 +8,11 @@ import pytest
 from fastapi.routing import APIRoute
 from ims_driver import Ims
 from shop import Shop, module
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
 
 from api.app import ROUTERS
+from api.body_limit import BodyLimit
 from api.terraform_registry.routes import router as terraform_registry
 
 pytestmark = pytest.mark.anyio
@@ -292,3 +295,41 @@ async def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(ims
 async def test_the_registry_takes_bodies_of_any_size(ims: Ims) -> None:
     answer = await ims.send("PUT", "/v2/shop/manifests/x", content=b" " * 2**21, token=None)
     assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("headers", [[(b"content-length", b"3000")], []], ids=["said", "counted"])
+async def test_a_body_that_is_too_large_is_read_to_its_end_before_the_answer(headers: list[tuple[bytes, bytes]]) -> None:
+    """Or the connection is reset under whoever still sends, and the answer is lost with it."""
+    parts = [{"type": "http.request", "body": b"x" * 1000, "more_body": more} for more in (True, True, False)]
+    left_when_answered = []
+
+    async def receive() -> Message:
+        return parts.pop(0)
+
+    async def send(_: Message) -> None:
+        left_when_answered.append(len(parts))
+
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        try:
+            while (await receive())["more_body"]:
+                continue
+        except HTTPException as error:
+            await send({"type": "http.response.start", "status": error.status_code})
+
+    await BodyLimit(app, largest=1500)({"type": "http", "path": "/v1/apps", "headers": headers}, receive, send)
+    assert left_when_answered[0] == 0
+
+
+async def test_who_asks_before_sending_a_body_that_is_too_large_is_told_at_once() -> None:
+    answers: list[Message] = []
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    async def never() -> Message:
+        raise AssertionError("the body is asked for")
+
+    headers = [(b"content-length", b"3000"), (b"expect", b"100-continue")]
+    scope = {"type": "http", "path": "/v1/apps", "headers": headers}
+    await BodyLimit(never, largest=1500)(scope, never, send)  # type: ignore[arg-type]
+    assert answers[0]["status"] == 413
