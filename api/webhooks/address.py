@@ -33,7 +33,11 @@ async def check(guard: Guard, url: str) -> None:
             await guard.check(host, port or (80 if plain else 443), plain=plain)
     except RefusedAddressError as error:
         raise InvalidError.at("url", str(error), _ALLOW) from None
-    except (OSError, TimeoutError, UnicodeError):
+    except UnicodeError:
+        raise InvalidError.at(
+            "url", f"{host} can't be a host's name: a part of it is empty, or has more than 63 characters", "Correct it."
+        ) from None
+    except (OSError, TimeoutError):
         if plain:
             raise InvalidError.at(
                 "url", f"{host} can't be looked up, and plain http needs an allowed address", _ALLOW

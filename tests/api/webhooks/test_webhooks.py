@@ -305,6 +305,8 @@ async def test_a_webhook_of_one_install_gets_its_events_only(ims: Ims, shop: Sho
         "https://93.184.215.14/#part",
         "https://93.184.215.14/ü",
         "https://93.184.215.14:99999/",
+        f"https://{'a' * 64}.example/",
+        "https://hooks..example/",
         "https://10.0.0.1/",
         "https://169.254.169.254/latest/meta-data/",
         "https://[::1]/",
