@@ -144,7 +144,8 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
     release = tx.get(ReleaseRow, release_of(tx, deploy, step))
     if release is None:
         raise LookupError(f"deploy {deploy.id} has no release")
-    plain, sensitive, secrets = inputs.given(vault, deploy, step.config)
+    given = inputs.given(vault, deploy, install, step.config)
+    sensitive, secrets = given.sensitive, given.secrets
     agent = tx.get(AgentRow, job.agent_id)
     box = None
     if agent and agent.sealing_key:
@@ -163,10 +164,10 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
         config=step.config,
         install_id=install.id,
         install_name=install.name,
-        install_platform=install.platform,
-        install_region=install.region,
-        install_labels=_labels_for(install, step.config),
-        inputs=plain,
+        install_platform=given.platform,
+        install_region=given.region,
+        install_labels=_labels_for(given.labels, step.config),
+        inputs=given.inputs,
         sensitive_inputs=sensitive,
         secrets=secrets,
         sealed=box,
@@ -179,9 +180,9 @@ def _terraform(tx: Read, job: JobRow, step: StepRow, deploy: DeployRow, vault: V
     )
 
 
-def _labels_for(install: InstallRow, config: ComponentConfig) -> dict[str, str]:
-    wanted = install_fields(config) if install.labels else set()
-    return {name: value for name, value in install.labels.items() if f"labels.{name}" in wanted}
+def _labels_for(labels: dict[str, str], config: ComponentConfig) -> dict[str, str]:
+    wanted = install_fields(config) if labels else set()
+    return {name: value for name, value in labels.items() if f"labels.{name}" in wanted}
 
 
 def release_of(tx: Read, deploy: DeployRow, step: StepRow) -> str | None:

@@ -154,3 +154,24 @@ async def test_every_step_of_the_way_is_in_the_history(ims: Ims, shop: Shop) -> 
         "deploy.succeeded",
     }
     assert {event["actor"] for event in lines} >= {"token:admin", f"agent:{shop.agents['acme'].id}", "enrollment"}
+
+
+async def test_a_deploy_goes_on_with_the_place_that_it_was_made_with(ims: Ims, shop: Shop) -> None:
+    await shop.change("network", module({"domain": "{{ install.region }} {{ install.labels.tier }}"}))
+    gold = {"platform": "aws", "region": "eu-west-1", "labels": {"tier": "gold"}}
+    agent = await shop.install(**gold)
+    release = await shop.new_release()
+    deploy = await shop.begin(release=release)
+    for _ in range(2):
+        lease = await agent.lease()
+        assert lease
+        await agent.succeed(lease, usual(lease["payload"]))
+    await ims.ok("PUT", "/v1/installs/acme", {"platform": "aws", "region": "eu-west-2", "labels": {"tier": "free"}})
+    lease = await agent.take("plan", "network")
+    found = {name: lease["payload"][f"install_{name}"] for name in gold}
+    assert found == gold
+    await agent.succeed(lease, usual(lease["payload"]))
+    await agent.work(usual)
+    assert (await shop.look(deploy))["status"] == "succeeded"
+    ims.clock.forward(1)
+    assert ("network", "apply") in await shop.deploy(release=release), "the new place comes with the next deploy"

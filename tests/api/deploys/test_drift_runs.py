@@ -74,6 +74,16 @@ async def test_inputs_that_are_not_deployed_yet_are_no_drift(ims: Ims, shop: Sho
     assert set(lease["payload"]["digests"]) == {"network", "service"}
 
 
+async def test_labels_that_are_not_deployed_yet_are_no_drift(ims: Ims, shop: Shop) -> None:
+    await shop.change("network", module({"domain": "{{ install.labels.tier }}"}))
+    await shop.install(labels={"tier": "gold"})
+    await shop.deploy(release=await shop.new_release())
+    await ims.ok("PUT", "/v1/installs/acme", {"labels": {"tier": "free"}})
+    await ims.ok("POST", "/v1/installs/acme/drift")
+    lease = await shop.agents["acme"].take("plan", "network")
+    assert lease["payload"]["install_labels"] == {"tier": "gold"}
+
+
 async def test_runs_come_by_their_schedule_and_stay_out_of_the_list_of_deploys(ims: Ims, shop: Shop) -> None:
     await deployed(shop, drift_check_hours=6)
     assert (await ims.ok("GET", "/v1/installs/acme"))["drift_due_at"] == "2026-11-21T15:00:00Z"
