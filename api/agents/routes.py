@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AwareDatetime
 
 from api.access import AdminOfInstall, AgentOf, AgentSession, Enroller, Key, State, Viewer
 from api.agents import disconnecting, health, service, standing, updates
@@ -36,7 +35,7 @@ from api.contract.logs import JOB_LOG_BYTES
 from api.contract.problems import ContentTooLargeError, LogFullError
 from api.contract.signed_releases import StoredSignature
 from api.db.idempotency import once
-from api.http import LARGEST, After, Limit, SecretOnce
+from api.http import LARGEST, After, Limit, Moment, SecretOnce
 from api.jobs import further_ticket, hot, logs, outcomes, queue, signed_release
 
 people = APIRouter(prefix="/v1/agents", tags=["agents"])
@@ -99,9 +98,9 @@ async def get_agent(agent: str, ims: State, caller: Viewer) -> Agent:
 async def get_health(
     agent: str,
     caller: Viewer,
-    since: Annotated[AwareDatetime | None, Query(description="Nothing older than this moment.")] = None,
+    since: Annotated[Moment | None, Query(description="Nothing older than this moment.")] = None,
     limit: Limit = 100,
-    after: Annotated[AwareDatetime | None, Query(description="The `after` of the page before.")] = None,
+    after: Annotated[Moment | None, Query(description="The `after` of the page before.")] = None,
 ) -> Page[HealthSample]:
     """What an agent said of its machine, at most once a minute, oldest first."""
     return await caller.read(lambda tx: health.history(tx, service.find(tx, agent).id, since=since, after=after, limit=limit))

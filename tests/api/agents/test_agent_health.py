@@ -63,7 +63,8 @@ async def test_the_history_is_paged_and_begins_where_one_asks(ims: Ims, shop: Sh
     late = await samples(ims, shop.builder, since=(begin + timedelta(minutes=4)).isoformat())
     assert ([one["jobs"] for one in late["items"]], late["after"]) == ([4], None)
     await ims.refused(404, "GET", "/v1/agents/agt_nope/health")
-    await ims.refused(422, "GET", f"/v1/agents/{shop.builder.id}/health", params={"since": "yesterday"})
+    for said in ({"since": "yesterday"}, {"since": "0001-01-01T00:00:00+14:00"}, {"after": "9999-12-31T23:59:59-14:00"}):
+        await ims.refused(422, "GET", f"/v1/agents/{shop.builder.id}/health", params=said)
 
 
 async def test_an_old_sample_is_removed(ims: Ims, shop: Shop) -> None:
