@@ -6,6 +6,7 @@ from sqlmodel import col, select
 
 from api.agents import health
 from api.agents import service as agents
+from api.agents.models import AgentRow
 from api.agents.service import AgentCaller
 from api.builds import service as builds
 from api.builds.models import BuildRow
@@ -188,9 +189,11 @@ def _moved(tx: Write, job: JobRow) -> None:
 def forgive_downtime(tx: Write, intervals: Intervals) -> None:
     """When the server starts: leases that ran out while it was away are as good as new, for no agent could renew them."""
     until = tx.now + timedelta(seconds=intervals.lease)
-    for job in tx.all(select(JobRow).where(col(JobRow.state).in_(("leased", "unknown")), col(JobRow.lease_until) < until)):
+    jobs = tx.all(select(JobRow).where(col(JobRow.state).in_(("leased", "unknown")), col(JobRow.lease_until) < until))
+    tx.get_many(AgentRow, (job.agent_id for job in jobs))
+    for job in jobs:
         job.lease_until = until
-        job.not_before = _given_up_at(job, intervals) if job.state == "unknown" else None
+        job.not_before = _given_up_at(tx, job, intervals) if job.state == "unknown" else None
 
 
 def overdue(tx: Read, intervals: Intervals) -> bool:
@@ -200,9 +203,11 @@ def overdue(tx: Read, intervals: Intervals) -> bool:
 
 def sweep(tx: Write, intervals: Intervals) -> None:
     """Mark leases that expired, settle attempts that never came back, and ring for retries that are due."""
-    for job in _expired(tx):
+    expired = _expired(tx)
+    tx.get_many(AgentRow, (job.agent_id for job in expired))
+    for job in expired:
         job.state = "unknown"
-        job.not_before = _given_up_at(job, intervals)
+        job.not_before = _given_up_at(tx, job, intervals)
         tx.emit("job.lost_contact", job.id, after={"attempt": job.attempt, "agent": job.agent_id}, install_id=job.install_id)
         _moved(tx, job)
     for job in _lost(tx, intervals):
@@ -216,20 +221,23 @@ def _expired(tx: Read) -> list[JobRow]:
 
 
 def _lost(tx: Read, intervals: Intervals) -> list[JobRow]:
-    repeatable = tx.now - timedelta(seconds=intervals.unknown_before_requeue)
-    once = tx.now - timedelta(seconds=intervals.unknown_before_failure)
-    runs_once = col(JobRow.kind).in_(retry.RUNS_ONCE)
+    soon = tx.now - timedelta(seconds=intervals.unknown_before_requeue)
+    late = tx.now - timedelta(seconds=intervals.unknown_before_failure)
+    revoked = select(AgentRow.id).where(col(AgentRow.revoked_at).is_not(None))
+    may_report = col(JobRow.kind).in_(retry.RUNS_ONCE) & col(JobRow.agent_id).not_in(revoked)
     return tx.all(
         select(JobRow).where(
             JobRow.state == "unknown",
-            (~runs_once & (col(JobRow.lease_until) < repeatable)) | (runs_once & (col(JobRow.lease_until) < once)),
+            (~may_report & (col(JobRow.lease_until) < soon)) | (may_report & (col(JobRow.lease_until) < late)),
         )
     )
 
 
-def _given_up_at(job: JobRow, intervals: Intervals) -> datetime | None:
-    once = job.kind in retry.RUNS_ONCE
-    seconds = intervals.unknown_before_failure if once else intervals.unknown_before_requeue
+def _given_up_at(tx: Read, job: JobRow, intervals: Intervals) -> datetime | None:
+    """When `_lost` finds a job. What may have acted is waited for, unless its agent is revoked: it can't report any more."""
+    agent = tx.get(AgentRow, job.agent_id)
+    may_report = job.kind in retry.RUNS_ONCE and not (agent and agent.revoked_at)
+    seconds = intervals.unknown_before_failure if may_report else intervals.unknown_before_requeue
     return job.lease_until + timedelta(seconds=seconds) if job.lease_until else None
 
 

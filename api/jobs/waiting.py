@@ -115,6 +115,8 @@ def _leased(job: JobRow, line: _Line) -> str:
 
 def _unknown(job: JobRow, line: _Line) -> str:
     then = "it has failed" if job.kind in RUNS_ONCE else "it is cancelled" if job.cancel != "none" else "it is offered again"
+    if any(agent.id == job.agent_id and agent.revoked for agent in line.agents):
+        return f"{_name(job, line)} is revoked and can't report any more; at {clock(job.not_before)} {then}"
     until = f" until {clock(job.not_before)}; then {then}" if job.not_before else ""
     return f"contact with {_name(job, line)} is lost since {clock(job.lease_until)}; waiting for it to come back{until}"
 

@@ -240,6 +240,19 @@ async def test_a_report_after_more_than_an_hour_is_taken(ims: Ims, shop: Shop) -
     assert await shop.deploy("acme") == [("service", "sync"), ("service", "plan"), ("service", "apply")]
 
 
+async def test_nobody_waits_for_the_report_of_a_revoked_agent(ims: Ims, shop: Shop) -> None:
+    agent = await shop.install("acme")
+    deploy = await shop.begin()
+    await work_until(agent, "apply", "network")
+    await ims.ok("DELETE", f"/v1/agents/{agent.id}")
+    await ims.pass_time(INTERVALS.lease + 1)
+    (waiting,) = [step["waiting_for"] for step in (await shop.look(deploy))["steps"] if step["status"] == "unknown"]
+    assert "is revoked and can't report any more" in waiting
+    await ims.pass_time(INTERVALS.unknown_before_requeue + 1)
+    ended = await shop.look(deploy)
+    assert (ended["status"], ended["failure"]["code"]) == ("failed", "agent_lost")
+
+
 async def test_a_late_report_of_a_failure_says_why(ims: Ims, shop: Shop) -> None:
     agent = await shop.install("acme")
     deploy = await shop.begin()
