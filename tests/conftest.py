@@ -36,7 +36,7 @@ SAME_ON_ANY_DATABASE = (
 )
 """Tests with an IMS whose subject is in front of the database or beside it: once, on SQLite, is enough."""
 
-_ONCE = [Path(__file__).parent / "api" / path for path in SAME_ON_ANY_DATABASE]
+_ONCE = {Path(__file__).parent / "api" / path for path in SAME_ON_ANY_DATABASE}
 
 _ON_THE_CHOSEN_DATABASE = {"postgres_if_chosen", "ims"}
 """Fixtures that everything that depends on `--database` has, by itself or through another one."""
