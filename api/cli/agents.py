@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from api.cli.session import collect, ims_options, limit_option, none_of, open_private, run, segment, show_json, show_table
 from api.client import ImsClient
-from api.contract.agents import Agent, AgentUpdateCreate, EnrollmentCreate, EnrollmentCreated, Job
+from api.contract.agents import Agent, AgentUpdateCreate, Job
 from api.contract.base import Page
+from api.contract.enrollment import EnrollmentCreate, EnrollmentCreated
 
 
 @click.group("agents")

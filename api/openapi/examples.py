@@ -21,11 +21,6 @@ from api.contract.agents import (
     AgentUpdateCreate,
     BuildJob,
     BuildResult,
-    Enrollment,
-    EnrollmentCreate,
-    EnrollmentCreated,
-    EnrollRequest,
-    EnrollResponse,
     Finish,
     Heartbeat,
     HeartbeatAnswer,
@@ -33,9 +28,6 @@ from api.contract.agents import (
     Lease,
     LeaseRequest,
     RegistryAccess,
-    RotateKeyRequest,
-    SignInRequest,
-    SignInResponse,
     TicketRequest,
 )
 from api.contract.approvals import ApprovalDecision, SkipRequest, StepApproval
@@ -43,6 +35,16 @@ from api.contract.base import Json, Model
 from api.contract.component_health import checked, health_of
 from api.contract.components import Component, ComponentCreate, ComponentUpdate, GitSource, Source, TerraformModuleConfig
 from api.contract.deploy_batches import BusyInstall, DeployBatch, DeployBatchCreate
+from api.contract.enrollment import (
+    Enrollment,
+    EnrollmentCreate,
+    EnrollmentCreated,
+    EnrollRequest,
+    EnrollResponse,
+    RotateKeyRequest,
+    SignInRequest,
+    SignInResponse,
+)
 from api.contract.health import Health, HealthSample
 from api.contract.inputs import InputSpec
 from api.contract.logs import LogPrune, LogsPruned

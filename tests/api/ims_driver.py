@@ -26,7 +26,7 @@ import api.ims
 from api import housekeeping
 from api.agents import health
 from api.app import create_app
-from api.contract.agents import sign_in_message
+from api.contract.enrollment import sign_in_message
 from api.db import schema
 from api.db.doorbell import Doorbell, Listener
 from api.db.driver import Driver

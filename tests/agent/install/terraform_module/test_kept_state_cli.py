@@ -13,7 +13,7 @@ from agent.cli import agent_command
 from agent.engine.lock import workspace_lock
 from agent.identity import Home
 from agent.state.place import Place, open_states, remembered
-from api.contract.agents import EnrollResponse
+from api.contract.enrollment import EnrollResponse
 
 pytestmark = pytest.mark.anyio
 
