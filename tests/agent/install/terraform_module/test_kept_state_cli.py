@@ -7,7 +7,7 @@ import anyio
 import pytest
 from click.testing import CliRunner, Result
 from customer import Customer
-from test_install_terraform import NETWORK
+from small_modules import NETWORK
 
 from agent.cli import agent_command
 from agent.engine.lock import workspace_lock
