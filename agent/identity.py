@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from agent.bundle.platform import current_platform
 from agent.durable import flush_folder, write_durably
 from api.client import ImsClient
-from api.contract.agents import (
+from api.contract.enrollment import (
     EnrollRequest,
     EnrollResponse,
     RotateKeyRequest,

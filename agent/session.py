@@ -19,16 +19,8 @@ from agent.spool import Chunk
 from agent.understood import NotUnderstood, not_understood
 from api.client import ApiError, ImsClient, retry_after
 from api.contract.agent_approvals import AgentDecision, PendingApprovals
-from api.contract.agents import (
-    Finish,
-    Heartbeat,
-    HeartbeatAnswer,
-    Lease,
-    LeaseRequest,
-    RegistryAccess,
-    SignInResponse,
-    TicketRequest,
-)
+from api.contract.agents import Finish, Heartbeat, HeartbeatAnswer, Lease, LeaseRequest, RegistryAccess, TicketRequest
+from api.contract.enrollment import SignInResponse
 from api.contract.health import Health
 from api.contract.problems import AgentRevokedError
 from api.contract.signed_releases import ReleaseSignature

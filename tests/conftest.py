@@ -36,7 +36,7 @@ SAME_ON_ANY_DATABASE = (
 )
 """Tests with an IMS whose subject is in front of the database or beside it: once, on SQLite, is enough."""
 
-_ONCE = [Path(__file__).parent / "api" / path for path in SAME_ON_ANY_DATABASE]
+_ONCE = {Path(__file__).parent / "api" / path for path in SAME_ON_ANY_DATABASE}
 
 _ON_THE_CHOSEN_DATABASE = {"postgres_if_chosen", "ims"}
 """Fixtures that everything that depends on `--database` has, by itself or through another one."""
@@ -74,13 +74,18 @@ _PATIENCE = 60.0
 """Seconds that a test's HTTP call may take. httpx's own 5 s are what a loaded machine exceeds, and then they decide a test."""
 
 
+def _authorities() -> tuple[str | None, str | None]:
+    """Where the environment says that the authorities are which everybody trusts."""
+    return os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+
+
 _trusted: dict[bool, ssl.SSLContext] = {}
+_usual_authorities = _authorities()
 
 
 def _context(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
     """What httpx makes for each client: reading the authorities that everybody trusts takes 20 ms, so it is done once."""
-    elsewhere = trust_env and ("SSL_CERT_FILE" in os.environ or "SSL_CERT_DIR" in os.environ)
-    if verify is not True or cert or elsewhere:
+    if verify is not True or cert or (trust_env and _authorities() != _usual_authorities):
         return create_ssl_context(verify, cert, trust_env)
     if trust_env not in _trusted:
         _trusted[trust_env] = create_ssl_context(verify, cert, trust_env)

@@ -7,6 +7,7 @@ machine. A unit test that starts a program fails, in whatever run: so it can't b
 
 import sys
 from collections.abc import Generator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ _WITH_PROGRAMS = {"account", "aws_endpoint", "debian", "engine", "postgres", "s3
 
 _MARKS = ("unit", "service", "e2e")
 _HERE = Path(__file__).parent
-_PLACES = [("e2e", [_HERE / path for path in E2E]), ("service", [_HERE / path for path in SERVICE])]
+_PLACES = [("e2e", {_HERE / path for path in E2E}), ("service", {_HERE / path for path in SERVICE})]
 _STARTS = {"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
 
 
@@ -99,12 +100,17 @@ def mark(item: pytest.Item) -> None:
 
 def is_elsewhere(path: Path) -> bool:
     """Whether no test of a file or folder is one of `unit`."""
-    return any(is_in(path, places) for _, places in _PLACES)
+    return _by_place(path) is not None
 
 
-def is_in(path: Path, places: list[Path]) -> bool:
+def is_in(path: Path, places: set[Path]) -> bool:
     """Whether a file or folder is one of these, or in one."""
-    return any(path == place or place in path.parents for place in places)
+    return not places.isdisjoint([path, *path.parents])
+
+
+@cache  # it is asked of each test, of which a file has many
+def _by_place(path: Path) -> str | None:
+    return next((kind for kind, places in _PLACES if is_in(path, places)), None)
 
 
 def has_one_of(item: pytest.Item, fixtures: set[str]) -> bool:
@@ -113,9 +119,8 @@ def has_one_of(item: pytest.Item, fixtures: set[str]) -> bool:
 
 
 def _kind(item: pytest.Item) -> str:
-    for kind, places in _PLACES:
-        if is_in(item.path, places):
-            return kind
+    if kind := _by_place(item.path):
+        return kind
     with_server = item.config.getoption("--database") != "sqlite"
     return "service" if with_server or has_one_of(item, _WITH_PROGRAMS) else "unit"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from agent.doctor.check import Finding, failed, passed, skipped
 from agent.engine.find import EngineNotFoundError, find_engine
 from agent.health import memory
-from api.contract.agents import EnrollResponse
+from api.contract.enrollment import EnrollResponse
 
 DISK_MB = 2048
 """A release with its engine and providers takes up to 1 GiB while it is unpacked, beside the one before it."""

@@ -12,11 +12,6 @@ from api.contract.agents import (
     LOG_CHUNK_BYTES,
     Agent,
     AgentUpdateCreate,
-    Enrollment,
-    EnrollmentCreate,
-    EnrollmentCreated,
-    EnrollRequest,
-    EnrollResponse,
     Finish,
     Heartbeat,
     HeartbeatAnswer,
@@ -24,12 +19,19 @@ from api.contract.agents import (
     Lease,
     LeaseRequest,
     RegistryAccess,
-    RotateKeyRequest,
-    SignInRequest,
-    SignInResponse,
     TicketRequest,
 )
 from api.contract.base import AgentKind, Page
+from api.contract.enrollment import (
+    Enrollment,
+    EnrollmentCreate,
+    EnrollmentCreated,
+    EnrollRequest,
+    EnrollResponse,
+    RotateKeyRequest,
+    SignInRequest,
+    SignInResponse,
+)
 from api.contract.health import HealthSample
 from api.contract.logs import JOB_LOG_BYTES
 from api.contract.problems import ContentTooLargeError, LogFullError

@@ -15,8 +15,9 @@ from api.agents.models import AgentRow, EnrollmentRow
 from api.agents.versions import check_agent_version
 from api.apps.models import AppRow
 from api.contract import sealed_box
-from api.contract.agents import (
-    Agent,
+from api.contract.agents import Agent
+from api.contract.base import AgentKind, Page
+from api.contract.enrollment import (
     Enrollment,
     EnrollmentCreate,
     EnrollmentCreated,
@@ -28,7 +29,6 @@ from api.contract.agents import (
     rotate_key_message,
     sign_in_message,
 )
-from api.contract.base import AgentKind, Page
 from api.contract.health import Health
 from api.contract.problems import (
     AgentRevokedError,

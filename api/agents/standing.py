@@ -6,8 +6,8 @@ from sqlmodel import select
 
 from api.agents.models import AgentRow, EnrollmentRow
 from api.contract.access import agent_role
-from api.contract.agents import EnrollRequest
 from api.contract.base import AgentKind
+from api.contract.enrollment import EnrollRequest
 from api.contract.problems import AgentRevokedError, ConflictError, ForbiddenError, UnauthorizedError
 from api.db.transaction import Read, Write
 from api.installs.models import InstallRow

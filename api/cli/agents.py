@@ -6,10 +6,11 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from api.cli.session import collect, ims_options, limit_option, open_private, run, segment, show_json, show_table
+from api.cli.session import collect, ims_options, limit_option, none_of, open_private, run, segment, show_json, show_table
 from api.client import ImsClient
-from api.contract.agents import Agent, AgentUpdateCreate, EnrollmentCreate, EnrollmentCreated, Job
+from api.contract.agents import Agent, AgentUpdateCreate, Job
 from api.contract.base import Page
+from api.contract.enrollment import EnrollmentCreate, EnrollmentCreated
 
 
 @click.group("agents")
@@ -52,7 +53,8 @@ def enroll(install: str | None, build: bool, output: Path | None, url: str, as_j
 @ims_options
 def list_agents(version: str | None, limit: int | None, url: str, as_json: bool) -> None:
     """List the agents, and whether they are there."""
-    found = run(url, lambda ims: collect(ims, "/v1/agents", Agent, limit, {"version": version} if version else None))
+    params = {"version": version} if version else {}
+    found = run(url, lambda ims: collect(ims, "/v1/agents", Agent, limit, params))
     if as_json:
         show_json(found)
         return
@@ -70,7 +72,7 @@ def list_agents(version: str | None, limit: int | None, url: str, as_json: bool)
     show_table(
         ["ID", "KIND", "NAME", "INSTALL", "VERSION", "STATE"],
         rows,
-        empty="No agents yet. Enrol one with `exclave agents enroll`.",
+        empty=none_of("agents", params, "Enrol one with `exclave agents enroll`."),
     )
 
 

@@ -29,8 +29,9 @@ from api.cli.connection_kit import (
 )
 from api.cli.session import ims_options, open_private, run, segment, show_json
 from api.client import ImsClient
-from api.contract.agents import Agent, Enrollment, EnrollmentCreate, EnrollmentCreated
+from api.contract.agents import Agent
 from api.contract.base import Model, Timestamp
+from api.contract.enrollment import Enrollment, EnrollmentCreate, EnrollmentCreated
 from api.contract.resources import Install
 
 _LOOK_SECONDS = 2.0

@@ -11,6 +11,7 @@ from api.cli.session import (
     collect,
     ims_options,
     limit_option,
+    none_of,
     release_option,
     run,
     segment,
@@ -65,7 +66,7 @@ def list_deploys(
         ]
         for deploy in found.items
     ]
-    show_table(["ID", "INSTALL", "KIND", "RELEASE", "STATUS", "MADE"], rows, empty="No deploys yet.")
+    show_table(["ID", "INSTALL", "KIND", "RELEASE", "STATUS", "MADE"], rows, empty=none_of("deploys", params))
 
 
 @deploys_command.command("create")

@@ -7,7 +7,7 @@ import click
 
 from api.cli.connect import connect_command
 from api.cli.deploy_actions import show_plan
-from api.cli.session import collect, ims_options, release_option, run, segment, show_json, show_table, which_release
+from api.cli.session import collect, ims_options, none_of, release_option, run, segment, show_json, show_table, which_release
 from api.client import ImsClient
 from api.contract.base import Page
 from api.contract.renders import InstallRender, RenderedText
@@ -37,7 +37,9 @@ def list_installs(app: str | None, release: str | None, selector: str | None, ur
         show_json(found)
         return
     rows = [[install.name, install.id, _agent(install), _running(install)] for install in found.items]
-    show_table(["NAME", "ID", "AGENT", "COMPONENTS"], rows, empty="No installs yet. Define one with exclave_install.")
+    show_table(
+        ["NAME", "ID", "AGENT", "COMPONENTS"], rows, empty=none_of("installs", params, "Define one with exclave_install.")
+    )
 
 
 @installs_command.command("show")

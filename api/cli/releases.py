@@ -4,7 +4,7 @@ import importlib
 
 import click
 
-from api.cli.session import collect, ims_options, limit_option, run, segment, show_json, show_table
+from api.cli.session import collect, ims_options, limit_option, none_of, run, segment, show_json, show_table
 from api.contract.resources import Release
 
 
@@ -52,7 +52,7 @@ def list_releases(app: str | None, number: int | None, limit: int, url: str, as_
         for one in found.items
     ]
     columns = ["APP", "NUMBER", "STATUS", "ID", "MADE", "SIGNED BY"]
-    show_table(columns, rows, empty="No releases yet. Make one with exclave_release.")
+    show_table(columns, rows, empty=none_of("releases", params, "Make one with exclave_release."))
 
 
 @releases_command.command("show")

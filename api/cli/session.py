@@ -130,6 +130,12 @@ def show_table(headings: list[str], rows: list[list[str]], *, empty: str) -> Non
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def none_of(what: str, params: Mapping[str, str | int], remedy: str = "") -> str:
+    """What an empty list says: that nothing is as `params` ask for, or that there is nothing yet, and what to do then."""
+    asked = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in params.items() if name != "order")
+    return f"No {what} with {asked}." if asked else f"No {what} yet. {remedy}".rstrip()
+
+
 def open_private(file: Path) -> IO[str]:
     """A file that only its owner reads, also if it was there before with another mode."""
     try:

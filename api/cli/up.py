@@ -14,7 +14,7 @@ import click
 from api.agents import service as agents
 from api.cli.settings_options import effective_settings, settings_options
 from api.contract.access import TokenCreated
-from api.contract.agents import EnrollmentCreate
+from api.contract.enrollment import EnrollmentCreate
 from api.ims import Ims
 from api.monitoring.log import configure_logging
 from api.server import DataInUseError, listen, lock, serve

@@ -3,8 +3,9 @@
 from pydantic import BaseModel
 
 from api.contract.access import Token
-from api.contract.agents import Agent, EnrollmentCreate, EnrollmentCreated
+from api.contract.agents import Agent
 from api.contract.components import Component
+from api.contract.enrollment import EnrollmentCreate, EnrollmentCreated
 from api.contract.provider_attributes import (
     Attributes,
     Fields,

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from api.contract.access import Token, TokenCreate
-from api.contract.agents import Enrollment, EnrollmentCreate
 from api.contract.base import OneOf
 from api.contract.components import (
     Component,
@@ -24,6 +23,7 @@ from api.contract.components import (
     GitSource,
     PathSource,
 )
+from api.contract.enrollment import Enrollment, EnrollmentCreate
 from api.contract.inputs import InputSpec
 from api.contract.provider_attributes import (
     NAME,

@@ -20,23 +20,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from api.contract.agents import (
-    Cancel,
+from api.contract.agents import Cancel, Finish, Heartbeat, HeartbeatAnswer, JobPayload, Lease, LeaseRequest
+from api.contract.base import AgentKind
+from api.contract.enrollment import (
     EnrollRequest,
     EnrollResponse,
-    Finish,
-    Heartbeat,
-    HeartbeatAnswer,
-    JobPayload,
-    Lease,
-    LeaseRequest,
     RotateKeyRequest,
     SignInRequest,
     SignInResponse,
     rotate_key_message,
     sign_in_message,
 )
-from api.contract.base import AgentKind
 from api.contract.health import Health
 from api.contract.problems import (
     PROBLEM_MEDIA_TYPE,

@@ -18,7 +18,8 @@ from agent.redaction import Redactor
 from agent.report import Office
 from agent.session import Session
 from api.client import ApiError
-from api.contract.agents import EnrollResponse, JobPayload, JobResult, Lease, RegistryAccess, SyncJob, SyncResult
+from api.contract.agents import JobPayload, JobResult, Lease, RegistryAccess, SyncJob, SyncResult
+from api.contract.enrollment import EnrollResponse
 from api.contract.problems import PROBLEM_MEDIA_TYPE, NotFoundError
 
 pytestmark = pytest.mark.anyio

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 from as_documented import assert_as_documented
@@ -25,7 +26,8 @@ import api.ims
 from api import housekeeping
 from api.agents import health
 from api.app import create_app
-from api.contract.agents import sign_in_message
+from api.contract.enrollment import sign_in_message
+from api.db import schema
 from api.db.doorbell import Doorbell, Listener
 from api.db.driver import Driver
 from api.db.schema import driver_of
@@ -184,21 +186,23 @@ async def running_ims(
     """An IMS on a data folder and its database; give the `token` of an earlier one to go on with its data. `more` settings."""
     clock = clock or Clock()
     doorbell = WatchedDoorbell()
-    app = create_app(
-        Settings(
-            data, PUBLIC_URL, INTERVALS, database=database_url or "sqlite", webhooks_allow_private=("127.0.0.0/8",), **more
-        ),
-        clock=clock,
-        doorbell=doorbell,
+    settings = Settings(
+        data, PUBLIC_URL, INTERVALS, database=database_url or "sqlite", webhooks_allow_private=("127.0.0.0/8",), **more
     )
-    driver = app.state.ims.db._driver
-    _share_compiled_statements(driver)
-    if database_url is None:
-        event.listen(driver.writer, "connect", _forget_power_failures)
+    with patch.object(schema, "driver_of", _driver_of):
+        app = create_app(settings, clock=clock, doorbell=doorbell)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
         made = await app.state.ims.db.write("system", tokens.first_admin)
         yield Ims(app, http, clock, doorbell, made.secret if made else token, data)
+
+
+def _driver_of(settings: Settings) -> Driver:
+    driver = driver_of(settings)
+    _share_compiled_statements(driver)
+    if settings.database == "sqlite":
+        event.listen(driver.writer, "connect", _forget_power_failures)
+    return driver
 
 
 def _share_compiled_statements(driver: Driver) -> None:

@@ -20,8 +20,8 @@ from agent.oci.vendor_key import VendorKey
 from agent.trust.notices import fingerprint
 from agent.trust.releases import ReleaseRefusedError, signed_release
 from agent.trust.store import TrustStore
-from api.contract.agents import EnrollResponse
 from api.contract.base import Digest
+from api.contract.enrollment import EnrollResponse
 from api.contract.signed_releases import ReleaseDocument, ReleaseLine, ReleaseSignature
 
 pytestmark = [pytest.mark.anyio, pytest.mark.service]

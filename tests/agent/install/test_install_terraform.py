@@ -4,69 +4,21 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from customer import Customer
+from small_modules import NETWORK, SERVICE, SLOW, failure_of, until
 
 from agent.cancellation import Cancellation, JobCancelledError
-from agent.failure import JobFailedError
 from agent.install.approvals import LocalApproval
 from agent.oci.vendor_key import VendorKey
 from agent.redaction import Redactor
-from api.contract.agents import ApplyResult, DeployJob, JobResult, PlanResult, SyncResult
-from api.contract.base import Failure
+from api.contract.agents import ApplyResult, DeployJob, PlanResult, SyncResult
 from api.contract.resources import PlanSummary
 
 pytestmark = pytest.mark.anyio
-
-NETWORK = """
-variable "cidr" { type = string }
-resource "terraform_data" "net" { input = var.cidr }
-output "id" { value = "net-${terraform_data.net.output}" }
-"""
-SERVICE = """
-variable "network" { type = string }
-variable "ports" {
-  type    = list(number)
-  default = []
-}
-variable "password" {
-  type      = string
-  sensitive = true
-  default   = "none"
-}
-resource "terraform_data" "service" {
-  input = { network = var.network, ports = var.ports, password = var.password }
-}
-output "url" { value = "https://${terraform_data.service.output.network}/${join(",", var.ports)}" }
-output "token" {
-  value     = "token-${var.password}"
-  sensitive = true
-}
-"""
-SLOW = """
-variable "marker" { type = string }
-resource "terraform_data" "first" { input = "kept" }
-resource "terraform_data" "slow" {
-  depends_on = [terraform_data.first]
-  provisioner "local-exec" { command = "echo $$ > ${var.marker}; exec sleep 300" }
-}
-"""
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(240):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
-            await asyncio.sleep(0.02)
-
-
-async def failure_of(work: Awaitable[JobResult]) -> Failure:
-    with pytest.raises(JobFailedError) as caught:
-        await work
-    return caught.value.failure
 
 
 async def test_a_component_goes_from_the_vendors_registry_to_its_outputs(account: Customer) -> None:

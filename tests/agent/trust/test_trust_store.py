@@ -12,7 +12,7 @@ from agent.oci.signature import Signed
 from agent.oci.vendor_key import VendorKey
 from agent.trust.notices import NEXT_KEY, REVOKED, RevocationsWrongError, fingerprint, read_revocations
 from agent.trust.store import ArtifactRevokedError, TrustFileError, TrustStore
-from api.contract.agents import EnrollResponse
+from api.contract.enrollment import EnrollResponse
 
 OLD = "sha256:" + "1" * 64
 

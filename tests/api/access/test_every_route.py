@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from as_documented import document
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from ims_driver import Body, Ims
+from opened import Opened
 from shop import PLAN_DIGEST, Shop, module
-from signed_release import sign
+from stocked_shop import StockedShop, stocked
 
 from api import access
 from api.access import Needs
@@ -19,7 +21,6 @@ from api.contract.resources import App, AppCreate
 from api.db.idempotency import once
 from api.db.scope import EVERYTHING, Scope
 from api.db.transaction import Write
-from api.webhooks.models import DeliveryRow
 
 pytestmark = pytest.mark.anyio
 
@@ -126,7 +127,7 @@ async def test_every_route_declares_what_it_needs(declared: dict[Route, list[Any
 
 
 async def test_the_openapi_document_says_what_each_route_needs(ims: Ims, needs: dict[Route, Needs]) -> None:
-    paths = (await ims.ok("GET", "/openapi.json", token=None))["paths"]
+    paths = document(ims.app)["paths"]
     for (method, path), need in needs.items():
         (requirement,) = paths[path][method.lower()]["security"]
         (scopes,) = requirement.values()
@@ -198,52 +199,19 @@ async def test_a_role_may_do_what_the_table_says_and_nothing_else(
             )
 
 
-def send_again(tx: Write, webhook: str) -> None:
-    """Make a delivery of what has happened, as if the webhook were on."""
-    tx.session.add(
-        DeliveryRow(
-            id="msg_1", webhook_id=webhook, seq=1, action="app.created", status="failed", created_at=tx.now, ended_at=tx.now
-        )
-    )
+@pytest.fixture(scope="module")
+def opened_shop(
+    opened_shop: tuple[Opened, Shop], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Opened, StockedShop]]:
+    """The shops of these tests are stocked."""
+    with stocked(*opened_shop, tmp_path_factory.mktemp("stocked") / "ims") as made:
+        yield made
 
 
 @pytest.fixture
-async def foreign(ims: Ims, shop: Shop) -> dict[str, str]:
-    """The shop's objects: `acme` with a deploy and its jobs; beside it `initech` of the shop, and `depot` of another app."""
-    agent = await shop.install("acme")
-    await shop.deploy("acme")
-    await ims.ok("POST", "/v1/installs", {"app_id": "shop", "name": "initech"})
-    await ims.ok("POST", "/v1/apps", {"name": "warehouse"})
-    await ims.ok("POST", "/v1/installs", {"app_id": "warehouse", "name": "depot"})
-    secret = await ims.ok("POST", "/v1/secrets", {"name": "key", "value": "v", "install_id": "acme"})
-    webhook = await ims.ok(
-        "POST", "/v1/webhooks", {"name": "hook", "url": "https://93.184.215.14/", "install_id": "acme", "enabled": False}
-    )
-    await ims.state.db.write("system", send_again, webhook["id"])
-    await sign(ims, shop.release)
-    enrollment = await ims.ok("POST", "/v1/agents/enrollments", {"kind": "install", "install_id": "acme"})
-    deliveries = (await ims.ok("GET", f"/v1/webhooks/{webhook['id']}/deliveries"))["items"]
-    builds, deploys, installs, apps, tokens = [
-        (await ims.ok("GET", f"/v1/{kind}"))["items"] for kind in ("builds", "deploys", "installs", "apps", "tokens")
-    ]
-    return {
-        "app": next(one["id"] for one in apps if one["name"] == "shop"),
-        "component": "network",
-        "install": next(one["id"] for one in installs if one["name"] == "acme"),
-        "build": builds[0]["id"],
-        "release": shop.release["id"],
-        "deploy": deploys[0]["id"],
-        "step": deploys[0]["steps"][0]["id"],
-        "job": deploys[0]["steps"][0]["job_id"],
-        "enrollment": enrollment["id"],
-        "secret": secret["id"],
-        "webhook": webhook["id"],
-        "session": "ses_1",
-        "delivery": deliveries[0]["id"],
-        "agent": agent.id,
-        "token": tokens[0]["id"],
-        "seq": "0",
-    }
+def foreign(shop: StockedShop) -> dict[str, str]:
+    """The shop's objects, by what stands for them in the paths of routes."""
+    return shop.objects
 
 
 @pytest.mark.parametrize("scope", ["app:warehouse", "install:depot"])

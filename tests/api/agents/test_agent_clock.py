@@ -12,7 +12,8 @@ from agent.identity import Identity
 from agent.oci.client import RegistryClient
 from agent.oci.token import Credential
 from agent.session import Session
-from api.contract.agents import EnrollResponse, Finish, Lease, LeaseRequest, SyncJob, SyncResult
+from api.contract.agents import Finish, Lease, LeaseRequest, SyncJob, SyncResult
+from api.contract.enrollment import EnrollResponse
 
 pytestmark = pytest.mark.anyio
 

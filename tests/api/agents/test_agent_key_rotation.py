@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ims_driver import Body, Ims, fields
 from shop import Shop
 
-from api.contract.agents import rotate_key_message
+from api.contract.enrollment import rotate_key_message
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from shop import PLAN_DIGEST, SYNCED, Shop, module, usual
 from signed_release import sign
 
 from api.contract.actions import ACTIONS, NAMES
-from api.contract.agents import rotate_key_message
+from api.contract.enrollment import rotate_key_message
 from api.db.transaction import Write
 from api.deploys import planner
 from api.events import service as events

@@ -10,7 +10,7 @@ from ims_driver import Agent, Body, Ims, fields
 from shop import NETWORK, Shop, module, usual
 from sqlalchemy import text
 
-from api.contract.agents import sign_in_message
+from api.contract.enrollment import sign_in_message
 from api.contract.sealed_box import SealedBoxError, job_context, open_box, public_text
 
 pytestmark = pytest.mark.anyio

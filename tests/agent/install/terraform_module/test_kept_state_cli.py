@@ -7,13 +7,13 @@ import anyio
 import pytest
 from click.testing import CliRunner, Result
 from customer import Customer
-from test_install_terraform import NETWORK
+from small_modules import NETWORK
 
 from agent.cli import agent_command
 from agent.engine.lock import workspace_lock
 from agent.identity import Home
 from agent.state.place import Place, open_states, remembered
-from api.contract.agents import EnrollResponse
+from api.contract.enrollment import EnrollResponse
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from customer import Customer
 from pydantic import ValidationError
-from test_install_terraform import NETWORK, failure_of
+from small_modules import NETWORK, failure_of
 
 from agent.engine.run import Ended, run
 from agent.policy.document import PolicyDocument

@@ -13,7 +13,7 @@ import pytest
 import requests
 from customer import Customer
 from fake_gcs import fake_gcs
-from test_install_terraform import NETWORK, SLOW, failure_of, until
+from small_modules import NETWORK, SLOW, failure_of, until
 
 from agent.cancellation import Cancellation, JobCancelledError
 from agent.install.site import Site

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from customer import Customer
 from fake_http_backend import States, fake_http_backend
-from test_install_terraform import NETWORK, SLOW, failure_of, until
+from small_modules import NETWORK, SLOW, failure_of, until
 
 from agent.state.backend import BackendFileError, read_backend
 from agent.state.place import Place, StatePlaceError, chosen, open_states

@@ -2,7 +2,7 @@
 
 import pytest
 from customer import Customer
-from test_install_terraform import NETWORK, failure_of
+from small_modules import NETWORK, failure_of
 
 from agent.bundle.platform import current_platform
 from api.contract.agents import ApplyResult

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from customer import Customer
 from remote_modules import RemoteModules, serve_modules
-from test_install_terraform import failure_of
+from small_modules import failure_of
 
 from agent.bundle.unpack import fetch_bundle
 from agent.oci.provenance import read_provenance
