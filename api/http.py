@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
@@ -51,15 +51,15 @@ async def if_match(
     if_match: Annotated[
         str | None, Header(description='Refuse with 412 unless this is the ETag, such as `"3"`, that the object has now.')
     ] = None,
-) -> int | None:
-    """The version that the caller expects, from If-Match (RFC 9110, 13.1.1); None if it doesn't care."""
+) -> Collection[int] | None:
+    """The versions that the caller would take, from If-Match (RFC 9110, 13.1.1); None if it doesn't care."""
     if if_match is None or if_match == "*":
         return None
-    tag = if_match.strip().removeprefix("W/").strip('"')
-    return int(tag) if _VERSION.fullmatch(tag) else -1
+    tags = [tag.strip().removeprefix("W/").strip('"') for tag in if_match.split(",")]
+    return [int(tag) for tag in tags if _VERSION.fullmatch(tag)]
 
 
-IfMatch = Annotated[int | None, Depends(if_match)]
+IfMatch = Annotated[Collection[int] | None, Depends(if_match)]
 
 
 async def idempotency_key(

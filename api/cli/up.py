@@ -118,7 +118,8 @@ def up_command(
         click.echo(f"The IMS answers at {url}")
         if token and sys.stdout.isatty():  # what isn't a terminal may be a log, which others read
             click.echo(f"Admin token, shown only now: {token.secret}")
-        click.echo(f"Token file: {settings.admin_token}")
+        if settings.admin_token.exists():  # it is with the replica that made it
+            click.echo(f"Token file: {settings.admin_token}")
         if url_file:
             _write_url(url_file, url)
         if settings.build_agent:

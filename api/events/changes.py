@@ -1,5 +1,6 @@
 """Lost updates (RFC 9110, 13.1.1): who expected another version is told who changed what meanwhile, and when."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from sqlmodel import col, select
@@ -21,10 +22,16 @@ class Versioned(Protocol):
     version: int
 
 
-def check_version(tx: Read, expected: int | None, row: Versioned) -> None:
-    """Raises PreconditionFailedError if the caller expected another version. None: it doesn't care."""
-    if expected is None or expected == row.version:
+def check_version(tx: Read, taken: Collection[int] | None, row: Versioned) -> None:
+    """Raises PreconditionFailedError if the version is none of those that the caller would take. None: it doesn't care."""
+    if taken is None or row.version in taken:
         return
+    if not taken:
+        raise PreconditionFailedError(
+            f"the object is at version {row.version}, and `If-Match` names no version",
+            remedy=f'Send the `ETag` that you have read, such as `"{row.version}"`.',
+        )
+    expected = max(taken)
     meanwhile = _since(tx, row, expected)
     errors = []
     for event in meanwhile:

@@ -2,7 +2,9 @@
 
 import asyncio
 import ssl
+import time
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
@@ -82,7 +84,11 @@ class Poster:
 
 
 def _retry_after(response: httpcore.Response) -> float | None:
-    for name, value in response.headers:
-        if name.lower() == b"retry-after" and value.isdigit():
-            return float(value)
-    return None
+    """`Retry-After` in seconds (RFC 9110, 10.2.3): it is a number of them, or a date."""
+    given = next((value.decode("latin-1") for name, value in response.headers if name.lower() == b"retry-after"), "")
+    if given.isascii() and given.isdigit():
+        return float(given)
+    try:
+        return max(0.0, parsedate_to_datetime(given).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None

@@ -106,9 +106,15 @@ async def test_an_update_of_an_older_version_is_refused(ims: Ims, shop: Shop) ->
     for path, body in [("/v1/apps/shop", {"description": "x"}), (component, {"config": module()}), ("/v1/installs/acme", {})]:
         tag = (await ims.send("GET", path)).headers["etag"]
         assert tag == '"1"'
-        for wrong in ('"7"', "nonsense"):
-            await ims.refused(412, "PUT", path, body, headers={"if-match": wrong})
-        for right in ("{}", "W/{}", "*"):
+        for wrong, said in [
+            ('"7"', "not 7"),
+            ('"6", "7"', "not 7"),
+            ("nonsense", "names no version"),
+            ("", "names no version"),
+        ]:
+            problem = await ims.refused(412, "PUT", path, body, headers={"if-match": wrong})
+            assert said in problem["detail"]
+        for right in ("{}", "W/{}", "*", '"7", {}'):
             answer = await ims.send("PUT", path, body, headers={"if-match": right.format(tag)})
             assert answer.status_code == 200
             tag = answer.headers["etag"]

@@ -132,12 +132,21 @@ async def test_a_delivery_that_fails_is_tried_again_later_with_the_same_id(ims: 
     assert receiver.got[0].headers["webhook-timestamp"] != receiver.got[1].headers["webhook-timestamp"]
 
 
-async def test_a_receiver_may_ask_for_more_time(ims: Ims, receiver: Receiver) -> None:
+@pytest.mark.parametrize(
+    ("asked", "due"),
+    [
+        ("90", "2026-11-21T09:01:30Z"),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "2026-11-21T10:00:00Z"),
+        ("Sat, 01 Jan 2000 00:00:00 GMT", "2026-11-21T09:00:05Z"),
+        ("soon", "2026-11-21T09:00:05Z"),
+    ],
+)
+async def test_a_receiver_may_ask_for_up_to_an_hour_more(ims: Ims, receiver: Receiver, asked: str, due: str) -> None:
     await hook(ims, receiver)
     await apps(ims, "shop")
-    receiver.status, receiver.extra = 429, "Retry-After: 90\r\n"
+    receiver.status, receiver.extra = 429, f"Retry-After: {asked}\r\n"
     await send(ims)
-    assert (await deliveries(ims))[0]["due_at"] == "2026-11-21T09:01:30Z"
+    assert (await deliveries(ims))[0]["due_at"] == due
 
 
 async def test_a_delivery_is_given_up_and_a_receiver_that_is_dead_switches_its_webhook_off(
