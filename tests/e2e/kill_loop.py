@@ -113,6 +113,7 @@ class KillLoop(Verdict):
         token = self.folder / "build.token"
         token.write_text(self._must(caller, "/v1/agents/enrollments", {"kind": "build"})["secret"])
         self._start_builder()
+        wait_for("the build agent", lambda: caller.get("/v1/agents")["items"])  # customers' agents pin its key when they enrol
         release = self._must(caller, "/v1/releases", {"app_id": "load"})
         self.written.releases.append(release["id"])
         for name, approval in CUSTOMERS.items():
