@@ -131,8 +131,13 @@ async def park(server: Server, agents: list[tuple[str, str]]) -> tuple[list[tupl
         connections = await asyncio.gather(*(Connection.open(server.host, server.port) for _ in agents[begin : begin + 500]))
         for connection, (_, token) in zip(connections, agents[begin : begin + 500], strict=True):
             parked.append((connection, connection.send("POST", "/v1/agent/lease", token, LEASE)))
+    return parked, await settled(server)
+
+
+async def settled(server: Server) -> float:
+    """When the server was last seen at work, once it has nothing more to do."""
     probe = await Connection.open(server.host, server.port)
-    last = time.perf_counter()  # when the server was last seen at work
+    last = time.perf_counter()
     before = server.cpu()
     while True:
         await probe.send("GET", "/v1", "")
@@ -141,15 +146,15 @@ async def park(server: Server, agents: list[tuple[str, str]]) -> tuple[list[tupl
             break
         before, last = server.cpu(), time.perf_counter()
     probe.close()
-    return parked, last
+    return last
 
 
 async def idle(server: Server, agents: list[tuple[str, str]], seconds: float, rate: float) -> None:
     """What agents cost that have nothing to do."""
     memory = server.memory()
     begun = time.perf_counter()
-    parked, settled = await park(server, agents)
-    print(f"  storm: {len(agents)} agents connected and waiting after {settled - begun:.1f} s (goal 5)")
+    parked, since = await park(server, agents)
+    print(f"  storm: {len(agents)} agents connected and waiting after {since - begun:.1f} s (goal 5)")
     each = (server.memory() - memory) / len(agents) / 1024
     cpu, begun = server.cpu(), time.perf_counter()
     await asyncio.sleep(seconds)
@@ -159,6 +164,7 @@ async def idle(server: Server, agents: list[tuple[str, str]], seconds: float, ra
     for connection, answer in parked:
         answer.cancel()
         connection.close()
+    await settled(server)  # it sees that they have hung up
 
 
 async def pick_up(
